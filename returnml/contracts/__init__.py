@@ -1,0 +1,1 @@
+"""Contracts of the data: as delivered, validated, features, scores. Never imports dagster."""

@@ -1,0 +1,255 @@
+"""What a feature is, as data: streams, key groups, aggregations over windows, basket aggregates, derived features.
+
+Everything downstream (the SQL compiler, the tiles, the online engine, the catalogue, the hash) reads these
+declarations; nothing about a feature is stated a second time. Names are derived, never typed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from returnml.features.expressions import Expr, trace
+from returnml.features.windows import Window
+
+
+class Operation(StrEnum):
+    """An aggregation. *Invertible* ones may be differences of running totals; the others combine tiles."""
+
+    COUNT = "count"
+    SUM = "sum"
+    SUM_OF_SQUARES = "sum_of_squares"
+    MIN = "min"
+    MAX = "max"
+    LAST = "last"
+    DISTINCT = "distinct"
+    SINCE_LAST = "since_last"
+
+    @property
+    def is_invertible(self) -> bool:
+        return self in _INVERTIBLE
+
+
+_INVERTIBLE = {Operation.COUNT, Operation.SUM, Operation.SUM_OF_SQUARES}
+_WITHOUT_COLUMN = {Operation.COUNT, Operation.SINCE_LAST}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A table of events, each known at an instant.
+
+    Attributes:
+        name: as it appears in feature names, e.g. ``orders``.
+        table: the warehouse table; it has ``known_at``, ``seq``, ``known_day``, the key columns and ``columns``.
+        columns: integer columns that may be aggregated, with the bits of the largest magnitude a single value may
+            have (checked when tiles are built; negative values are allowed).
+        is_derived: whether it is made by the nightly job (its visible part ends at a generation's cut-off).
+    """
+
+    name: str
+    table: str
+    columns: dict[str, int] = field(hash=False)
+    is_derived: bool = False
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """One operation on one column of a stream, over several windows.
+
+    ``SINCE_LAST`` (microseconds since the last visible event, null where there is none) has the single window
+    ``lifetime`` and no column.
+    """
+
+    stream: Stream
+    operation: Operation
+    column: str | None = None
+    windows: tuple[Window, ...] = ()
+    is_feature: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.column is None) != (self.operation in _WITHOUT_COLUMN):
+            raise ValueError(
+                f"{self.stream.name}.{self.operation}: a column is {'not ' * (self.operation in _WITHOUT_COLUMN)}needed"
+            )
+        if self.column is not None and self.column not in self.stream.columns:
+            raise ValueError(f"stream {self.stream.name!r} has no aggregable column {self.column!r}")
+        if not self.windows:
+            raise ValueError(f"{self.stream.name}.{self.operation}: no window")
+
+
+@dataclass(frozen=True)
+class KeyGroup:
+    """The entity whose events are aggregated.
+
+    Attributes:
+        name: prefix of its features, and of its tile table ``features.tiles_<name>``.
+        keys: key columns (strings). Where any of them is null, the line has no key: all aggregates are null.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    aggregations: tuple[Aggregation, ...]
+
+    @property
+    def tile_table(self) -> str:
+        return f"features.tiles_{self.name}"
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        return tuple({a.stream.name: a.stream for a in self.aggregations}.values())
+
+    def aggregates(self) -> Iterator[Aggregate]:
+        """Every (aggregation, window) with its derived name, in declared order."""
+        for aggregation in self.aggregations:
+            for window in aggregation.windows:
+                yield Aggregate(self, aggregation, window)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One aggregate of one window: a raw (integer or null) input of the feature vector."""
+
+    group: KeyGroup
+    aggregation: Aggregation
+    window: Window
+
+    @property
+    def name(self) -> str:
+        """Derived: ``customer_returns_quantity_sum_30d``, ``customer_orders_count_7d``, ``customer_orders_since_last_us``."""
+        a = self.aggregation
+        if a.operation is Operation.SINCE_LAST:
+            return f"{self.group.name}_{a.stream.name}_since_last_us"
+        column = f"{a.column}_" if a.column else ""
+        return f"{self.group.name}_{a.stream.name}_{column}{a.operation}_{self.window.name}"
+
+
+class InputKind(StrEnum):
+    """How an input is read from the scored line."""
+
+    INTEGER = "integer"  # the column's value; null stays missing
+    PRESENT = "present"  # 1 where the column is not null, else 0
+    HOUR_OF_DAY = "hour_of_day"  # of requested_at, UTC, 0 to 23
+    DAY_OF_WEEK = "day_of_week"  # of requested_at, UTC, Monday = 0
+
+
+@dataclass(frozen=True)
+class RequestInput:
+    """An input that the scored line itself carries."""
+
+    name: str
+    kind: InputKind
+    description: str
+    column: str | None = None
+    is_feature: bool = True
+
+
+@dataclass(frozen=True)
+class BasketAggregate:
+    """An aggregate over the lines of the same order, as requested.
+
+    Attributes:
+        operation: ``count``, ``sum`` or ``distinct`` (number of different non-null values).
+        by: restrict to the order's lines with the same value of these columns, e.g. ``("article_id",)``.
+    """
+
+    name: str
+    operation: Operation
+    description: str
+    column: str | None = None
+    by: tuple[str, ...] = ()
+    is_feature: bool = True
+
+    def __post_init__(self) -> None:
+        if self.operation not in (Operation.COUNT, Operation.SUM, Operation.DISTINCT):
+            raise ValueError(f"basket aggregate {self.name!r}: {self.operation} is not supported")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A feature computed from raw inputs by a function over float64 arrays (see ``expressions``)."""
+
+    name: str
+    inputs: tuple[str, ...]
+    function: Callable[..., Expr] = field(hash=False, compare=False)
+    description: str = ""
+
+    @cached_property
+    def expr(self) -> Expr:
+        return trace(self.function, self.inputs)
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The ordered, versioned list of model inputs, with a hash over everything that decides their values.
+
+    Attributes:
+        outputs: names of the model inputs in order: request inputs, basket aggregates, aggregates and derived
+            features, each where ``is_feature``. A vector is float32 of this length; missing is NaN.
+        hash: sha256 (hex) over the declarations.
+    """
+
+    name: str
+    version: int
+    request: tuple[RequestInput, ...]
+    basket: tuple[BasketAggregate, ...]
+    groups: tuple[KeyGroup, ...]
+    derived: tuple[Derived, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for name in [*self.raw_names, *(d.name for d in self.derived)]:
+            if name in seen:
+                raise ValueError(f"feature {name!r} is declared twice")
+            seen.add(name)
+        raw = set(self.raw_names)
+        for derived in self.derived:
+            missing = [n for n in derived.inputs if n not in raw]
+            if missing:
+                raise ValueError(f"derived feature {derived.name!r}: no raw input {missing[0]!r}")
+
+    @cached_property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return tuple(a for g in self.groups for a in g.aggregates())
+
+    @cached_property
+    def raw_names(self) -> tuple[str, ...]:
+        """Request inputs, basket aggregates, then aggregates: what engines must deliver, as integers or null."""
+        return (*(r.name for r in self.request), *(b.name for b in self.basket), *(a.name for a in self.aggregates))
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        return (
+            *(r.name for r in self.request if r.is_feature),
+            *(b.name for b in self.basket if b.is_feature),
+            *(a.name for a in self.aggregates if a.aggregation.is_feature),
+            *(d.name for d in self.derived),
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        return hashlib.sha256(json.dumps(self.as_data(), sort_keys=True).encode()).hexdigest()
+
+    def as_data(self) -> dict:
+        """The declarations as plain data, without descriptions: rewording one does not change the hash."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "request": [[r.name, r.kind, r.column, r.is_feature] for r in self.request],
+            "basket": [[b.name, b.operation, b.column, b.by, b.is_feature] for b in self.basket],
+            "groups": [
+                [
+                    g.name,
+                    g.keys,
+                    [
+                        [a.stream.name, a.stream.is_derived, a.operation, a.column, [w.name for w in a.windows], a.is_feature]
+                        for a in g.aggregations
+                    ],
+                ]
+                for g in self.groups
+            ],
+            "derived": [[d.name, d.expr.as_data()] for d in self.derived],
+        }

@@ -1,0 +1,1 @@
+"""Splits, training, calibration, evaluation and ONNX export. Never imports dagster."""

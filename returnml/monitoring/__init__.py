@@ -1,0 +1,1 @@
+"""Drift and matured performance. Never imports dagster."""

@@ -1,0 +1,1 @@
+"""Costs, and what follows from a probability. Pure; shared with serving."""

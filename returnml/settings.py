@@ -1,0 +1,157 @@
+"""Settings: one file (``returnml.toml``) with profiles, overridden by ``RETURNML_*`` variables.
+
+Order of precedence: an explicit argument (a CLI option), a ``RETURNML_*`` environment variable, the chosen profile's
+table in ``returnml.toml``, the file's top level, the default stated here. Documented in ``docs/settings.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PROFILES = ("dev", "staging", "prod")
+
+
+class DataPaths:
+    """Where each kind of file lies below the data root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.landing = self.root / "landing"
+        self.warehouse = self.root / "warehouse" / "returnml.duckdb"
+        self.published = self.root / "warehouse" / "published.duckdb"
+        self.training = self.root / "training"
+        self.releases = self.root / "releases"
+        self.deployment_state = self.root / "deployment" / "state.json"
+        self.store = self.root / "store"
+        self.reports = self.root / "reports"
+        self.exports = self.root / "exports"
+        self.truth = self.root / "simulator" / "truth"
+        self.dagster = self.root / "dagster"
+        self.mlflow = self.root / "mlflow"
+        self.logs = self.root / "logs"
+
+
+class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a line counts as returned, and when that is known."""
+
+    window_days: int = 30
+    grace_days: int = 3
+
+
+class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one return costs, minor units of the shop's currency, and the share of value lost to markdown."""
+
+    freight_cents: int = 450
+    handling_cents: int = 300
+    markdown_share: float = 0.15
+
+
+class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 8300
+    workers: int = 1
+    max_lines: int = 200
+
+
+class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the candidate is trained; times are relative to the cut-off."""
+
+    seed: int = 1
+    rounds: int = 300
+    learning_rate: float = 0.03
+    num_leaves: int = 31
+    min_data_in_leaf: int = 100
+    threads: int = 2
+    holdout_days: int = 21
+
+
+class DriftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Effect sizes at which a column counts as drifted, and when that retrains."""
+
+    psi_threshold: float = 0.25
+    ks_threshold: float = 0.15
+    min_rows: int = 200
+    share_of_features: float = 0.1
+    retrain_cooldown_hours: int = 24
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of one profile."""
+
+    profile: str = "dev"
+    data: str = "data"
+    go_live: str | None = None
+    first_day: str | None = None
+    timezone: str = "UTC"
+    label: LabelSettings = LabelSettings()
+    costs: CostSettings = CostSettings()
+    serving: ServingSettings = ServingSettings()
+    training: TrainingSettings = TrainingSettings()
+    drift: DriftSettings = DriftSettings()
+
+    @property
+    def paths(self) -> DataPaths:
+        return DataPaths(Path(self.data))
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be read; the message names the file or variable and the field."""
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        file: ``returnml.toml``; default: ``RETURNML_SETTINGS`` or ``returnml.toml`` in the working folder, if there.
+        environ: default ``os.environ``. ``RETURNML_TRAINING__SEED=3`` sets ``training.seed``.
+        **overrides: top-level fields that win over everything (``None`` is ignored).
+
+    Raises:
+        SettingsError: naming the file or variable and the field.
+    """
+    environ = os.environ if environ is None else environ
+    file = file or Path(environ.get("RETURNML_SETTINGS", "returnml.toml"))
+    document: dict[str, Any] = {}
+    if file.exists():
+        try:
+            document = tomllib.loads(file.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{file}: {error}") from error
+    profiles = document.pop("profiles", {})
+    profile = environ.get("RETURNML_PROFILE", document.get("profile", "dev"))
+    if profile not in PROFILES:
+        raise SettingsError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}")
+    merged = _merge(document, profiles.get(profile, {}))
+    merged = _merge(merged, _from_environ(environ))
+    merged = _merge(merged, {k: v for k, v in overrides.items() if v is not None})
+    merged["profile"] = profile
+    try:
+        return msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings ({file} and RETURNML_* variables): {error}") from error
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith("RETURNML_") or variable in ("RETURNML_SETTINGS", "RETURNML_PROFILE"):
+            continue
+        *tables, name = variable.removeprefix("RETURNML_").lower().split("__")
+        target = found
+        for table in tables:
+            target = target.setdefault(table, {})
+        target[name] = value
+    return found
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        merged[name] = _merge(merged.get(name, {}), value) if isinstance(value, Mapping) else value
+    return merged
