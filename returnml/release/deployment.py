@@ -1,0 +1,158 @@
+"""The deployment state: one file, compare-and-set, the only truth about what serves.
+
+Every transition is also in the audit trail, an append-only file of hash-chained JSON lines. The state carries its own
+last audit record, so that a kill between the two writes is repaired by the next transition.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from returnml.ledger.clock import Clock
+from returnml.release.files import replace_file, sha256
+
+GENESIS = "0" * 64
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who changed what, when and why; ``previous`` is the sha256 of the line before."""
+
+    revision: int
+    at_us: int
+    by: str
+    action: str
+    why: str
+    before: dict[str, str | None]
+    after: dict[str, str | None]
+    evidence: dict[str, str] = {}
+    previous: str = GENESIS
+
+
+class DeploymentState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What serves. ``revision`` counts transitions and is what compare-and-set compares."""
+
+    revision: int = 0
+    champion: str | None = None
+    challenger: str | None = None
+    previous: str | None = None
+    last_transition: AuditRecord | None = None
+
+    @property
+    def roles(self) -> dict[str, str | None]:
+        return {"champion": self.champion, "challenger": self.challenger, "previous": self.previous}
+
+
+class DeploymentError(Exception):
+    """A transition that cannot be made, or a state or audit trail that cannot be trusted."""
+
+
+def read_state(path: Path) -> DeploymentState:
+    """The state; revision 0 with nothing deployed where the file is not there yet.
+
+    Raises:
+        DeploymentError: if it cannot be decoded.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DeploymentState)
+    except FileNotFoundError:
+        return DeploymentState()
+    except msgspec.DecodeError as error:
+        raise DeploymentError(f"{path}: {error}") from error
+
+
+def make_champion(path: Path, version: str, *, expected_revision: int, by: str, why: str, clock: Clock) -> DeploymentState:
+    """Let a release decide; the champion before becomes ``previous``.
+
+    Raises:
+        DeploymentError: if the state moved on since ``expected_revision``.
+    """
+    with _locked(path):
+        state = read_state(path)
+        if state.revision != expected_revision:
+            raise DeploymentError(f"{path}: at revision {state.revision}, not {expected_revision}: somebody else changed it")
+        if state.champion == version:
+            return state
+        trail = audit_path(path)
+        _repair(trail, state)
+        challenger = None if state.challenger == version else state.challenger
+        after = {"champion": version, "challenger": challenger, "previous": state.champion}
+        record = AuditRecord(
+            revision=state.revision + 1,
+            at_us=clock.now_us(),
+            by=by,
+            action="make_champion",
+            why=why,
+            before=state.roles,
+            after=after,
+            previous=_last_hash(trail),
+        )
+        new = DeploymentState(revision=record.revision, last_transition=record, **after)
+        replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
+        _append(trail, record)
+        return new
+
+
+def audit_path(state: Path) -> Path:
+    return state.with_name("audit.jsonl")
+
+
+def verify_audit(trail: Path) -> list[AuditRecord]:
+    """All records, oldest first.
+
+    Raises:
+        DeploymentError: naming the first line whose chain is broken.
+    """
+    records, previous = [], GENESIS
+    for number, line in enumerate(_lines(trail), start=1):
+        record = msgspec.json.decode(line, type=AuditRecord)
+        if record.previous != previous:
+            raise DeploymentError(
+                f"{trail}, line {number}: the chain is broken: a record was changed, added or removed before it"
+            )
+        records.append(record)
+        previous = sha256(line)
+    return records
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _repair(trail: Path, state: DeploymentState) -> None:
+    """Write the record of a transition that was killed between state and trail, and drop a torn last line."""
+    if not trail.exists():
+        lines = []
+    else:
+        content = trail.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.truncate(trail, content.rfind(b"\n") + 1)
+        lines = _lines(trail)
+    last = msgspec.json.decode(lines[-1], type=AuditRecord).revision if lines else 0
+    if state.last_transition is not None and last < state.revision:
+        _append(trail, state.last_transition)
+
+
+def _append(trail: Path, record: AuditRecord) -> None:
+    with open(trail, "ab") as file:
+        file.write(msgspec.json.encode(record) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _last_hash(trail: Path) -> str:
+    lines = _lines(trail)
+    return sha256(lines[-1]) if lines else GENESIS
+
+
+def _lines(trail: Path) -> list[bytes]:
+    return trail.read_bytes().splitlines() if trail.exists() else []

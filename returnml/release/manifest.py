@@ -1,0 +1,50 @@
+"""The manifest of a release: what it is, what made it, and the hash of every file in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from returnml.release.files import sha256
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that decides a release. Nothing here depends on when or where it was made, so that rebuilding repeats it.
+
+    Attributes:
+        task: the scored question, e.g. ``return_risk``.
+        feature_set_hash: of the declarations; serving refuses a release whose hash is not its own.
+        inputs: the model's input columns in order.
+        cut_off_us: no fact known at or after this instant was used.
+        files: sha256 of every other file of the folder.
+    """
+
+    task: str
+    feature_set: str
+    feature_set_version: int
+    feature_set_hash: str
+    inputs: list[str]
+    cut_off_us: int
+    training_snapshot: str
+    seed: int
+    parameters: dict[str, Any]
+    metrics: dict[str, float]
+    label: dict[str, int]
+    libraries: dict[str, str]
+    files: dict[str, str] = {}
+    format: int = 1
+
+    def encode(self) -> bytes:
+        """Canonical JSON: the bytes of ``manifest.json``."""
+        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2) + b"\n"
+
+    @property
+    def version(self) -> str:
+        """``<task>-<cut-off day>-<hash>``: the folder's name, derived from the content."""
+        day = datetime.fromtimestamp(self.cut_off_us / 1_000_000, UTC).strftime("%Y%m%d")
+        return f"{self.task}-{day}-{sha256(self.encode())[:12]}"

@@ -1,0 +1,58 @@
+"""The deployment state and its audit trail."""
+
+import pytest
+
+from returnml.ledger.clock import VirtualClock
+from returnml.release.deployment import DeploymentError, audit_path, make_champion, read_state, verify_audit
+
+CLOCK = VirtualClock(1_700_000_000_000_000)
+
+
+def promote(path, version, revision):
+    return make_champion(path, version, expected_revision=revision, by="test", why="better", clock=CLOCK)
+
+
+def test_a_champion_is_replaced_and_remembered(tmp_path):
+    path = tmp_path / "deployment" / "state.json"
+    assert read_state(path).champion is None
+    promote(path, "r1", 0)
+    promote(path, "r2", 1)
+    state = read_state(path)
+    assert (state.revision, state.champion, state.previous) == (2, "r2", "r1")
+    assert [(r.before["champion"], r.after["champion"]) for r in verify_audit(audit_path(path))] == [(None, "r1"), ("r1", "r2")]
+
+
+def test_compare_and_set(tmp_path):
+    path = tmp_path / "state.json"
+    promote(path, "r1", 0)
+    with pytest.raises(DeploymentError, match="at revision 1, not 0"):
+        promote(path, "r2", 0)
+    assert read_state(path).champion == "r1"
+
+
+def test_promoting_the_champion_again_changes_nothing(tmp_path):
+    path = tmp_path / "state.json"
+    promote(path, "r1", 0)
+    assert promote(path, "r1", 1).revision == 1
+    assert len(verify_audit(audit_path(path))) == 1
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"revision":2,'])
+def test_a_kill_between_state_and_trail_is_repaired(tmp_path, torn):
+    path = tmp_path / "state.json"
+    promote(path, "r1", 0)
+    first = audit_path(path).read_bytes()
+    promote(path, "r2", 1)
+    audit_path(path).write_bytes(first + torn)
+    promote(path, "r3", 2)
+    assert [r.after["champion"] for r in verify_audit(audit_path(path))] == ["r1", "r2", "r3"]
+
+
+def test_an_edited_trail_is_found(tmp_path):
+    path = tmp_path / "state.json"
+    promote(path, "r1", 0)
+    promote(path, "r2", 1)
+    trail = audit_path(path)
+    trail.write_bytes(trail.read_bytes().replace(b'"by":"test"', b'"by":"else"', 1))
+    with pytest.raises(DeploymentError, match="line 2: the chain is broken"):
+        verify_audit(trail)
