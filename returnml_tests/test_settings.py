@@ -1,0 +1,48 @@
+"""Settings: precedence, profiles, and errors that name the field."""
+
+import pytest
+
+from returnml.settings import SettingsError, load_settings
+
+FILE = """
+data = "elsewhere"
+[training]
+seed = 5
+[profiles.prod.training]
+rounds = 900
+"""
+
+
+def write(tmp_path, text=FILE):
+    path = tmp_path / "returnml.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_without_a_file(tmp_path):
+    settings = load_settings(tmp_path / "none.toml", {})
+    assert (settings.profile, settings.label.window_days, settings.label.grace_days) == ("dev", 30, 3)
+
+
+def test_argument_over_variable_over_profile_over_file(tmp_path):
+    path = write(tmp_path)
+    assert load_settings(path, {}).data == "elsewhere"
+    prod = load_settings(path, {"RETURNML_PROFILE": "prod", "RETURNML_TRAINING__SEED": "7"})
+    assert (prod.training.seed, prod.training.rounds) == (7, 900)
+    assert load_settings(path, {"RETURNML_DATA": "v"}).data == "v"
+    assert load_settings(path, {"RETURNML_DATA": "v"}, data="a").data == "a"
+    assert load_settings(path, {"RETURNML_DATA": "v"}, data=None).data == "v"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "message"),
+    [
+        ("[training]\nsede = 1", {}, "sede.*training"),
+        ("", {"RETURNML_TRAINING__SEED": "x"}, r"\$\.training\.seed"),
+        ("", {"RETURNML_PROFILE": "live"}, "expected one of dev, staging, prod"),
+        ("data = ", {}, r"returnml\.toml"),
+    ],
+)
+def test_errors_name_what_is_wrong(tmp_path, text, environ, message):
+    with pytest.raises(SettingsError, match=message):
+        load_settings(write(tmp_path, text), environ)
