@@ -1,0 +1,1 @@
+"""The commands of ``returnml``, one module per area; :mod:`returnml.cli` assembles them."""
