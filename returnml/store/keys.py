@@ -1,0 +1,38 @@
+"""Keys of the store: a group's number and its key parts, unambiguous and of bounded length."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+MAX_BYTES = 480
+"""LMDB takes 511; longer keys are stored under their hash."""
+
+_MAX_PART = 0xFFFE
+_HASHED = b"\xff\xff"
+
+
+def encode_key(group: int, parts: Iterable[str]) -> bytes:
+    r"""The key of an entity.
+
+    >>> encode_key(3, ("c1", "a9"))
+    b'\x03\x00\x02c1\x00\x02a9'
+
+    Args:
+        group: the group's position in its feature set, below 255.
+        parts: the key columns' values, none of them null.
+
+    Raises:
+        ValueError: for a part of more than 65,534 bytes.
+    """
+    body = b"".join([_encode_part(part) for part in parts])
+    if len(body) > MAX_BYTES:
+        body = _HASHED + hashlib.sha256(body).digest()
+    return group.to_bytes(1, "big") + body
+
+
+def _encode_part(part: str) -> bytes:
+    text = part.encode("utf-8", "surrogatepass")
+    if len(text) > _MAX_PART:
+        raise ValueError(f"a key part of {len(text)} bytes: at most {_MAX_PART}")
+    return len(text).to_bytes(2, "big") + text

@@ -1,0 +1,143 @@
+"""From the warehouse's core tables to a published generation of the online store.
+
+DuckDB aggregates each group's events to one row per key and day; ``features.tiles`` turns those into stored values,
+vectorised. Every stream ends at the same cut-off, which may lie inside a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, encode
+from returnml.features.windows import DAY_US, floor_day
+from returnml.store.generation import EncodedGroup, Generation, write_generation
+from returnml.store.keys import encode_key
+
+_DAY = f"(epoch_us(known_at) // {DAY_US} * {DAY_US})"
+_LIMB_MASK = (1 << 31) - 1
+
+
+def publish_generation(
+    con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, cutoff_us: int, store_root: Path, keep: int = 3
+) -> Generation:
+    """Publish everything known before a cut-off.
+
+    Args:
+        con: an open warehouse with the streams' tables.
+        cutoff_us: microseconds since the epoch (UTC); events with ``known_at`` before it are in.
+        store_root: see ``settings.DataPaths.store``.
+        keep: how many generations stay on disk.
+
+    Returns:
+        The published generation, opened.
+
+    Raises:
+        TileError: naming group, measure or column, where a value exceeds its declared bits.
+    """
+    for stream in {s.name: s for g in feature_set.groups for s in g.streams}.values():
+        _check_bits(con, stream, cutoff_us)
+    groups = [encode_group(con, i, group, cutoff_us) for i, group in enumerate(feature_set.groups)]
+    return write_generation(store_root, feature_set, cutoff_us, groups, keep)
+
+
+def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cutoff_us: int) -> EncodedGroup:
+    """The encoded values of one group: ``index`` is its position in the feature set."""
+    layout = GroupLayout(group)
+    frame = con.sql(_tiles_sql(layout, cutoff_us)).pl()
+    keys = [frame[name] for name in group.keys]
+    n = frame.height
+    is_first = np.ones(n, bool)
+    if n > 1:
+        is_first[1:] = np.logical_or.reduce([(key != key.shift(1)).to_numpy()[1:] for key in keys])
+    first = np.flatnonzero(is_first)
+    tiles = {measure.name: _values(frame, measure) for measure in layout.measures}
+    words = encode(layout, first, frame["start_us"].to_numpy(), tiles)
+    ends = np.append(first[1:], n)[: len(first)] * (1 + layout.row_width)
+    encoded = [encode_key(index, parts) for parts in zip(*(key.gather(first).to_list() for key in keys), strict=True)]
+    return EncodedGroup(group.name, encoded, words, ends, n)
+
+
+def _values(frame: pl.DataFrame, measure: Measure) -> np.ndarray:
+    if measure.operation is Operation.SUM_OF_SQUARES:
+        limbs = [frame[f"{measure.name}_{i}"].fill_null(0).to_numpy() for i in range(LIMBS)]
+        return np.array(limbs, np.int64).reshape(LIMBS, frame.height)
+    return frame[measure.name].fill_null(NULL).to_numpy()
+
+
+def _tiles_sql(layout: GroupLayout, cutoff_us: int) -> str:
+    """One row per key and tile, ordered: the key columns, ``start_us`` and each measure of that tile alone.
+
+    Tiles older than the longest window serve only ``lifetime``: they are merged into one, or left out.
+    """
+    oldest_us = floor_day(cutoff_us) - layout.horizon_us
+    visible = f"known_at < make_timestamp({cutoff_us})"
+    if layout.keeps_lifetime:
+        start = f"greatest({_DAY}, {oldest_us - DAY_US})::BIGINT"
+    else:
+        start = f"{_DAY}::BIGINT"
+        visible += f" AND known_at >= make_timestamp({oldest_us})"
+    keys = ", ".join(_quoted(k) for k in layout.group.keys)
+    named = " AND ".join(f"{_quoted(k)} IS NOT NULL" for k in layout.group.keys)
+    parts = []
+    for stream in layout.group.streams:
+        measures = [m for m in layout.measures if m.stream == stream.name]
+        source = f"FROM {stream.table} WHERE {visible} AND {named}"
+        plain = [_measure_sql(m) for m in measures if m.operation is not Operation.DISTINCT]
+        if plain:
+            parts.append(f"SELECT {keys}, {start} AS start_us, {', '.join(plain)} {source} GROUP BY ALL")
+        for m in measures:
+            if m.operation is Operation.DISTINCT:
+                latest = (
+                    f"SELECT {keys}, {_quoted(m.column)}, max({start}) AS start_us {source} AND {_quoted(m.column)} IS NOT NULL"
+                )
+                parts.append(f"SELECT {keys}, start_us, count(*) AS {_quoted(m.name)} FROM ({latest} GROUP BY ALL) GROUP BY ALL")
+    union = " UNION ALL BY NAME ".join(parts)
+    merged = ", ".join(column for m in layout.measures for column in _merged_sql(m))
+    return f"SELECT {keys}, start_us, {merged} FROM ({union}) GROUP BY {keys}, start_us ORDER BY {keys}, start_us"
+
+
+def _measure_sql(measure: Measure) -> str:
+    column = _quoted(measure.column)
+    expression = {
+        Operation.COUNT: "count(*)",
+        Operation.SUM: f"sum({column})::BIGINT",
+        Operation.SUM_OF_SQUARES: f"sum({column}::HUGEINT * {column}::HUGEINT)",
+        Operation.MIN: f"min({column})::BIGINT",
+        Operation.MAX: f"max({column})::BIGINT",
+        Operation.LAST: f"arg_max({column}, seq)::BIGINT",
+        Operation.SINCE_LAST: "max(epoch_us(known_at))",
+    }[measure.operation]
+    return f"{expression} AS {_quoted(measure.name)}"
+
+
+def _merged_sql(measure: Measure) -> Iterator[str]:
+    """A tile's measure comes from one part of the union; the others are null there."""
+    merged = f"any_value({_quoted(measure.name)})"
+    if measure.operation is not Operation.SUM_OF_SQUARES:
+        yield f"{merged} AS {_quoted(measure.name)}"
+        return
+    for i in range(LIMBS - 1):
+        yield f"(({merged} >> {31 * i}) & {_LIMB_MASK}::HUGEINT)::BIGINT AS {_quoted(f'{measure.name}_{i}')}"
+    yield f"({merged} >> {31 * (LIMBS - 1)})::BIGINT AS {_quoted(f'{measure.name}_{LIMBS - 1}')}"
+
+
+def _check_bits(con: duckdb.DuckDBPyConnection, stream: Stream, cutoff_us: int) -> None:
+    if not stream.columns:
+        return
+    largest = ", ".join(f"max(abs({_quoted(c)}::HUGEINT))" for c in stream.columns)
+    [found] = con.execute(f"SELECT {largest} FROM {stream.table} WHERE known_at < make_timestamp({cutoff_us})").fetchall()
+    for (column, bits), value in zip(stream.columns.items(), found, strict=True):
+        if value is not None and value >= 1 << bits:
+            raise TileError(
+                f"{stream.table}.{column}: |{value}| needs more than the {bits} bits that stream {stream.name!r} declares"
+            )
+
+
+def _quoted(name: str | None) -> str:
+    return '"' + str(name).replace('"', '""') + '"'
