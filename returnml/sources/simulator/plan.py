@@ -1,0 +1,77 @@
+"""What is to be simulated: span, volume, seed and the drift scenario."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+import numpy as np
+
+
+class Scenario(StrEnum):
+    """What changes in the world at two thirds of the span."""
+
+    NONE = "none"
+    SIZING_CHANGE = "sizing_change"
+    VOUCHER_CAMPAIGN = "voucher_campaign"
+    NEW_MARKET = "new_market"
+    BROKEN_COLUMN = "broken_column"
+
+
+DESCRIPTIONS = {
+    Scenario.NONE: "nothing changes",
+    Scenario.SIZING_CHANGE: "the three best-selling brands start to cut more than one size smaller",
+    Scenario.VOUCHER_CAMPAIGN: "more than half of the orders use a 30% voucher, and a third more orders come in",
+    Scenario.NEW_MARKET: "Polish customers arrive: they pay on delivery, return more and slower",
+    Scenario.BROKEN_COLUMN: "list_price_cents arrives in whole euros, device no longer arrives",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One simulation; the same plan gives the same bytes.
+
+    Attributes:
+        lines_per_day: mean; weekdays and season move it.
+        label_window_days: the window that the true label probabilities refer to.
+
+    Raises:
+        ValueError: naming a field out of range.
+    """
+
+    start: date
+    days: int
+    lines_per_day: int
+    seed: int = 1
+    scenario: Scenario = Scenario.NONE
+    label_window_days: int = 30
+
+    def __post_init__(self) -> None:
+        for name, lowest, highest in (("days", 1, 3660), ("lines_per_day", 1, 1_000_000), ("seed", 0, 2**63 - 1)):
+            value = getattr(self, name)
+            if not lowest <= value <= highest:
+                raise ValueError(f"{name} = {value}: expected {lowest} to {highest}")
+
+    @property
+    def lines(self) -> int:
+        """Expected order lines over the span."""
+        return self.days * self.lines_per_day
+
+    @property
+    def drift_day(self) -> int:
+        """Index of the first day on which the scenario shows."""
+        return self.days * 2 // 3
+
+    @property
+    def end(self) -> date:
+        """The day after the last one."""
+        return self.start + timedelta(days=self.days)
+
+    def drifts(self, scenario: Scenario) -> bool:
+        return self.scenario is scenario
+
+    def generator(self, part: str) -> np.random.Generator:
+        """An independent stream of random numbers for one part of the simulation."""
+        return np.random.default_rng([self.seed, zlib.crc32(part.encode())])
