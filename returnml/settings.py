@@ -53,10 +53,13 @@ class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``clock_shift_us`` moves the service's clock (privileged: a replay, a demo on old data); 0 in production."""
+
     host: str = "127.0.0.1"
     port: int = 8300
     workers: int = 1
     max_lines: int = 200
+    clock_shift_us: int = 0
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,6 +19,21 @@ class SystemClock:
         return time.time_ns() // 1_000
 
 
+class ShiftedClock:
+    """Another clock, moved by a fixed time: how a replay puts a running service into the past.
+
+    >>> ShiftedClock(VirtualClock(100), -40).now_us()
+    60
+    """
+
+    def __init__(self, clock: Clock, shift_us: int) -> None:
+        self._clock = clock
+        self._shift_us = shift_us
+
+    def now_us(self) -> int:
+        return self._clock.now_us() + self._shift_us
+
+
 class VirtualClock:
     """A clock that a replay or a test moves by hand; it never goes back.
 

@@ -76,7 +76,8 @@ EVENTS = st.lists(
 @given(events=EVENTS, cutoff=OFFSETS, later=st.one_of(st.integers(0, 3), st.integers(0, 40 * DAY_US)))
 def test_equals_a_naive_loop(events, cutoff, later, tmp_path_factory):
     rows = [
-        (seq, T0 + offset, value, key, other) for seq, (offset, value, key, other) in enumerate(sorted(events, key=lambda e: e[0]))
+        (seq, T0 + offset, value, key, other)
+        for seq, (offset, value, key, other) in enumerate(sorted(events, key=lambda e: e[0]))
     ]
     cutoff_us = T0 + cutoff
     requested_at_us = cutoff_us + later

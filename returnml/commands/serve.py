@@ -1,0 +1,71 @@
+"""``returnml serve``: the scoring service on uvicorn."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from returnml.settings import Settings, SettingsError, load_settings
+
+FACTORY = "serving.app:create_app"
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (setting `serving.host`).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (setting `serving.port`).")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes (setting `serving.workers`).")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Replay: let the service's clock start here; an instant (UTC) or `cutoff`, that of the store."),
+    ] = None,
+) -> None:
+    """Serve POST /v1/score, GET /health/live, GET /health/ready and the OpenAPI pages at /schema."""
+    import uvicorn
+
+    try:
+        settings = load_settings(data=data)
+        # Workers are processes of their own: they read the settings again, from the environment.
+        os.environ["RETURNML_DATA"] = str(settings.paths.root)
+        if at is not None:
+            os.environ["RETURNML_SERVING__CLOCK_SHIFT_US"] = str(_shift_us(settings, at))
+    except SettingsError as error:
+        typer.echo(f"returnml serve: {error}", err=True)
+        raise typer.Exit(2) from error
+    serving = settings.serving
+    uvicorn.run(
+        FACTORY,
+        factory=True,
+        host=serving.host if host is None else host,
+        port=serving.port if port is None else port,
+        workers=serving.workers if workers is None else workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+    )
+
+
+def _shift_us(settings: Settings, at: str) -> int:
+    from returnml.ledger.clock import SystemClock
+
+    return _instant_us(settings, at) - SystemClock().now_us()
+
+
+def _instant_us(settings: Settings, at: str) -> int:
+    from returnml.store.manifest import StoreError, read_manifest, read_pointer
+
+    if at == "cutoff":
+        try:
+            [current, *_] = read_pointer(settings.paths.store).generations or [""]
+            return read_manifest(settings.paths.store / current).cut_off_us
+        except StoreError as error:
+            raise SettingsError(f"--at cutoff: {error}") from error
+    try:
+        instant = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise SettingsError(f"--at {at!r}: expected e.g. 2011-09-01T00:00 or cutoff") from error
+    instant = instant.replace(tzinfo=instant.tzinfo or UTC)
+    return round(instant.timestamp() * 1_000_000)

@@ -1,0 +1,130 @@
+"""A shop of three order lines, published and with a release whose probabilities can be worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from returnml.features.declarations import FeatureSet
+from returnml.features.order_line import ORDER_LINE
+from returnml.ledger.clock import VirtualClock
+from returnml.release.deployment import make_champion, read_state
+from returnml.release.folder import Release, write_release
+from returnml.release.manifest import Manifest
+from returnml.settings import DataPaths
+from returnml.store.generation import Generation
+from returnml.warehouse.generation import publish_generation
+
+DAY_US = 86_400_000_000
+CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
+KEYS = "customer_id, article_id, size, product_group, brand, country, payment_method"
+KEY_TYPES = ", ".join(f"{k} VARCHAR" for k in KEYS.split(", "))
+PRIOR = 8.0
+
+
+def warehouse() -> duckdb.DuckDBPyConnection:
+    """Customer c1 bought a1 twice (one came back and matured) and a2 once."""
+    con = duckdb.connect()
+    con.execute("CREATE SCHEMA core")
+    head = f"seq BIGINT, known_at TIMESTAMP, {KEY_TYPES}"
+    con.execute(f"CREATE TABLE core.orders ({head}, quantity BIGINT, line_value_cents BIGINT)")
+    con.execute(f"CREATE TABLE core.returns ({head}, quantity BIGINT, refund_cents BIGINT)")
+    con.execute(f"CREATE TABLE core.outcomes ({head}, returned BIGINT, returned_quantity BIGINT, refund_cents BIGINT)")
+    a1 = ("c1", "a1", "M", "shirts", "acme", "DE", "invoice")
+    a2 = ("c1", "a2", None, "shoes", "acme", "DE", "card")
+    order = "INSERT INTO core.orders VALUES (?, make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    con.execute(order, [1, CUT_OFF_US - 100 * DAY_US, *a1, 2, 4000]).fetchall()
+    con.execute(order, [2, CUT_OFF_US - 10 * DAY_US, *a1, 1, 2000]).fetchall()
+    con.execute(order, [3, CUT_OFF_US - DAY_US, *a2, 1, 9000]).fetchall()
+    returned = "INSERT INTO core.returns VALUES (?, make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    con.execute(returned, [4, CUT_OFF_US - 90 * DAY_US, *a1, 1, 2000]).fetchall()
+    outcome = "INSERT INTO core.outcomes VALUES (?, make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    con.execute(outcome, [5, CUT_OFF_US - 67 * DAY_US, *a1, 1, 1, 2000]).fetchall()
+    return con
+
+
+def publish(data: Path, cut_off_us: int = CUT_OFF_US, feature_set: FeatureSet = ORDER_LINE) -> Generation:
+    return publish_generation(warehouse(), feature_set, cut_off_us, DataPaths(data).store)
+
+
+def graph(feature_set: FeatureSet = ORDER_LINE, prior: float = PRIOR, width: int | None = None) -> bytes:
+    """``probability = evidence / (evidence + prior)`` of ``quantity + customer_orders_count_365d``: exact in float32."""
+    columns = [feature_set.outputs.index(n) for n in ("quantity", "customer_orders_count_365d")]
+    constants = [
+        numpy_helper.from_array(np.array(columns), "columns"),
+        numpy_helper.from_array(np.float32(prior), "prior"),
+        numpy_helper.from_array(np.array([1]), "axis"),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["features", "columns"], ["used"], axis=1),
+        helper.make_node("ReduceSum", ["used", "axis"], ["evidence"], keepdims=0),
+        helper.make_node("Add", ["evidence", "prior"], ["all"]),
+        helper.make_node("Div", ["evidence", "all"], ["probability"]),
+    ]
+    shape = ["rows", width or len(feature_set.outputs)]
+    built = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])],
+        constants,
+    )
+    proto = helper.make_model(built, opset_imports=[helper.make_opsetid("", 17)])
+    proto.ir_version = 8
+    return proto.SerializeToString()
+
+
+def manifest(feature_set: FeatureSet = ORDER_LINE, **changed: object) -> Manifest:
+    fields: dict = {
+        "task": "return_risk",
+        "feature_set": feature_set.name,
+        "feature_set_version": feature_set.version,
+        "feature_set_hash": feature_set.hash,
+        "inputs": list(feature_set.outputs),
+        "cut_off_us": CUT_OFF_US,
+        "training_snapshot": "none",
+        "seed": 1,
+        "parameters": {},
+        "metrics": {},
+        "label": {"window_days": 30, "grace_days": 3},
+        "libraries": {},
+    }
+    return Manifest(**(fields | changed))
+
+
+def deploy(data: Path, model: bytes | None = None, **changed: object) -> Release:
+    """Write a release and make it champion."""
+    paths = DataPaths(data)
+    release = write_release(paths.releases, manifest(**changed), {"model.onnx": model or graph()})
+    make_champion_of(data, release.version)
+    return release
+
+
+def make_champion_of(data: Path, version: str) -> None:
+    state = DataPaths(data).deployment_state
+    revision = read_state(state).revision
+    make_champion(state, version, expected_revision=revision, by="test", why="test", clock=VirtualClock(CUT_OFF_US))
+
+
+def order(**changed: object) -> dict:
+    """Customer c1 orders two pieces of a1 and one of an unknown article."""
+    lines = [
+        {"line_id": "l1", "article_id": "a1", "quantity": 2, "unit_price_cents": 2000, "size": "M", "product_group": "shirts"},
+        {"line_id": "l2", "article_id": "new", "quantity": 1, "unit_price_cents": 10000},
+    ]
+    return {
+        "order_id": "o9",
+        "customer_id": "c1",
+        "currency": "EUR",
+        "country": "DE",
+        "payment_method": "invoice",
+        "lines": lines,
+    } | changed
+
+
+def now_us() -> int:
+    """Noon of the cut-off's day."""
+    return CUT_OFF_US + DAY_US // 2

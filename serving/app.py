@@ -1,0 +1,61 @@
+"""Assembles the service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+
+from returnml.features.declarations import FeatureSet
+from returnml.features.order_line import ORDER_LINE
+from returnml.ledger.clock import Clock, ShiftedClock, SystemClock
+from returnml.settings import Settings, load_settings
+from serving.problems import HANDLERS
+from serving.routes.health import live, ready
+from serving.routes.score import score
+from serving.state import ServingState, kept_fresh
+from serving.strict_json import StrictRequest
+
+VERSION = "1"
+RELOAD_SECONDS = 1.0
+MAX_BODY_BYTES = 1 << 20
+
+
+def create_app(
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    feature_set: FeatureSet = ORDER_LINE,
+    reload_seconds: float = RELOAD_SECONDS,
+) -> Litestar:
+    """The service; also the factory that uvicorn's workers call.
+
+    Args:
+        settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
+        clock: default: the machine's, moved by ``serving.clock_shift_us`` (replay).
+        feature_set: the declarations that releases and generations must have been made with.
+        reload_seconds: how often to look for a new release or generation.
+    """
+    settings = settings or load_settings()
+    clock = clock or ShiftedClock(SystemClock(), settings.serving.clock_shift_us)
+    service = ServingState(settings, clock, feature_set)
+
+    def provide_service() -> ServingState:
+        return service
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with kept_fresh(service, reload_seconds):
+            yield
+
+    return Litestar(
+        [score, live, ready],
+        dependencies={"service": Provide(provide_service, sync_to_thread=False, use_cache=True)},
+        exception_handlers=HANDLERS,
+        lifespan=[lifespan],
+        openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema"),
+        request_class=StrictRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+    )

@@ -1,0 +1,105 @@
+"""What goes over the wire. Unknown fields, wrong types and values out of bounds are refused while decoding."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
+Quantity = Annotated[int, Meta(ge=1, lt=1 << 24, description="Pieces.")]
+PriceCents = Annotated[int, Meta(gt=0, lt=1 << 36, description="Price paid for one piece, minor units.")]
+ListPriceCents = Annotated[int, Meta(ge=0, lt=1 << 36, description="List price of one piece, minor units.")]
+
+
+class OrderLine(Struct, frozen=True, forbid_unknown_fields=True):
+    """One article in an order, as it would be ordered. Optional fields that are absent are missing, not empty."""
+
+    line_id: Id
+    article_id: Id
+    quantity: Quantity
+    unit_price_cents: PriceCents
+    size: Text | None = None
+    color: Text | None = None
+    product_group: Text | None = None
+    brand: Text | None = None
+    list_price_cents: ListPriceCents | None = None
+
+
+class Order(Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to be scored.
+
+    ``ordered_at`` is what the shop's clock says. It never is the moment of the features, which the service's own
+    clock decides; it is checked against it, so that a shop with a wrong clock hears of it.
+    """
+
+    order_id: Id
+    customer_id: Id
+    currency: Currency
+    lines: Annotated[list[OrderLine], Meta(min_length=1)]
+    country: Text | None = None
+    payment_method: Text | None = None
+    device: Text | None = None
+    voucher_code: Text | None = None
+    ordered_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class LineScore(Struct, frozen=True):
+    """``probability`` that any piece of the line comes back, and what that is expected to cost."""
+
+    line_id: str
+    probability: float
+    expected_cost_cents: int
+
+
+class FeatureTime(Struct, frozen=True):
+    """What the features were made from: every event known before ``cut_off``, as published in ``generation``."""
+
+    generation: str
+    cut_off: datetime
+
+
+class Scores(Struct, frozen=True):
+    """The answer: one score for each line, in the order of the request."""
+
+    request_id: str
+    order_id: str
+    release: str
+    feature_set_hash: str
+    requested_at: datetime
+    features: FeatureTime
+    currency: str
+    lines: list[LineScore]
+
+
+class Live(Struct, frozen=True):
+    status: str = "live"
+
+
+class Ready(Struct, frozen=True):
+    """What the service scores with. ``warnings`` say what could not be loaded since."""
+
+    release: str
+    feature_set_hash: str
+    features: FeatureTime
+    warnings: list[str]
+    status: str = "ready"
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """Problem details (RFC 9457). ``errors`` name each field as a path into the request body."""
+
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+    type: str = "about:blank"
+    errors: list[FieldError] = []
+
+
+class FieldError(Struct, frozen=True):
+    field: str
+    message: str

@@ -1,0 +1,21 @@
+"""What can go wrong in the data plane, in its own words; ``problems`` says it in HTTP."""
+
+from __future__ import annotations
+
+
+class InvalidOrder(Exception):
+    """An order that breaks a rule.
+
+    Attributes:
+        field: path into the order, e.g. ``lines[2].line_id``.
+        rule: what is wrong with it.
+    """
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class NotReady(Exception):
+    """There is no verified release or no good generation; the message says which and why."""

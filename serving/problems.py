@@ -1,0 +1,86 @@
+"""The one place where errors become HTTP: problem details (RFC 9457) that name the field."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from serving.contracts import FieldError, Problem
+from serving.errors import InvalidOrder, NotReady
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = "2"
+_LOCATION = re.compile(r"^(?P<message>.*?)(?: - at `(?P<in_key>key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>[^`]+)`")
+
+
+def field_error(error: msgspec.ValidationError) -> FieldError:
+    """Where and why decoding failed.
+
+    >>> field_error(msgspec.ValidationError("Expected `int` >= 1 - at `$.lines[0].quantity`")).field
+    'lines[0].quantity'
+    >>> field_error(msgspec.ValidationError("Object missing required field `size` - at `$.lines[3]`")).field
+    'lines[3].size'
+    """
+    match = _LOCATION.match(str(error))
+    message, path = (match["message"], match["path"] or "") if match else (str(error), "")
+    named = _MISSING.match(message) or _UNKNOWN.match(message)
+    if named:
+        path = f"{path}.{named['name']}"
+    return FieldError(path.lstrip(".") or "$", message)
+
+
+def invalid_order(request: Request[Any, Any, Any], error: InvalidOrder) -> Response[Problem]:
+    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(error.field, error.rule)])
+
+
+def not_ready(request: Request[Any, Any, Any], error: NotReady) -> Response[Problem]:
+    return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": _RETRY_AFTER_SECONDS})
+
+
+def invalid_body(request: Request[Any, Any, Any], error: msgspec.DecodeError | UnicodeDecodeError) -> Response[Problem]:
+    """A body that does not fit the contract is 422, one that is no JSON is 400."""
+    if isinstance(error, msgspec.ValidationError):
+        found = field_error(error)
+        return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, f"{found.field}: {found.message}", [found])
+    return _answer(request, HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}")
+
+
+def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Litestar's own errors."""
+    return _answer(request, HTTPStatus(error.status_code), error.detail, headers=error.headers)
+
+
+def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    logger.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; see its log")
+
+
+HANDLERS: dict[Any, Any] = {
+    InvalidOrder: invalid_order,
+    NotReady: not_ready,
+    msgspec.DecodeError: invalid_body,
+    UnicodeDecodeError: invalid_body,
+    HTTPException: http_error,
+    Exception: unforeseen,
+}
+
+
+def _answer(
+    request: Request[Any, Any, Any],
+    status: HTTPStatus,
+    detail: str,
+    errors: list[FieldError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[Problem]:
+    problem = Problem(status.phrase, status.value, detail, request.url.path, errors=errors or [])
+    return Response(problem, status_code=status.value, media_type=MEDIA_TYPE, headers=headers)

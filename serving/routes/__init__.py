@@ -1,0 +1,1 @@
+"""HTTP routes: each handler delegates to the data plane."""

@@ -1,0 +1,22 @@
+"""``GET /health/live`` and ``GET /health/ready``."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+
+from serving.contracts import Live, Problem, Ready
+from serving.state import ServingState
+
+
+@get("/health/live", summary="Is the process there")
+async def live() -> Live:
+    """Live as long as it answers; says nothing about scoring."""
+    return Live()
+
+
+@get("/health/ready", summary="Can it score", responses={503: ResponseSpec(Problem, description="Why it cannot.")})
+async def ready(service: NamedDependency[ServingState]) -> Ready:
+    """Ready with a verified release and a good generation."""
+    return service.ready()

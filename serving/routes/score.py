@@ -1,0 +1,23 @@
+"""``POST /v1/score``."""
+
+from __future__ import annotations
+
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from litestar.params import JSONBody
+
+from serving.contracts import Order, Problem, Scores
+from serving.state import ServingState
+
+_PROBLEMS = {
+    400: ResponseSpec(Problem, description="The body is no JSON."),
+    422: ResponseSpec(Problem, description="A field is unknown, missing, of a wrong type or out of bounds; it is named."),
+    503: ResponseSpec(Problem, description="No verified release or no good store generation yet."),
+}
+
+
+@post("/v1/score", status_code=200, summary="Score the lines of an order", responses=_PROBLEMS)
+async def score(data: JSONBody[Order], service: NamedDependency[ServingState]) -> Scores:
+    """For each line the probability that it comes back, and the expected cost of that."""
+    return service.score(data)

@@ -1,0 +1,109 @@
+"""The data plane: an order in, scores out. Knows no HTTP, reads no clock."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from returnml.features.declarations import FeatureSet
+from returnml.policy.costs import expected_cost_cents
+from returnml.settings import CostSettings
+from returnml.store.generation import Generation
+from returnml.store.online import OnlineFeatures
+from serving.contracts import FeatureTime, LineScore, Order, Scores
+from serving.errors import InvalidOrder
+from serving.model import Model
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_CLOCK_DIFFERENCE = timedelta(days=1)
+MAX_LINE_VALUE_BITS = 36
+
+
+class Scorer:
+    """Scores orders with one model on the features of one generation."""
+
+    def __init__(
+        self, model: Model, generation: Generation, feature_set: FeatureSet, costs: CostSettings, max_lines: int
+    ) -> None:
+        self.model = model
+        self.features = OnlineFeatures(feature_set, generation)
+        self.feature_time = FeatureTime(generation.name, instant(generation.cut_off_us))
+        self._costs = costs
+        self._max_lines = max_lines
+
+    def score(self, order: Order, now_us: int) -> Scores:
+        """Score every line of an order as of now.
+
+        Raises:
+            InvalidOrder: naming the field that breaks a rule.
+        """
+        requested_at_us = self.features.moment_us(now_us)
+        requested_at = instant(requested_at_us)
+        check_order(order, requested_at, self._max_lines)
+        columns = order_columns(order)
+        probability = self.model.probability(self.features.vectors(columns, requested_at_us).matrix)
+        cost = expected_cost_cents(probability, np.array(columns["line_value_cents"], np.int64), self._costs)
+        return Scores(
+            uuid.uuid4().hex,
+            order.order_id,
+            self.model.version,
+            self.model.feature_set_hash,
+            requested_at,
+            self.feature_time,
+            order.currency,
+            [LineScore(*line) for line in zip(columns["line_id"], probability.tolist(), cost.tolist(), strict=True)],
+        )
+
+
+def check_order(order: Order, requested_at: datetime, max_lines: int) -> None:
+    """The rules that the contract's types cannot say.
+
+    Raises:
+        InvalidOrder: naming the first field that breaks one.
+    """
+    if len(order.lines) > max_lines:
+        raise InvalidOrder("lines", f"{len(order.lines)} lines: at most {max_lines}")
+    if order.ordered_at is not None and abs(order.ordered_at - requested_at) > MAX_CLOCK_DIFFERENCE:
+        raise InvalidOrder("ordered_at", f"more than a day away from the moment of scoring, {requested_at.isoformat()}")
+    seen: set[str] = set()
+    for i, line in enumerate(order.lines):
+        if line.line_id in seen:
+            raise InvalidOrder(f"lines[{i}].line_id", f"{line.line_id!r} stands twice in the order")
+        seen.add(line.line_id)
+        if line.quantity * line.unit_price_cents >= 1 << MAX_LINE_VALUE_BITS:
+            raise InvalidOrder(f"lines[{i}].unit_price_cents", f"quantity times price must stay below {1 << MAX_LINE_VALUE_BITS}")
+
+
+def order_columns(order: Order) -> dict[str, list[Any]]:
+    """The lines by column, named as in ``contracts.columns.ORDERS``, with ``line_value_cents``."""
+    lines = order.lines
+    n = len(lines)
+    return {
+        "order_id": [order.order_id] * n,
+        "customer_id": [order.customer_id] * n,
+        "country": [order.country] * n,
+        "payment_method": [order.payment_method] * n,
+        "device": [order.device] * n,
+        "voucher_code": [order.voucher_code] * n,
+        "line_id": [line.line_id for line in lines],
+        "article_id": [line.article_id for line in lines],
+        "size": [line.size for line in lines],
+        "color": [line.color for line in lines],
+        "product_group": [line.product_group for line in lines],
+        "brand": [line.brand for line in lines],
+        "quantity": [line.quantity for line in lines],
+        "unit_price_cents": [line.unit_price_cents for line in lines],
+        "list_price_cents": [line.list_price_cents for line in lines],
+        "line_value_cents": [line.quantity * line.unit_price_cents for line in lines],
+    }
+
+
+def instant(at_us: int) -> datetime:
+    """
+    >>> instant(1_308_096_000_000_001).isoformat()
+    '2011-06-15T00:00:00.000001+00:00'
+    """
+    return EPOCH + timedelta(microseconds=at_us)

@@ -1,0 +1,137 @@
+"""What the service scores with, and its reload when the deployment state or the store's pointer changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from returnml.features.declarations import FeatureSet
+from returnml.ledger.clock import Clock
+from returnml.release.deployment import DeploymentError, read_state
+from returnml.release.folder import ReleaseError, load_release
+from returnml.settings import Settings
+from returnml.store.generation import Generation, open_current
+from returnml.store.manifest import POINTER_FILE, StoreError
+from serving.contracts import Order, Ready, Scores
+from serving.errors import NotReady
+from serving.model import Model, ModelError
+from serving.scorer import Scorer
+
+logger = logging.getLogger(__name__)
+
+FileMark = tuple[int, int, int] | None
+
+
+class ServingState:
+    """Holds the scorer; replaces it whole, so that a request sees one release and one generation.
+
+    What cannot be loaded is refused and said in ``failures``; what was loaded before goes on scoring.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, feature_set: FeatureSet) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._feature_set = feature_set
+        self._model: Model | None = None
+        self._generation: Generation | None = None
+        self._marks: dict[Path, FileMark] = {}
+        self._scorer: Scorer | None = None
+        self.failures: dict[str, str] = {}
+
+    def score(self, order: Order) -> Scores:
+        """Score an order as of now.
+
+        Raises:
+            NotReady: while there is no release or no generation.
+            InvalidOrder: naming the field that breaks a rule.
+        """
+        scorer = self._scorer
+        if scorer is None:
+            raise NotReady(self._reason())
+        return scorer.score(order, self._clock.now_us())
+
+    def ready(self) -> Ready:
+        """What it scores with.
+
+        Raises:
+            NotReady: if it cannot score, saying why.
+        """
+        scorer = self._scorer
+        if scorer is None:
+            raise NotReady(self._reason())
+        model = scorer.model
+        return Ready(model.version, model.feature_set_hash, scorer.feature_time, list(self.failures.values()))
+
+    def refresh(self) -> None:
+        """Load whatever is published and not loaded yet. Two ``stat`` calls when nothing changed."""
+        paths = self._settings.paths
+        changed = self._refresh("release", paths.deployment_state, self._load_model)
+        changed |= self._refresh("store", paths.store / POINTER_FILE, self._load_generation)
+        if changed and self._model is not None and self._generation is not None:
+            serving = self._settings.serving
+            self._scorer = Scorer(self._model, self._generation, self._feature_set, self._settings.costs, serving.max_lines)
+            logger.info("scoring with release %s on generation %s", self._model.version, self._generation.name)
+
+    def _refresh(self, part: str, pointer: Path, load: Callable[[], None]) -> bool:
+        mark = _mark(pointer)
+        if part not in self.failures and pointer in self._marks and self._marks[pointer] == mark:
+            return False
+        try:
+            load()
+        except (DeploymentError, ReleaseError, ModelError, StoreError) as error:
+            if self.failures.get(part) != str(error):
+                logger.error("refused: %s", error)
+            self.failures[part] = str(error)
+            return False
+        self._marks[pointer] = mark
+        self.failures.pop(part, None)
+        return True
+
+    def _load_model(self) -> None:
+        paths = self._settings.paths
+        champion = read_state(paths.deployment_state).champion
+        if champion is None:
+            raise DeploymentError(f"{paths.deployment_state}: no release is champion")
+        if self._model is None or self._model.version != champion:
+            self._model = Model(load_release(paths.releases / champion), self._feature_set)
+
+    def _load_generation(self) -> None:
+        self._generation = open_current(self._settings.paths.store, self._feature_set)
+
+    def _reason(self) -> str:
+        return "; ".join(self.failures.values()) or "the release and the store are not loaded yet"
+
+
+@asynccontextmanager
+async def kept_fresh(state: ServingState, every_seconds: float) -> AsyncIterator[None]:
+    """Load now, then look for changes in the background; loading runs in a thread beside the event loop."""
+    await asyncio.to_thread(state.refresh)
+
+    async def poll() -> None:
+        while True:
+            await asyncio.sleep(every_seconds)
+            try:
+                await asyncio.to_thread(state.refresh)
+            except Exception:
+                # An unforeseen failure must not end the polling: the service would never reload again.
+                logger.exception("reload failed")
+
+    task = asyncio.create_task(poll())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _mark(path: Path) -> FileMark:
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
