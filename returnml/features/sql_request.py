@@ -1,0 +1,63 @@
+"""Request inputs and basket aggregates, compiled to SQL over the encoded spine.
+
+A basket is the lines of one request: the spine's rows that share ``order_id`` and ``requested_at``. A spine that is to
+yield basket aggregates therefore holds whole requests. Null values are ignored; a null ``by`` value has no basket
+(null), a sum over nothing is 0.
+"""
+
+from __future__ import annotations
+
+from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
+from returnml.features.sql_dialect import quote
+from returnml.features.sql_spine import SPINE
+from returnml.features.windows import DAY_US, HOUR_US
+
+_EPOCH_WEEKDAY = 3
+"""1970-01-01 was a Thursday; Monday is 0."""
+
+
+def carried_columns(feature_set: FeatureSet) -> tuple[str, ...]:
+    """Spine columns that request inputs and basket aggregates read."""
+    found = [r.column for r in feature_set.request if r.column]
+    for b in feature_set.basket:
+        found += [*b.by, *([b.column] if b.column else [])]
+    return tuple(dict.fromkeys([*found, *(["order_id"] if feature_set.basket else [])]))
+
+
+def request_expression(request: RequestInput) -> str:
+    """One request input of the spine row ``s``, an integer or null."""
+    if request.kind is InputKind.HOUR_OF_DAY:
+        return f"(s.t % {DAY_US}) // {HOUR_US}"
+    if request.kind is InputKind.DAY_OF_WEEK:
+        return f"(s.d + {_EPOCH_WEEKDAY}) % 7"
+    column = f"s.{quote(request.column or '')}"
+    return f"({column} is not null)::BIGINT" if request.kind is InputKind.PRESENT else f"{column}::BIGINT"
+
+
+def basket_table(by: tuple[str, ...]) -> str:
+    return "_".join(["pit_basket", *by])
+
+
+def basket_bys(feature_set: FeatureSet) -> tuple[tuple[str, ...], ...]:
+    return tuple(dict.fromkeys(b.by for b in feature_set.basket))
+
+
+def basket_statement(feature_set: FeatureSet, by: tuple[str, ...]) -> str:
+    """The statement that leaves ``basket_table(by)``: one row per request and ``by`` value."""
+    keys = ", ".join(["order_id", "t", *(quote(c) for c in by)])
+    values = ", ".join(f"{_aggregate(b)} as {quote(b.name)}" for b in feature_set.basket if b.by == by)
+    where = " and ".join(["order_id is not null", *(f"{quote(c)} is not null" for c in by)])
+    return f"create or replace temp table {basket_table(by)} as select {keys}, {values} from {SPINE} where {where} group by {keys}"
+
+
+def basket_join(by: tuple[str, ...], alias: str) -> str:
+    conditions = [f"{alias}.{quote(c)} = s.{quote(c)}" for c in ("order_id", "t", *by)]
+    return f"left join {basket_table(by)} as {alias} on {' and '.join(conditions)}"
+
+
+def _aggregate(basket: BasketAggregate) -> str:
+    if basket.operation is Operation.COUNT:
+        return "count(*)" if basket.column is None else f"count({quote(basket.column)})"
+    if basket.operation is Operation.DISTINCT:
+        return f"count(distinct {quote(basket.column or '')})"
+    return f"coalesce(sum({quote(basket.column or '')}), 0)::BIGINT"

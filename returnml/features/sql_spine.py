@@ -1,0 +1,96 @@
+"""SQL that prepares a spine and the streams for the window compiler: instants as integers, keys as dense integers.
+
+A *spine* is any relation of moments: ``moment_id, requested_at, visible_until, derived_until``, the key columns and
+the request columns of the feature set. Keys are encoded once per column; a group's key is one integer composed of
+its columns' codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from returnml.features.declarations import Aggregation, KeyGroup, Stream
+from returnml.features.sql_dialect import day_number, micros, quote
+
+SPINE = "pit_spine"
+MOMENT_COLUMNS = ("moment_id", "requested_at", "visible_until", "derived_until")
+
+
+def keys_table(column: str) -> str:
+    return f"pit_keys_{column}"
+
+
+def events_table(stream: Stream) -> str:
+    return f"pit_events_{stream.name}"
+
+
+def encode_keys(spine: str, column: str) -> str:
+    """The dictionary of one key column: the values that occur in the spine, numbered from 0."""
+    return (
+        f"create or replace temp table {keys_table(column)} as select value, row_number() over () - 1 as code from "
+        f"(select distinct {quote(column)} as value from {spine} as s where {quote(column)} is not null)"
+    )
+
+
+def encode_spine(spine: str, key_columns: Sequence[str], carried: Sequence[str]) -> str:
+    """The spine with a dense ``mid``, instants in microseconds, key codes ``k_<column>`` and the carried columns.
+
+    ``xe`` and ``xd`` are the ends of what is visible of event streams and of derived streams, never after ``t``.
+    """
+    codes = [f"{keys_table(c)}.code as {quote('k_' + c)}" for c in key_columns]
+    joins = [f"left join {keys_table(c)} on {keys_table(c)}.value = s.{quote(c)}" for c in key_columns]
+    columns = ["s.*", "t // 86400000000 as d", "xe // 86400000000 as de", "xd // 86400000000 as dd", *codes]
+    inner = (
+        f"select row_number() over () - 1 as mid, moment_id, {micros('requested_at')} as t, "
+        f"least({micros('requested_at')}, {micros('visible_until')}) as xe, "
+        f"least({micros('requested_at')}, {micros('derived_until')}) as xd, "
+        f"{', '.join(quote(c) for c in dict.fromkeys([*carried, *key_columns]))} from {spine} as r"
+    )
+    return f"create or replace temp table {SPINE} as select {', '.join(columns)} from ({inner}) as s {' '.join(joins)}"
+
+
+def encode_events(stream: Stream, key_columns: Sequence[str], where: str = "true") -> str:
+    """A stream's events: ``at_us``, ``d`` (day number), ``seq``, key codes ``k_<column>``, values ``v_<column>``."""
+    codes = [f"{keys_table(c)}.code as {quote('k_' + c)}" for c in key_columns]
+    joins = [f"left join {keys_table(c)} on {keys_table(c)}.value = e.{quote(c)}" for c in key_columns]
+    values = [f"e.{quote(c)} as {quote('v_' + c)}" for c in stream.columns]
+    columns = [f"{micros('e.known_at')} as at_us", f"{day_number(micros('e.known_at'))} as d", "e.seq as seq", *codes, *values]
+    return (
+        f"create or replace temp table {events_table(stream)} as select {', '.join(columns)} "
+        f"from {stream.table} as e {' '.join(joins)} where {where}"
+    )
+
+
+def events_statistics(stream: Stream) -> str:
+    """One row: events, then for each column the largest magnitude, the sum of magnitudes and the sum of squares."""
+    parts = ["count(*)"]
+    for column in stream.columns:
+        value = f"{quote('v_' + column)}::HUGEINT"
+        parts += [f"coalesce(max(abs({value})), 0)", f"coalesce(sum(abs({value})), 0)", f"coalesce(sum({value} * {value}), 0)"]
+    return f"select {', '.join(parts)} from {events_table(stream)}"
+
+
+def group_key(group: KeyGroup, cardinalities: Mapping[str, int]) -> str:
+    """A group's key as one integer expression over the codes (null where any part is null)."""
+    expression = ""
+    for column in group.keys:
+        code = quote("k_" + column)
+        expression = f"({expression} * {max(cardinalities[column], 1)} + {code})" if expression else code
+    total = 1
+    for column in group.keys:
+        total *= max(cardinalities[column], 1)
+    return expression if total < 1 << 46 else f"({expression.replace(code, code + '::HUGEINT', 1)})"
+
+
+def is_batch_window(aggregation: Aggregation) -> None:
+    """Refuse what the batch engine cannot compute.
+
+    Raises:
+        ValueError: for a window in minutes or hours.
+    """
+    for window in aggregation.windows:
+        if window.hop_us != 86_400_000_000:
+            raise ValueError(
+                f"window {window.name!r} of {aggregation.stream.name}.{aggregation.operation}: the batch engine computes "
+                "windows in days and 'lifetime' only; minutes and hours are served online"
+            )

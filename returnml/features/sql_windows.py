@@ -1,0 +1,190 @@
+"""Invertible windows (count, sum, sum of squares) and ``since_last``, compiled to SQL.
+
+The method: per key and day one tile; prefix sums over a key's tiles give P(start of a day) at any day, read once per
+(key, day) that a moment needs, for all window edges at once; within the last day a running sum over that day's events
+gives the head. The value of a window is ``P(x) - P(edge)`` with ``x = min(requested_at, until)``; it is 0 where
+``x <= edge``. All frames are constant. Several measures travel packed in one integer (``sql_layout``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from returnml.features.declarations import Aggregate, KeyGroup, Operation, Stream
+from returnml.features.sql_dialect import key_day, key_of, wide_literal
+from returnml.features.sql_layout import Limb, Measure
+from returnml.features.sql_spine import SPINE, events_table
+from returnml.features.windows import DAY_US, Window
+
+
+@dataclass(frozen=True)
+class StreamClass:
+    """Streams whose visible part ends at the same instant.
+
+    Attributes:
+        name: part of the names of the tables made for it.
+        streams: its streams.
+        until: spine column with the end of what is visible, microseconds.
+        day: spine column with that instant's day number.
+        is_aligned: whether that day is the day of ``requested_at`` for every moment of the spine.
+    """
+
+    name: str
+    streams: tuple[Stream, ...]
+    until: str
+    day: str
+    is_aligned: bool
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """What is computed for one group and class: the key expression, the limbs and the streams asked for ``since_last``."""
+
+    group: KeyGroup
+    stream_class: StreamClass
+    key: str
+    limbs: tuple[Limb, ...]
+    last_streams: tuple[str, ...]
+
+    @property
+    def result(self) -> str:
+        return f"pit_windows_{self.group.name}_{self.stream_class.name}"
+
+
+def edge_column(limb: Limb, window: Window) -> str:
+    return f"{limb.column}_{window.name}"
+
+
+def window_statements(plan: GroupPlan) -> list[str]:
+    """The statements that leave ``plan.result``: ``mid`` and per limb and window one packed value, ``last_<stream>``.
+
+    Moments whose key has a null part have no row.
+    """
+    return [_edges(plan), _head(plan), _result(plan), f"drop table {_name(plan, 'edges')}", f"drop table {_name(plan, 'head')}"]
+
+
+def _name(plan: GroupPlan, part: str) -> str:
+    return f"pit_{part}_{plan.group.name}_{plan.stream_class.name}"
+
+
+def _events(plan: GroupPlan, stream: Stream, extra: Sequence[str] = ()) -> str:
+    """Events of one stream: ``kd``, one packed integer per limb, ``last_<stream>`` for each stream asked for it."""
+    values = {
+        f.measure: f.measure.per_event() for limb in plan.limbs for f in limb.fields if f.measure.stream == stream.name
+    }
+    columns = [f"{key_day(plan.key, 'd')} as kd", *extra]
+    columns += [f"{limb.pack(values)} as {limb.column}" for limb in plan.limbs]
+    columns += [f"{'at_us' if s == stream.name else 'null::BIGINT'} as last_{s}" for s in plan.last_streams]
+    return f"select {', '.join(columns)} from {events_table(stream)} where {plan.key} is not null"
+
+
+def _zeros(plan: GroupPlan) -> list[str]:
+    return [wide_literal(0) for _ in plan.limbs] + ["null::BIGINT" for _ in plan.last_streams]
+
+
+def _edges(plan: GroupPlan) -> str:
+    """Per (key, day) that a moment reads: totals before that day and before each window's first day."""
+    c = plan.stream_class
+    days = ["d"] if c.is_aligned else ["d", c.day]
+    probes = [
+        f"select distinct {key_day(plan.key, day)}, {', '.join([*_zeros(plan), 'true'])} from {SPINE} where {plan.key} is not null"
+        for day in days
+    ]
+    limbs = [limb.column for limb in plan.limbs]
+    lasts = [f"last_{s}" for s in plan.last_streams]
+    events = [f"select *, false as is_probe from ({_events(plan, s)})" for s in c.streams]
+    tiles = ", ".join(
+        ["kd", *(f"sum({p}) as {p}" for p in limbs), *(f"max({m}) as {m}" for m in lasts), "bool_or(is_probe) as is_probe"]
+    )
+    running = ", ".join(
+        [
+            "kd, is_probe",
+            *(f"{p} as own_{p}, sum({p}) over so_far as {p}" for p in limbs),
+            *(f"max({m}) over before as {m}" for m in lasts),
+        ]
+    )
+    lengths = {w.name: w for limb in plan.limbs for w in limb.windows if w.length_us is not None}
+    far = [
+        f"coalesce(last_value({limb.column}) over before_{w.name}, 0) as {edge_column(limb, w)}"
+        for limb in plan.limbs
+        for w in limb.windows
+        if w.length_us is not None
+    ]
+    frames = ", ".join(
+        f"before_{w.name} as (partition by {key_of('kd')} order by kd "
+        f"range between unbounded preceding and {(w.length_us or 0) // DAY_US + 1} preceding)"
+        for w in lengths.values()
+    )
+    near = [f"{p} - own_{p} as near_{p}" for p in limbs]
+    select = ", ".join(["kd", "is_probe", *near, *lasts, *far])
+    return f"""create or replace temp table {_name(plan, "edges")} as
+with events as ({" union all ".join([*events, *probes])}),
+tiles as (select {tiles} from events group by kd),
+running as (select {running} from tiles
+  window so_far as (partition by {key_of("kd")} order by kd rows unbounded preceding),
+         before as (partition by {key_of("kd")} order by kd rows between unbounded preceding and 1 preceding)),
+edges as (select {select} from running{" window " + frames if frames else ""})
+select * exclude (is_probe) from edges where is_probe"""
+
+
+def _head(plan: GroupPlan) -> str:
+    """Per moment: the running sums over the visible part of its last visible day.
+
+    At the same instant a moment comes before an event: only what was known before it counts.
+    """
+    c = plan.stream_class
+    probes = f"select distinct {key_day(plan.key, c.day)} as kd from {SPINE} where {plan.key} is not null"
+    events = [
+        f"select * from ({_events(plan, s, ('at_us * 2 + 1 as o', 'null::BIGINT as mid'))}) where kd in (select kd from probes)"
+        for s in c.streams
+    ]
+    moments = (
+        f"select {key_day(plan.key, c.day)}, {c.until} * 2, mid, {', '.join(_zeros(plan))} from {SPINE} where {plan.key} is not null"
+        if plan.limbs or plan.last_streams
+        else ""
+    )
+    sums = [f"sum({limb.column}) over so_far as {limb.column}" for limb in plan.limbs]
+    lasts = [f"max(last_{s}) over so_far as last_{s}" for s in plan.last_streams]
+    return f"""create or replace temp table {_name(plan, "head")} as
+with probes as materialized ({probes}),
+timeline as ({" union all ".join([*events, moments])}),
+running as (select kd, mid, {", ".join([*sums, *lasts])} from timeline
+  window so_far as (partition by kd order by o rows unbounded preceding))
+select * from running where mid is not null"""
+
+
+def _result(plan: GroupPlan) -> str:
+    """Heads and edges put together: one packed window value per limb and window."""
+    c = plan.stream_class
+    far_alias = "n" if c.is_aligned else "f"
+    values = []
+    for limb in plan.limbs:
+        for w in limb.windows:
+            total = f"h.{limb.column} + n.near_{limb.column}"
+            if w.length_us is not None:
+                total += f" - {far_alias}.{edge_column(limb, w)}"
+                if not c.is_aligned:
+                    total = f"case when s.{c.until} <= s.d * {DAY_US} - {w.length_us} then 0 else {total} end"
+            values.append(f"{total} as {edge_column(limb, w)}")
+    values += [f"coalesce(h.last_{s}, n.last_{s}) as last_{s}" for s in plan.last_streams]
+    joins = f"join {_name(plan, 'edges')} as n on n.kd = h.kd"
+    if not c.is_aligned:
+        far_key = key_day(key_of("h.kd"), "s.d")
+        joins += f" join {SPINE} as s on s.mid = h.mid join {_name(plan, 'edges')} as f on f.kd = {far_key}"
+    return (
+        f"create or replace temp table {plan.result} as select h.mid, {', '.join(values)} from {_name(plan, 'head')} as h {joins}"
+    )
+
+
+def aggregate_expression(plan: GroupPlan, aggregate: Aggregate, alias: str) -> str:
+    """The value of one aggregate, read from ``plan.result`` (as ``alias``) and the spine (as ``s``)."""
+    a = aggregate.aggregation
+    if a.operation is Operation.SINCE_LAST:
+        return f"s.t - {alias}.last_{a.stream.name}"
+    measure = Measure(a.stream.name, a.operation, a.column)
+    for limb in plan.limbs:
+        for field in limb.fields:
+            if field.measure == measure:
+                return limb.unpack(f"{alias}.{edge_column(limb, aggregate.window)}", field)
+    raise KeyError(f"{aggregate.name}: not planned")

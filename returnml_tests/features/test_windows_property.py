@@ -1,0 +1,88 @@
+"""Batch windows equal the naive oracle exactly, for random events and moments."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
+from returnml.features.windows import Window
+from returnml.warehouse.features import compute_windows
+from returnml_tests.features.warehouse import connect, write_spine, write_stream
+from returnml_tests.oracle import DAY, Event, Moment, group_aggregates
+
+ORDERS = Stream("orders", "core.orders", {"value": 40, "pieces": 20})
+OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1}, is_derived=True)
+WINDOWS = tuple(Window.parse(w) for w in ("1d", "3d", "lifetime"))
+KEYS = ("customer_id", "article_id")
+
+
+def _all(stream: Stream, column: str) -> tuple[Aggregation, ...]:
+    operations = (o for o in Operation if o not in (Operation.COUNT, Operation.SINCE_LAST))
+    return (
+        Aggregation(stream, Operation.COUNT, None, WINDOWS),
+        Aggregation(stream, Operation.SINCE_LAST, None, (Window.parse("lifetime"),)),
+        *(Aggregation(stream, o, column, WINDOWS) for o in operations),
+    )
+
+
+GROUPS = (
+    KeyGroup("customer", ("customer_id",), (*_all(ORDERS, "value"), *_all(OUTCOMES, "returned"))),
+    KeyGroup("pair", KEYS, (*_all(ORDERS, "value"), Aggregation(ORDERS, Operation.SUM, "pieces", WINDOWS))),
+    KeyGroup("article", ("article_id",), (Aggregation(OUTCOMES, Operation.COUNT, None, WINDOWS),)),
+)
+
+START = 20_000 * DAY
+INSTANTS = st.one_of(
+    st.integers(0, 6 * DAY),
+    st.builds(lambda day, off: day * DAY + off, st.integers(0, 6), st.sampled_from([-1, 0, 1, DAY // 2])),
+).map(lambda x: START + max(x, 0))
+KEY = {"customer_id": st.sampled_from(["a", "b", None]), "article_id": st.sampled_from(["x", "y", None])}
+VALUES = st.one_of(st.none(), st.integers(-(2**40) + 1, 2**40 - 1), st.integers(-2, 2))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> dict[str, list[Event]]:
+    def events(values: dict[str, st.SearchStrategy]) -> list[Event]:
+        at = sorted(draw(st.lists(INSTANTS, max_size=14)))
+        return [
+            Event(
+                i,
+                t,
+                {k: draw(s) for k, s in KEY.items()},
+                {c: draw(s) for c, s in values.items()},
+            )
+            for i, t in enumerate(at)
+        ]
+
+    return {
+        "orders": events({"value": VALUES, "pieces": st.integers(-5, 2**20 - 1)}),
+        "outcomes": events({"returned": st.integers(0, 1)}),
+    }
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> list[Moment]:
+    instants = draw(st.lists(INSTANTS, min_size=1, max_size=6))
+    is_imported = draw(st.booleans())
+    found = []
+    for i, t in enumerate(instants):
+        until = t if is_imported else draw(INSTANTS)
+        derived = t if is_imported else draw(INSTANTS)
+        found.append(Moment(i, t, until, derived, {k: draw(s) for k, s in KEY.items()}))
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams(), moments())
+def test_batch_equals_oracle(events: dict[str, list[Event]], spine: list[Moment]) -> None:
+    con = connect()
+    write_stream(con, ORDERS, KEYS, events["orders"])
+    write_stream(con, OUTCOMES, KEYS, events["outcomes"])
+    write_spine(con, KEYS, spine)
+    compute_windows(con, GROUPS, "spine", "got")
+    names = [a.name for g in GROUPS for a in g.aggregates()]
+    got = {row[0]: dict(zip(names, row[1:], strict=True)) for row in con.execute("select * from got").fetchall()}
+    for m in spine:
+        want = {n: v for g in GROUPS for n, v in group_aggregates(g, events, m).items()}
+        assert got[m.moment_id] == want
