@@ -46,9 +46,7 @@ def aggregate(
     Null values are ignored by every operation on a column.
     """
     start = window.start_us(requested_at)
-    inside = [
-        e for e in events if e.known_at < requested_at and e.known_at < until and (start is None or e.known_at >= start)
-    ]
+    inside = [e for e in events if e.known_at < requested_at and e.known_at < until and (start is None or e.known_at >= start)]
     if operation is Operation.COUNT:
         return len(inside)
     if operation is Operation.SINCE_LAST:

@@ -46,7 +46,7 @@ def mergeable_statement(group: KeyGroup, stream: Stream, stream_class: StreamCla
     event_reach = "".join(f", 0::BIGINT as {r}" for r in reach.values())
     selected = [f"{_value(a)} over w_{w.name} as {mergeable_column(a, w)}" for a in aggregations for w in a.windows]
     frames = ", ".join(
-        f"w_{n} as (partition by k order by at_us range between {reach[n] if n in reach else 'unbounded'} preceding and 1 preceding)"
+        f"w_{n} as (partition by k order by at_us range between {reach.get(n, 'unbounded')} preceding and 1 preceding)"
         for n in windows
     )
     return f"""create or replace temp table {mergeable_table(group, stream)} as

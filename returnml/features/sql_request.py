@@ -47,7 +47,9 @@ def basket_statement(feature_set: FeatureSet, by: tuple[str, ...]) -> str:
     keys = ", ".join(["order_id", "t", *(quote(c) for c in by)])
     values = ", ".join(f"{_aggregate(b)} as {quote(b.name)}" for b in feature_set.basket if b.by == by)
     where = " and ".join(["order_id is not null", *(f"{quote(c)} is not null" for c in by)])
-    return f"create or replace temp table {basket_table(by)} as select {keys}, {values} from {SPINE} where {where} group by {keys}"
+    return (
+        f"create or replace temp table {basket_table(by)} as select {keys}, {values} from {SPINE} where {where} group by {keys}"
+    )
 
 
 def basket_join(by: tuple[str, ...], alias: str) -> str:

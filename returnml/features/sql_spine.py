@@ -41,10 +41,10 @@ def encode_spine(spine: str, key_columns: Sequence[str], carried: Sequence[str])
     joins = [f"left join {keys_table(c)} on {keys_table(c)}.value = s.{quote(c)}" for c in key_columns]
     columns = ["s.*", "t // 86400000000 as d", "xe // 86400000000 as de", "xd // 86400000000 as dd", *codes]
     inner = (
-        f"select row_number() over () - 1 as mid, moment_id, {micros('requested_at')} as t, "
+        f"select row_number() over () - 1 as mid, {micros('requested_at')} as t, "
         f"least({micros('requested_at')}, {micros('visible_until')}) as xe, "
         f"least({micros('requested_at')}, {micros('derived_until')}) as xd, "
-        f"{', '.join(quote(c) for c in dict.fromkeys([*carried, *key_columns]))} from {spine} as r"
+        f"{', '.join(quote(c) for c in dict.fromkeys(['moment_id', *carried, *key_columns]))} from {spine} as r"
     )
     return f"create or replace temp table {SPINE} as select {', '.join(columns)} from ({inner}) as s {' '.join(joins)}"
 

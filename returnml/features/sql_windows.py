@@ -70,9 +70,7 @@ def _name(plan: GroupPlan, part: str) -> str:
 
 def _events(plan: GroupPlan, stream: Stream, extra: Sequence[str] = ()) -> str:
     """Events of one stream: ``kd``, one packed integer per limb, ``last_<stream>`` for each stream asked for it."""
-    values = {
-        f.measure: f.measure.per_event() for limb in plan.limbs for f in limb.fields if f.measure.stream == stream.name
-    }
+    values = {f.measure: f.measure.per_event() for limb in plan.limbs for f in limb.fields if f.measure.stream == stream.name}
     columns = [f"{key_day(plan.key, 'd')} as kd", *extra]
     columns += [f"{limb.pack(values)} as {limb.column}" for limb in plan.limbs]
     columns += [f"{'at_us' if s == stream.name else 'null::BIGINT'} as last_{s}" for s in plan.last_streams]
@@ -88,7 +86,8 @@ def _edges(plan: GroupPlan) -> str:
     c = plan.stream_class
     days = ["d"] if c.is_aligned else ["d", c.day]
     probes = [
-        f"select distinct {key_day(plan.key, day)}, {', '.join([*_zeros(plan), 'true'])} from {SPINE} where {plan.key} is not null"
+        f"select distinct {key_day(plan.key, day)}, {', '.join([*_zeros(plan), 'true'])} "
+        f"from {SPINE} where {plan.key} is not null"
         for day in days
     ]
     limbs = [limb.column for limb in plan.limbs]
@@ -140,9 +139,8 @@ def _head(plan: GroupPlan) -> str:
         for s in c.streams
     ]
     moments = (
-        f"select {key_day(plan.key, c.day)}, {c.until} * 2, mid, {', '.join(_zeros(plan))} from {SPINE} where {plan.key} is not null"
-        if plan.limbs or plan.last_streams
-        else ""
+        f"select {key_day(plan.key, c.day)}, {c.until} * 2, mid, {', '.join(_zeros(plan))} "
+        f"from {SPINE} where {plan.key} is not null"
     )
     sums = [f"sum({limb.column}) over so_far as {limb.column}" for limb in plan.limbs]
     lasts = [f"max(last_{s}) over so_far as last_{s}" for s in plan.last_streams]

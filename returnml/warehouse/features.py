@@ -1,293 +1,147 @@
-"""Runs the compiled feature SQL on a DuckDB connection: window aggregates for any spine, vectors from them.
+"""Builds ``features.order_lines``: the vector of every order line as of its moment, in partitions by day.
 
-Belongs here: the order of the statements, the measured bounds, streaming. The SQL text itself is compiled by
-``returnml.features.sql_*``.
+One row per order line. A line's moment is the one it was scored at, where it is linked (``moments``), else the
+instant its order became known. A partition holds vectors of one feature set; its hash stands in every row. When the
+declarations change, columns that are new are added (null in partitions built before) and columns no longer declared
+stay for the partitions that hold them: readers select by ``feature_set_hash``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
-from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import FeatureSet
 from returnml.features.sql_dialect import quote
-from returnml.features.sql_layout import LIMB_BITS, Measure, measures_of, plan_limbs
-from returnml.features.sql_mergeable import MERGEABLE, mergeable_expression, mergeable_statement, mergeable_table, mergeables
-from returnml.features.sql_request import (
-    basket_bys,
-    basket_join,
-    basket_statement,
-    basket_table,
-    carried_columns,
-    request_expression,
-)
-from returnml.features.sql_spine import (
-    MOMENT_COLUMNS,
-    SPINE,
-    encode_events,
-    encode_keys,
-    encode_spine,
-    events_statistics,
-    events_table,
-    group_key,
-    is_batch_window,
-    keys_table,
-)
-from returnml.features.sql_windows import GroupPlan, StreamClass, aggregate_expression, window_statements
-from returnml.features.vector import assemble
+from returnml.warehouse.partition import PartitionResult, combine_hashes, replace_partition
+from returnml.warehouse.vectors import compute_vectors, stream_vectors
+from returnml.warehouse.windows import FeatureError, compute_windows
 
-BATCH_ROWS = 40_960
+__all__ = ["FeatureError", "OrderLinesReport", "build_order_lines", "compute_vectors", "compute_windows", "ensure_table"]
+
+TABLE = "features.order_lines"
+BLOCK_LINES = 1_000_000
+"""Lines whose vectors are held in memory at once."""
+
+_FIXED = {
+    "day": "DATE",
+    "line_id": "VARCHAR",
+    "order_id": "VARCHAR",
+    "requested_at": "TIMESTAMP",
+    "visible_until": "TIMESTAMP",
+    "derived_until": "TIMESTAMP",
+    "feature_set_hash": "VARCHAR",
+}
 
 
-class FeatureError(ValueError):
-    """A spine, a declaration or data that features cannot be computed from; the message names it."""
-
-
-@dataclass
-class Prepared:
-    """What has been computed for one spine: the raw expressions and the joins that read them.
+@dataclass(frozen=True)
+class OrderLinesReport:
+    """What was written.
 
     Attributes:
-        rows: moments in the spine.
-        expressions: SQL per raw name, reading ``s`` (the encoded spine) and the joined tables.
-        joins: the joins, in order.
-        tables: temporary tables to drop when done.
+        rows: lines of all days.
+        content_hash: over the days' content hashes.
+        added_columns: feature columns that the table did not have before.
     """
 
+    first: date
+    last: date
     rows: int
-    expressions: dict[str, str] = field(default_factory=dict)
-    joins: list[str] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
+    content_hash: str
+    feature_set_hash: str
+    added_columns: tuple[str, ...]
 
 
-def compute_windows(
-    con: duckdb.DuckDBPyConnection,
-    groups: FeatureSet | Sequence[KeyGroup],
-    spine: str,
-    into: str | None = None,
-) -> duckdb.DuckDBPyRelation:
-    """Every declared aggregate of every moment of a spine, exact: BIGINT (or HUGEINT), null where missing.
+def build_order_lines(
+    con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date, moments: str | None = None
+) -> OrderLinesReport:
+    """Write the partitions of the days ``first`` to ``last`` (inclusive), each day whole or not at all.
 
     Args:
-        groups: the declarations.
-        spine: a table, view or parenthesised query with ``moment_id, requested_at, visible_until, derived_until`` and
-            the key columns.
-        into: a table to create (replaced if it exists) instead of a temporary one.
-
-    Returns:
-        The relation: ``moment_id`` and one column per aggregate, in declared order.
+        feature_set: the declarations.
+        moments: a relation of linked moments: ``line_id, requested_at, visible_until, derived_until``, at most one per
+            line. Default: every line's moment is its own ``known_at``.
 
     Raises:
-        FeatureError: where a column is absent, an instant is missing, or a value exceeds its declared bits.
+        FeatureError: see ``compute_windows``.
+        PartitionError: where the rows do not belong to the days.
     """
-    declared = groups.groups if isinstance(groups, FeatureSet) else tuple(groups)
-    prepared = _prepare(con, declared, spine, ())
-    columns = ", ".join(f"{e} as {quote(n)}" for n, e in prepared.expressions.items())
-    target = into or "pit_result"
+    if last < first:
+        raise ValueError(f"{TABLE}: last day {last} before first day {first}")
+    _create_spine(con, first, last, moments)
+    rows, hashes = 0, []
+    added = ensure_table(con, feature_set)
+    for block_first, block_last in _blocks(con, first, last):
+        result = _write_block(con, feature_set, block_first, block_last)
+        rows += result.rows
+        hashes += [f"{d.day}:{d.content_hash}" for d in result.days]
+    con.execute("drop view pit_order_lines")
+    return OrderLinesReport(first, last, rows, combine_hashes(hashes), feature_set.hash, added)
+
+
+def ensure_table(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet) -> tuple[str, ...]:
+    """Create the table, or add the feature columns it lacks; returns those columns."""
+    con.execute("create schema if not exists features")
+    fixed = ", ".join(f"{name} {kind}" for name, kind in _FIXED.items())
+    con.execute(f"create table if not exists {TABLE} ({fixed})")
+    present = {row[0] for row in con.execute(f"describe {TABLE}").fetchall()}
+    added = tuple(name for name in feature_set.outputs if name not in present)
+    for name in added:
+        con.execute(f"alter table {TABLE} add column {quote(name)} FLOAT")
+    return added
+
+
+def _create_spine(con: duckdb.DuckDBPyConnection, first: date, last: date, moments: str | None) -> None:
+    """The view ``pit_order_lines``: one row per line whose moment lies in the days."""
+    until = last + timedelta(days=1)
+    if moments is None:
+        con.execute(
+            "create or replace temp view pit_order_lines as select *, line_id as moment_id, known_at as requested_at, "
+            f"known_at as visible_until, known_at as derived_until, known_day as day from core.orders "
+            f"where known_day >= date '{first}' and known_day < date '{until}'"
+        )
+        return
     con.execute(
-        f"create or replace {'' if into else 'temp '}table {target} as select s.moment_id, {columns} "
-        f"from {SPINE} as s {' '.join(prepared.joins)}"
+        "create or replace temp view pit_order_lines as select o.*, o.line_id as moment_id, "
+        + ", ".join(f"coalesce(m.{c}, o.known_at) as {c}" for c in ("requested_at", "visible_until", "derived_until"))
+        + f", coalesce(m.requested_at, o.known_at)::DATE as day from core.orders as o left join {moments} as m "
+        f"on m.line_id = o.line_id where coalesce(m.requested_at, o.known_at) >= timestamp '{first}' "
+        f"and coalesce(m.requested_at, o.known_at) < timestamp '{until}'"
     )
-    _drop(con, prepared)
-    return con.table(target)
 
 
-def compute_vectors(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, spine: str) -> tuple[list, np.ndarray]:
-    """The feature vectors of a spine of whole requests.
-
-    Returns:
-        The moment ids in spine order and the matrix: float32, shape (rows, len(feature_set.outputs)), missing is NaN.
-    """
-    ids: list = []
-    parts = []
-    for id_columns, matrix in stream_vectors(con, feature_set, spine, ("moment_id",)):
-        ids += id_columns.column(0).to_pylist()
-        parts.append(matrix)
-    if not parts:
-        return [], np.empty((0, len(feature_set.outputs)), np.float32)
-    return ids, np.concatenate(parts)
+def _blocks(con: duckdb.DuckDBPyConnection, first: date, last: date) -> Iterator[tuple[date, date]]:
+    """Cut the range into runs of whole days of about ``BLOCK_LINES`` lines."""
+    lines = dict(con.execute("select day, count(*) from pit_order_lines group by day").fetchall())
+    start, held, day = first, 0, first
+    while day <= last:
+        count = lines.get(day, 0)
+        if held and held + count > BLOCK_LINES:
+            yield start, day - timedelta(days=1)
+            start, held = day, 0
+        held += count
+        day += timedelta(days=1)
+    yield start, last
 
 
-def stream_vectors(
-    con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, spine: str, carried: Sequence[str]
-) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-    """Vectors in chunks, in spine order: (the carried spine columns, float32 matrix) of the same rows.
-
-    The connection must not be used for other queries until the iterator is exhausted or closed.
-    """
-    extra = tuple(c for c in carried if c not in MOMENT_COLUMNS)
-    prepared = _prepare(con, feature_set.groups, spine, (*carried_columns(feature_set), *extra))
-    for request in feature_set.request:
-        prepared.expressions[request.name] = request_expression(request)
-    for i, by in enumerate(basket_bys(feature_set)):
-        con.execute(basket_statement(feature_set, by))
-        prepared.tables.append(basket_table(by))
-        prepared.joins.append(basket_join(by, f"b{i}"))
-        for basket in feature_set.basket:
-            if basket.by == by:
-                prepared.expressions[basket.name] = f"b{i}.{quote(basket.name)}"
-    wide = _wide_names(feature_set)
-    columns = [f"s.{quote(c)}" for c in carried]
-    for name in feature_set.raw_names:
-        expression = prepared.expressions[name]
-        columns += _as_text(name, expression) if name in wide else [f"coalesce(({expression})::DOUBLE, 'nan') as {quote(name)}"]
-    query = f"select {', '.join(columns)} from {SPINE} as s {' '.join(prepared.joins)} order by s.mid"
+def _write_block(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date) -> PartitionResult:
+    carried = ("day", "line_id", "order_id", "requested_at", "visible_until", "derived_until")
+    spine = f"(select * from pit_order_lines where day between date '{first}' and date '{last}')"
+    batches = []
+    for columns, matrix in stream_vectors(con, feature_set, spine, carried):
+        arrays = [*columns.columns, *(pa.array(matrix[:, j], from_pandas=True) for j in range(matrix.shape[1]))]
+        batches.append(pa.RecordBatch.from_arrays(arrays, names=[*carried, *feature_set.outputs]))
+    hashed = f"'{feature_set.hash}' as feature_set_hash"
+    if not batches:
+        empty = f"select * exclude (feature_set_hash), {hashed} from {TABLE} where false"
+        return replace_partition(con, TABLE, first, last, empty, day_column="day", inputs_hash=feature_set.hash)
+    con.register("pit_vectors", pa.Table.from_batches(batches))
     try:
-        for batch in con.sql(query).to_arrow_reader(BATCH_ROWS):
-            raw = {n: _wide_floats(batch.column(n)) if n in wide else batch.column(n).to_numpy() for n in feature_set.raw_names}
-            yield batch.select(list(carried)), assemble(feature_set, raw)
+        rows = f"select *, {hashed} from pit_vectors"
+        return replace_partition(con, TABLE, first, last, rows, day_column="day", inputs_hash=feature_set.hash)
     finally:
-        _drop(con, prepared)
-
-
-def _wide_names(feature_set: FeatureSet) -> set[str]:
-    return {a.name for a in feature_set.aggregates if a.aggregation.operation is Operation.SUM_OF_SQUARES}
-
-
-def _as_text(name: str, expression: str) -> list[str]:
-    return [f"({expression})::VARCHAR as {quote(name)}"]
-
-
-def _wide_floats(column: pa.Array) -> np.ndarray:
-    """Integers of any size to the nearest float64; a cast of 128 bits in the engine may round twice."""
-    return np.array([float("nan") if v is None else float(int(v)) for v in column.to_pylist()], np.float64)
-
-
-def _prepare(
-    con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], spine: str, carried: Iterable[str]
-) -> Prepared:
-    for group in groups:
-        for aggregation in group.aggregations:
-            is_batch_window(aggregation)
-    key_columns = tuple(dict.fromkeys(k for g in groups for k in g.keys))
-    _check_spine(con, spine, [*MOMENT_COLUMNS, *key_columns, *carried])
-    cardinalities = {}
-    for column in key_columns:
-        con.execute(encode_keys(spine, column))
-        cardinalities[column] = _one(con, f"select count(*) from {keys_table(column)}")[0]
-    con.execute(encode_spine(spine, key_columns, tuple(carried)))
-    prepared = Prepared(rows=_one(con, f"select count(*) from {SPINE}")[0])
-    prepared.tables += [SPINE, *(keys_table(c) for c in key_columns)]
-    bounds: dict[Measure, int] = {}
-    streams = {s.name: s for g in groups for s in g.streams}
-    for stream in streams.values():
-        needed = tuple(dict.fromkeys(k for g in groups if stream.name in {s.name for s in g.streams} for k in g.keys))
-        con.execute(encode_events(stream, needed))
-        prepared.tables.append(events_table(stream))
-        bounds |= _bounds(con, stream)
-    classes = _stream_classes(con, tuple(streams.values()))
-    for group in groups:
-        key = group_key(group, cardinalities)
-        for stream_class in classes:
-            _group(con, group, stream_class, key, bounds, prepared)
-    order = [a.name for g in groups for a in g.aggregates()]
-    prepared.expressions = {name: prepared.expressions[name] for name in order}
-    return prepared
-
-
-def _group(
-    con: duckdb.DuckDBPyConnection,
-    group: KeyGroup,
-    stream_class: StreamClass,
-    key: str,
-    bounds: dict[Measure, int],
-    prepared: Prepared,
-) -> None:
-    """Compute one group's aggregates over one class of streams."""
-    names = {s.name for s in group.streams}
-    own = StreamClass(
-        stream_class.name,
-        tuple(s for s in stream_class.streams if s.name in names),
-        stream_class.until,
-        stream_class.day,
-        stream_class.is_aligned,
-    )
-    own_names = {s.name for s in own.streams}
-    aggregates = [a for a in group.aggregates() if a.aggregation.stream.name in own_names]
-    measures = {m: w for m, w in measures_of(group).items() if m.stream in own_names}
-    lasts = tuple(dict.fromkeys(a.aggregation.stream.name for a in aggregates if a.aggregation.operation is Operation.SINCE_LAST))
-    if measures or lasts:
-        try:
-            limbs = plan_limbs(measures, bounds)
-        except OverflowError as error:
-            raise FeatureError(f"group {group.name!r}: {error}") from error
-        plan = GroupPlan(group, own, key, limbs, lasts)
-        for statement in window_statements(plan):
-            con.execute(statement)
-        alias = f"w_{group.name}_{own.name}"
-        prepared.joins.append(f"left join {plan.result} as {alias} on {alias}.mid = s.mid")
-        prepared.tables.append(plan.result)
-        for aggregate in aggregates:
-            if aggregate.aggregation.operation not in MERGEABLE:
-                prepared.expressions[aggregate.name] = aggregate_expression(plan, aggregate, alias)
-    for stream in own.streams:
-        if mergeables(group, stream):
-            con.execute(mergeable_statement(group, stream, own, key))
-            table = mergeable_table(group, stream)
-            prepared.joins.append(f"left join {table} as {table} on {table}.mid = s.mid")
-            prepared.tables.append(table)
-            for aggregate in _mergeable_aggregates(group, stream):
-                prepared.expressions[aggregate.name] = mergeable_expression(aggregate, table)
-
-
-def _mergeable_aggregates(group: KeyGroup, stream: Stream) -> list[Aggregate]:
-    wanted = set(mergeables(group, stream))
-    return [a for a in group.aggregates() if a.aggregation in wanted]
-
-
-def _stream_classes(con: duckdb.DuckDBPyConnection, streams: Sequence[Stream]) -> list[StreamClass]:
-    """One class where events and derived streams end at the same instant for every moment, else two."""
-    same, event_days, derived_days = _one(
-        con,
-        f"select coalesce(bool_and(xe = xd), true), coalesce(bool_and(de = d), true), coalesce(bool_and(dd = d), true) from {SPINE}",
-    )
-    if same:
-        return [StreamClass("all", tuple(streams), "xe", "de", event_days)]
-    events = StreamClass("events", tuple(s for s in streams if not s.is_derived), "xe", "de", event_days)
-    derived = StreamClass("derived", tuple(s for s in streams if s.is_derived), "xd", "dd", derived_days)
-    return [c for c in (events, derived) if c.streams]
-
-
-def _bounds(con: duckdb.DuckDBPyConnection, stream: Stream) -> dict[Measure, int]:
-    """Bounds on every total of a stream, from its data; single values are checked against their declared bits."""
-    count, *rest = (int(v) for v in _one(con, events_statistics(stream)))
-    bounds = {Measure(stream.name, Operation.COUNT, None): count}
-    for i, (column, bits) in enumerate(stream.columns.items()):
-        largest, total, squares = rest[3 * i : 3 * i + 3]
-        if largest.bit_length() > bits:
-            raise FeatureError(f"{stream.table}.{column}: a value of magnitude {largest} exceeds the declared {bits} bits")
-        if squares.bit_length() > LIMB_BITS - 1:
-            raise FeatureError(f"{stream.table}.{column}: the sum of squares {squares} exceeds {LIMB_BITS - 1} bits")
-        bounds[Measure(stream.name, Operation.SUM, column)] = total
-        bounds[Measure(stream.name, Operation.SUM_OF_SQUARES, column)] = squares
-    return bounds
-
-
-def _check_spine(con: duckdb.DuckDBPyConnection, spine: str, needed: Sequence[str]) -> None:
-    present = {row[0] for row in con.execute(f"describe select * from {spine} as r").fetchall()}
-    missing = [c for c in dict.fromkeys(needed) if c not in present]
-    if missing:
-        raise FeatureError(f"spine {spine}: no column {missing[0]!r}")
-    instants = ", ".join(f"count(*) filter (where {c} is null)" for c in MOMENT_COLUMNS)
-    nulls = _one(con, f"select {instants}, min(requested_at) < timestamp '1971-01-01' from {spine} as r")
-    for column, count in zip(MOMENT_COLUMNS, nulls, strict=False):
-        if count:
-            raise FeatureError(f"spine {spine}: {count} rows have no {column}")
-    if nulls[-1]:
-        raise FeatureError(f"spine {spine}: requested_at lies before 1971")
-
-
-def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple:
-    row = con.execute(query).fetchone()
-    if row is None:
-        raise FeatureError(f"no row: {query}")
-    return row
-
-
-def _drop(con: duckdb.DuckDBPyConnection, prepared: Prepared) -> None:
-    for table in prepared.tables:
-        con.execute(f"drop table if exists {table}")
+        con.unregister("pit_vectors")

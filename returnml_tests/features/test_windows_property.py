@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
-from returnml.warehouse.features import compute_windows
+from returnml.warehouse.windows import compute_windows
 from returnml_tests.features.warehouse import connect, write_spine, write_stream
 from returnml_tests.oracle import DAY, Event, Moment, group_aggregates
 

@@ -1,0 +1,96 @@
+"""The shared conformance vectors: the oracle for every window, the batch engine for day and lifetime windows."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
+from returnml.features.windows import DAY_US, Window
+from returnml.warehouse.windows import compute_windows
+from returnml_tests.features.warehouse import connect, write_spine, write_stream
+from returnml_tests.oracle import Event, Moment, aggregate
+
+SHARED = Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[3] / "shared"))
+FILE = SHARED / "conformance" / "windows.json"
+OPERATIONS = tuple(o for o in Operation if o is not Operation.SINCE_LAST)
+STREAM = Stream("orders", "core.orders", {"value": 40})
+
+
+def _cases() -> list[dict]:
+    if not FILE.exists():
+        pytest.skip(f"conformance vectors not found: {FILE}")
+    return json.loads(FILE.read_text())
+
+
+def _events(case: dict) -> list[Event]:
+    return [Event(e["seq"], e["known_at"], {"customer_id": "c"}, {"value": e["value"]}) for e in case["events"]]
+
+
+def _until(case: dict, mark: int, requested_at: int) -> int:
+    """Visible is a prefix: ``seq <= mark`` as an instant, the first ``known_at`` beyond the mark."""
+    return min((e["known_at"] for e in case["events"] if e["seq"] > mark), default=requested_at)
+
+
+def _column(operation: Operation) -> str | None:
+    return None if operation is Operation.COUNT else "value"
+
+
+def test_oracle_holds() -> None:
+    for case in _cases():
+        for moment in case["moments"]:
+            at = moment["requested_at"]
+            visible = [e for e in _events(case) if e.seq <= moment["mark"]]
+            for name, want in moment["windows"].items():
+                window = Window.parse(name)
+                got = {o: aggregate(visible, o, _column(o), window, at, at) for o in OPERATIONS}
+                assert got == want, (case["name"], at, name)
+            since = aggregate(visible, Operation.SINCE_LAST, None, Window.parse("lifetime"), at, at)
+            assert since == moment["us_since_last"], (case["name"], at)
+
+
+def test_batch_engine_holds_for_days_and_lifetime() -> None:
+    for case in _cases():
+        names = [n for n in case["moments"][0]["windows"] if Window.parse(n).hop_us == DAY_US]
+        windows = tuple(Window.parse(n) for n in names)
+        group = KeyGroup(
+            "customer",
+            ("customer_id",),
+            (
+                *(Aggregation(STREAM, o, _column(o), windows) for o in OPERATIONS),
+                Aggregation(STREAM, Operation.SINCE_LAST, None, (Window.parse("lifetime"),)),
+            ),
+        )
+        con = connect()
+        write_stream(con, STREAM, ("customer_id",), _events(case))
+        spine = []
+        for i, m in enumerate(case["moments"]):
+            until = _until(case, m["mark"], m["requested_at"])
+            spine.append(Moment(i, m["requested_at"], until, until, {"customer_id": "c"}))
+        write_spine(con, ("customer_id",), spine)
+        compute_windows(con, [group], "spine", "got")
+        columns = [a.name for a in group.aggregates()]
+        for row in con.execute("select * from got order by moment_id").fetchall():
+            moment, got = case["moments"][row[0]], dict(zip(columns, row[1:], strict=True))
+            for name in names:
+                for o in OPERATIONS:
+                    middle = "" if o is Operation.COUNT else "value_"
+                    assert got[f"customer_orders_{middle}{o}_{name}"] == moment["windows"][name][o], (
+                        case["name"],
+                        row[0],
+                        name,
+                        o,
+                    )
+            assert got["customer_orders_since_last_us"] == moment["us_since_last"]
+
+
+def test_batch_refuses_minutes_and_hours() -> None:
+    con = connect()
+    write_stream(con, STREAM, ("customer_id",), [])
+    write_spine(con, ("customer_id",), [])
+    group = KeyGroup("customer", ("customer_id",), (Aggregation(STREAM, Operation.COUNT, None, (Window.parse("1h"),)),))
+    with pytest.raises(ValueError, match=r"'1h' of orders\.count: the batch engine computes windows in days"):
+        compute_windows(con, [group], "spine")
