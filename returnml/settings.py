@@ -70,7 +70,11 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     learning_rate: float = 0.03
     num_leaves: int = 31
     min_data_in_leaf: int = 100
+    feature_fraction: float = 0.5
+    bagging_fraction: float = 0.8
+    lambda_l2: float = 10.0
     threads: int = 2
+    calibration_days: int = 14
     holdout_days: int = 21
 
 

@@ -1,0 +1,167 @@
+"""From a training snapshot to a release folder: split, train, calibrate, export, prove, evaluate, describe, write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from returnml.features.declarations import FeatureSet
+from returnml.modeling.boosting import TreeModel, parameters, train
+from returnml.modeling.calibration import Calibration, fit_calibration
+from returnml.modeling.evaluation import Evaluation, baseline_probabilities, evaluate
+from returnml.modeling.onnx_export import export_onnx
+from returnml.modeling.onnx_scoring import OnnxScorer
+from returnml.modeling.parity import prove_parity
+from returnml.modeling.plots import draw_plots
+from returnml.modeling.reference import build_reference
+from returnml.modeling.report import render_report
+from returnml.modeling.snapshot import Snapshot, SnapshotError
+from returnml.modeling.splits import Split, temporal_split
+from returnml.release.folder import Release, write_release
+from returnml.release.manifest import MODEL_FILE, Manifest
+from returnml.settings import Settings
+
+TASK = "return_risk"
+REFERENCE_FILE = "reference.json"
+EVALUATION_FILE = "evaluation.json"
+CALIBRATION_FILE = "calibration.json"
+TREES_FILE = "trees.txt"
+REPORT_FILE = "report.html"
+LIBRARIES = ("lightgbm", "matplotlib", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained, proven and evaluated model that was written as a release folder.
+
+    Attributes:
+        plots: PNG bytes by name, also in the folder under ``plots/``.
+    """
+
+    release: Release
+    evaluation: Evaluation
+    model: TreeModel
+    calibration: Calibration
+    plots: dict[str, bytes]
+
+    @property
+    def report(self) -> Path:
+        return self.release.path / REPORT_FILE
+
+
+def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Settings, releases_root: Path) -> Candidate:
+    """Train on a snapshot and write the release. The same snapshot, settings and libraries give the same release.
+
+    Args:
+        snapshot: mature lines.
+        feature_set: the declarations the snapshot was made with.
+        settings: ``training``, ``label`` and ``costs`` are used.
+        releases_root: the folder of all releases.
+
+    Raises:
+        SnapshotError: if the snapshot is of another feature set.
+        SplitError: if the history is too short for the configured split.
+        ParityError: if the exported graph differs from the trained model; nothing is written then.
+    """
+    manifest = snapshot.manifest
+    if manifest.feature_set_hash != feature_set.hash:
+        raise SnapshotError(
+            f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {feature_set.hash[:12]}"
+        )
+    lines, x = snapshot.lines(), snapshot.matrix()
+    y = lines["returned"].to_numpy()
+    customer = lines["customer_id"].to_numpy()
+    split = temporal_split(
+        lines["ordered_at"].to_physical().to_numpy(),
+        calibration_days=settings.training.calibration_days,
+        holdout_days=settings.training.holdout_days,
+        maturity_days=settings.label.window_days + settings.label.grace_days,
+    )
+    names, params = list(manifest.features), parameters(settings.training)
+    model = train(x[split.train], y[split.train], names, params, settings.training.rounds)
+    calibration = fit_calibration(model.margin(x[split.calibration]), y[split.calibration])
+    graph = export_onnx(model, calibration)
+    scorer = OnnxScorer(graph)
+    x_holdout, y_holdout = x[split.holdout], y[split.holdout]
+    # Every row that any figure of the release rests on, not only the hold-out.
+    parity = prove_parity(scorer, model, calibration, np.concatenate([x[split.calibration], x_holdout]))
+    probability = scorer.probability(x_holdout)
+    baselines = baseline_probabilities(names, x[split.calibration], y[split.calibration], x_holdout)
+    evaluation = evaluate(
+        y_holdout,
+        probability,
+        customer[split.holdout],
+        baselines,
+        parity,
+        holdout_start_us=split.holdout_start_us,
+        seed=settings.training.seed,
+    )
+    plots = draw_plots(y_holdout, probability, baselines.get("rate", baselines["constant"]), names, model.importance())
+    facts = _facts(snapshot, settings, split, calibration)
+    files = {
+        MODEL_FILE: graph,
+        TREES_FILE: "\n".join(model.texts).encode(),
+        CALIBRATION_FILE: _json(calibration),
+        EVALUATION_FILE: _json(evaluation),
+        REFERENCE_FILE: _json(build_reference(x_holdout, names, probability)),
+        REPORT_FILE: render_report(f"{TASK}: evaluation", facts, evaluation, plots),
+        **{f"plots/{name}.png": png for name, png in plots.items()},
+    }
+    release = write_release(releases_root, _manifest(snapshot, feature_set, settings, params, split, evaluation), files)
+    return Candidate(release, evaluation, model, calibration, plots)
+
+
+def _manifest(
+    snapshot: Snapshot,
+    feature_set: FeatureSet,
+    settings: Settings,
+    params: dict[str, Any],
+    split: Split,
+    evaluation: Evaluation,
+) -> Manifest:
+    # Threads decide nothing (deterministic training), so they are no part of what the release is.
+    kept = {name: value for name, value in params.items() if name not in ("num_threads", "verbose")}
+    training = settings.training
+    parts = {
+        "calibration_days": training.calibration_days,
+        "purged_days": split.purged_days,
+        "holdout_days": training.holdout_days,
+    }
+    return Manifest(
+        task=TASK,
+        feature_set=feature_set.name,
+        feature_set_version=feature_set.version,
+        feature_set_hash=feature_set.hash,
+        inputs=list(feature_set.outputs),
+        cut_off_us=snapshot.manifest.cut_off_us,
+        training_snapshot=snapshot.hash,
+        seed=training.seed,
+        parameters={**kept, "rounds": training.rounds, **parts, "costs": msgspec.to_builtins(settings.costs)},
+        metrics={name: round(value, 10) for name, value in evaluation.figures.items()},
+        label={"window_days": settings.label.window_days, "grace_days": settings.label.grace_days},
+        libraries={name: version(name) for name in LIBRARIES},
+    )
+
+
+def _facts(snapshot: Snapshot, settings: Settings, split: Split, calibration: Calibration) -> dict[str, str]:
+    training = settings.training
+    return {
+        "Training snapshot": snapshot.hash[:32],
+        "Mature lines": f"{snapshot.rows:,}, of which {snapshot.base_rate:.2%} came back",
+        "Train / calibration / hold-out": " / ".join(
+            f"{len(part):,}" for part in (split.train, split.calibration, split.holdout)
+        ),
+        "Purged before the hold-out": f"{split.purged_days} days",
+        "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
+        "Trees": f"{training.rounds} of {training.num_leaves} leaves, rate {training.learning_rate:g}, seed {training.seed}",
+        "Calibration": f"{calibration.method}: slope {calibration.rise:.4f}, intercept {calibration.intercept:.4f}",
+    }
+
+
+def _json(value: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"

@@ -1,0 +1,91 @@
+"""The evaluation of a candidate on its hold-out, beside a constant and a simple rate baseline."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from returnml.modeling.calibration import fit_calibration
+from returnml.modeling.metrics import ScoredSample, bootstrap_intervals
+from returnml.modeling.parity import ParityReport
+
+REPLICATES = 200
+RATE_FEATURES = ("article_return_rate_lifetime", "customer_return_rate_lifetime")
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Quality on the hold-out.
+
+    Attributes:
+        figures: of the model (see ``ScoredSample.figures``).
+        intervals: 95% customer-bootstrap intervals of them.
+        baselines: the same figures of ``constant`` (the rate of the calibration part for all) and ``rate`` (the
+            article's as-of return rate, calibrated like the model).
+    """
+
+    rows: int
+    customers: int
+    returned: int
+    holdout_start_us: int
+    replicates: int
+    figures: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    baselines: dict[str, dict[str, float]]
+    parity: ParityReport
+
+
+def evaluate(
+    y: np.ndarray,
+    probability: np.ndarray,
+    customer: np.ndarray,
+    baselines: dict[str, np.ndarray],
+    parity: ParityReport,
+    *,
+    holdout_start_us: int,
+    seed: int,
+    replicates: int = REPLICATES,
+) -> Evaluation:
+    """Evaluate hold-out lines, all arrays of shape (n,); ``baselines`` maps a name to its probabilities."""
+    sample = ScoredSample(y, probability)
+    return Evaluation(
+        rows=len(y),
+        customers=len(np.unique(customer)),
+        returned=int(y.sum()),
+        holdout_start_us=holdout_start_us,
+        replicates=replicates,
+        figures=sample.figures(),
+        intervals=bootstrap_intervals(sample, customer, replicates=replicates, seed=seed),
+        baselines={name: ScoredSample(y, p).figures() for name, p in baselines.items()},
+        parity=parity,
+    )
+
+
+def baseline_probabilities(
+    names: list[str], x_calibration: np.ndarray, y_calibration: np.ndarray, x_holdout: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What one would predict without a model: one rate for all, and the article's own rate.
+
+    Args:
+        names: columns of the matrices; the first of ``RATE_FEATURES`` among them is the simple rate.
+        x_calibration, y_calibration: lines that the baselines may learn from.
+        x_holdout: lines to predict.
+    """
+    base_rate = float(y_calibration.mean())
+    out = {"constant": np.full(len(x_holdout), base_rate)}
+    column = next((names.index(name) for name in RATE_FEATURES if name in names), None)
+    if column is None:
+        return out
+    rate_calibration, rate_holdout = _log_odds(x_calibration[:, column]), _log_odds(x_holdout[:, column])
+    if np.ptp(rate_calibration) > 0:
+        try:
+            out["rate"] = fit_calibration(rate_calibration, y_calibration).probability(rate_holdout)
+        except ValueError:
+            # The rate orders lines no better than chance: then the constant is all it is worth.
+            out["rate"] = out["constant"]
+    return out
+
+
+def _log_odds(rate: np.ndarray) -> np.ndarray:
+    filled = np.where(np.isfinite(rate), rate, np.nanmean(rate) if np.isfinite(rate).any() else 0.5).astype(np.float64)
+    clipped = np.clip(filled, 1e-6, 1 - 1e-6)
+    return np.log(clipped / (1 - clipped))

@@ -1,0 +1,81 @@
+"""The evaluation as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from html import escape
+
+from returnml.modeling.evaluation import Evaluation
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:980px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:right}
+td:first-child,th:first-child{text-align:left}img{max-width:100%}code{background:#f4f4f4;padding:0 .2rem}
+"""
+
+_FIGURES = {
+    "auc": "AUC",
+    "average_precision": "Average precision",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "calibration_error": "Expected calibration error",
+    "lift_top_1pct": "Lift in the riskiest 1%",
+    "lift_top_5pct": "Lift in the riskiest 5%",
+    "lift_top_10pct": "Lift in the riskiest 10%",
+    "mean_probability": "Mean probability",
+    "base_rate": "Share that came back",
+}
+
+
+def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, plots: dict[str, bytes]) -> bytes:
+    """Render the page.
+
+    Args:
+        title: heading.
+        facts: what the model was made from, shown as a table.
+        evaluation: figures with intervals and baselines.
+        plots: PNG by name, embedded.
+
+    Returns:
+        UTF-8 HTML without any reference to another file; the same arguments give the same bytes.
+    """
+    start = datetime.fromtimestamp(evaluation.holdout_start_us / 1_000_000, UTC).date().isoformat()
+    parity = evaluation.parity
+    summary = (
+        f"{evaluation.rows:,} hold-out lines of {evaluation.customers:,} customers ordered from {start} on, "
+        f"{evaluation.returned:,} of them returned; 95% intervals from {evaluation.replicates} customer-bootstrap replicates."
+    )
+    proof = (
+        f"ONNX against LightGBM: {parity.rows_over_tolerance} of {parity.rows:,} rows differ by more than {parity.tolerance:g} "
+        f"(largest difference {parity.max_abs_difference:.2g}); {parity.single_rows_different} of {parity.single_rows} rows "
+        "differ between one-row and batch calls."
+    )
+    images = "".join(
+        f'<h2>{escape(name.capitalize())}</h2><img alt="{escape(name)}" src="data:image/png;base64,'
+        f'{base64.b64encode(png).decode()}">'
+        for name, png in plots.items()
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+        f"<h1>{escape(title)}</h1><p>{summary}</p>{quality_table(evaluation)}<p>{proof}</p>"
+        f"<h2>Made from</h2>{_table(['', ''], [[name, value] for name, value in facts.items()])}{images}</html>\n"
+    ).encode()
+
+
+def quality_table(evaluation: Evaluation) -> str:
+    """The figures as an HTML table."""
+    baselines = list(evaluation.baselines)
+    rows = []
+    for name, label in _FIGURES.items():
+        low, high = evaluation.intervals[name]
+        others = [f"{evaluation.baselines[b][name]:.4f}" for b in baselines]
+        rows.append([label, f"{evaluation.figures[name]:.4f}", f"{low:.4f} to {high:.4f}", *others])
+    return _table(["", "model", "95% interval", *baselines], rows)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    heads = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if any(head) else ""
+    return f"<table>{heads}{cells}</table>"

@@ -1,0 +1,99 @@
+"""Which lines a model may learn from: mature ones with a known outcome, up to a cut-off."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from returnml.features.declarations import FeatureSet
+from returnml.features.windows import DAY_US
+from returnml.modeling.snapshot import Snapshot, SnapshotError, write_snapshot
+from returnml.settings import LabelSettings
+
+if TYPE_CHECKING:
+    import duckdb
+
+_EPOCH = datetime(1970, 1, 1)
+
+_SNAPSHOTS = """
+CREATE TABLE IF NOT EXISTS training.snapshots (
+    hash VARCHAR PRIMARY KEY, cut_off TIMESTAMP, rows BIGINT, base_rate DOUBLE, feature_set_hash VARCHAR, path VARCHAR
+)"""
+
+_MATURE = "o.mature_at <= $cut_off AND o.known_at <= $cut_off"
+
+
+def build_snapshot(
+    con: duckdb.DuckDBPyConnection,
+    feature_set: FeatureSet,
+    cut_off: datetime,
+    training_root: Path,
+    label: LabelSettings,
+) -> Snapshot:
+    """Freeze the mature lines up to a cut-off; the same content gives the same hash and writes nothing.
+
+    Lines of whole-order cancellations have no outcome and so are not in it.
+
+    Args:
+        con: the warehouse, with ``core.outcomes``, ``core.orders`` and ``features.order_lines``.
+        feature_set: what the features must have been computed from.
+        cut_off: naive UTC; an outcome that matured or was known later does not exist yet.
+        training_root: the folder of all snapshots.
+        label: the rule that the outcomes were derived by; recorded, and checked against their maturity.
+
+    Raises:
+        SnapshotError: if there is no mature line, a mature line has no features, features are of another feature
+            set, or the outcomes were derived by another label rule.
+    """
+    scope = {"cut_off": cut_off}
+    _refuse_unfit(con, feature_set, scope, label)
+    features = ", ".join(f'f."{name}"' for name in feature_set.outputs)
+    frame = con.sql(
+        f"""
+        SELECT f.line_id, f.order_id, l.customer_id, l.article_id, o.ordered_at, f.requested_at,
+               o.returned::TINYINT AS returned, l.line_value_cents, l.currency, {features}
+        FROM core.outcomes o JOIN features.order_lines f USING (line_id) JOIN core.orders l USING (line_id)
+        WHERE {_MATURE}
+        ORDER BY o.ordered_at, f.line_id""",
+        params=scope,
+    ).pl()
+    cut_off_us = (cut_off - _EPOCH) // (datetime.resolution)
+    snapshot = write_snapshot(frame, feature_set, cut_off_us, label, training_root)
+    con.execute("CREATE SCHEMA IF NOT EXISTS training")
+    con.execute(_SNAPSHOTS)
+    con.execute(
+        "INSERT OR IGNORE INTO training.snapshots VALUES (?, ?, ?, ?, ?, ?)",
+        [snapshot.hash, cut_off, snapshot.rows, snapshot.base_rate, feature_set.hash, snapshot.path.name],
+    )
+    return snapshot
+
+
+def _refuse_unfit(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, scope: dict, label: LabelSettings) -> None:
+    maturity_us = (label.window_days + label.grace_days) * DAY_US
+    mature, without, first_day, foreign, foreign_day, other_rule = con.execute(
+        f"""
+        SELECT count(*), count(*) FILTER (f.line_id IS NULL), min(o.ordered_at::DATE) FILTER (f.line_id IS NULL),
+               count(*) FILTER (f.feature_set_hash <> $hash), min(f.day) FILTER (f.feature_set_hash <> $hash),
+               count(*) FILTER (epoch_us(o.mature_at) - epoch_us(o.ordered_at) <> $maturity_us)
+        FROM core.outcomes o LEFT JOIN features.order_lines f USING (line_id)
+        WHERE {_MATURE}""",
+        {**scope, "hash": feature_set.hash, "maturity_us": maturity_us},
+    ).fetchall()[0]
+    if not mature:
+        raise SnapshotError(f"training snapshot: no mature line up to the cut-off {scope['cut_off']}")
+    if without:
+        raise SnapshotError(
+            f"training snapshot: {without} of {mature} mature lines have no features (first ordered on {first_day}): "
+            "build features.order_lines for those days first"
+        )
+    if foreign:
+        raise SnapshotError(
+            f"training snapshot: {foreign} lines from {foreign_day} on have features of another feature set than "
+            f"{feature_set.name} {feature_set.hash[:12]}: rebuild those days"
+        )
+    if other_rule:
+        raise SnapshotError(
+            f"training snapshot: {other_rule} of {mature} outcomes were not derived with a label window of {label.window_days} "
+            f"and a grace of {label.grace_days} days"
+        )

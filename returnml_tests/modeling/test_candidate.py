@@ -1,0 +1,91 @@
+"""A release repeats itself, is complete, and is better than no model where there is something to learn."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from returnml.modeling.candidate import EVALUATION_FILE, REFERENCE_FILE, Candidate, train_release
+from returnml.modeling.evaluation import Evaluation
+from returnml.modeling.reference import Reference
+from returnml.modeling.snapshot import Snapshot, SnapshotError
+from returnml.release.folder import load_release
+from returnml.warehouse.training import build_snapshot
+from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
+
+
+def snapshot_in(root: Path) -> Snapshot:
+    return build_snapshot(warehouse(order_lines()), FEATURE_SET, START + timedelta(days=200), root / "training", SETTINGS.label)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("candidate")
+
+
+@pytest.fixture(scope="module")
+def snapshot(root: Path) -> Snapshot:
+    return snapshot_in(root)
+
+
+@pytest.fixture(scope="module")
+def candidate(snapshot: Snapshot, root: Path) -> Candidate:
+    return train_release(snapshot, FEATURE_SET, SETTINGS, root / "releases")
+
+
+def test_the_same_data_and_seed_give_the_same_release(candidate: Candidate, tmp_path: Path):
+    again = train_release(snapshot_in(tmp_path), FEATURE_SET, SETTINGS, tmp_path / "releases")
+    assert again.release.version == candidate.release.version
+    assert again.release.manifest == candidate.release.manifest
+
+
+def test_threads_do_not_change_the_release_and_the_seed_does(snapshot: Snapshot, candidate: Candidate, tmp_path: Path):
+    def version(**changes: int) -> str:
+        training = msgspec.structs.replace(SETTINGS.training, **changes)
+        return train_release(
+            snapshot, FEATURE_SET, msgspec.structs.replace(SETTINGS, training=training), tmp_path
+        ).release.version
+
+    assert version(threads=2) == candidate.release.version
+    assert version(seed=2) != candidate.release.version
+
+
+def test_the_folder_is_complete_and_verified(candidate: Candidate):
+    release = load_release(candidate.release.path)
+    assert set(release.manifest.files) == {
+        "model.onnx", "trees.txt", "calibration.json", "evaluation.json", "reference.json", "report.html",
+        "plots/calibration.png", "plots/curves.png", "plots/lift.png", "plots/importance.png",
+    }  # fmt: skip
+    assert release.manifest.inputs == list(FEATURES)
+    assert msgspec.json.decode(release.read(EVALUATION_FILE), type=Evaluation) == candidate.evaluation
+    reference = msgspec.json.decode(release.read(REFERENCE_FILE), type=Reference)
+    assert list(reference.features) == sorted(FEATURES)
+    assert sum(reference.score.shares) == pytest.approx(1)
+    assert b'src="data:image/png;base64,' in release.read("report.html")
+    assert all(png.startswith(b"\x89PNG") for png in candidate.plots.values())
+
+
+def test_it_learns_what_there_is_to_learn(candidate: Candidate):
+    figures, baselines = candidate.evaluation.figures, candidate.evaluation.baselines
+    assert figures["auc"] > baselines["rate"]["auc"] > baselines["constant"]["auc"] == 0.5
+    assert figures["log_loss"] < baselines["rate"]["log_loss"] < baselines["constant"]["log_loss"]
+    assert figures["calibration_error"] < 0.05
+    low, high = candidate.evaluation.intervals["auc"]
+    assert low < figures["auc"] < high
+    importance = dict(zip(FEATURES, candidate.model.importance(), strict=True))
+    assert max(importance, key=importance.get) == "alpha"
+    assert np.isclose(sum(importance.values()), 1)
+
+
+def test_parity_was_proven_over_every_evaluated_row(candidate: Candidate):
+    parity = candidate.evaluation.parity
+    assert parity.rows > candidate.evaluation.rows
+    assert parity.rows_over_tolerance == 0
+
+
+def test_a_snapshot_of_another_feature_set_is_refused(snapshot: Snapshot, tmp_path: Path):
+    other = type(FEATURE_SET)("toy", 2, FEATURE_SET.request, (), (), ())
+    with pytest.raises(SnapshotError, match="made with feature set"):
+        train_release(snapshot, other, SETTINGS, tmp_path)
