@@ -1,0 +1,103 @@
+"""The tables that ingestion and validation write, generated from ``contracts/columns.py``.
+
+Tables of later stages (features, scores, training, monitoring) are created by the modules that write them.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, STREAMS, Column, DeliveredStream, Kind
+from returnml.warehouse.partition import PARTITIONS_DDL, transaction
+
+SQL_TYPES = {Kind.STRING: "VARCHAR", Kind.INTEGER: "BIGINT", Kind.TIMESTAMP: "TIMESTAMP", Kind.BOOLEAN: "BOOLEAN"}
+
+KEY_COLUMNS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
+"""The line's key columns, copied to core.returns and core.outcomes."""
+
+_RAW_FRONT = {
+    "known_day": "DATE",
+    "known_at": "TIMESTAMP",
+    "file": "VARCHAR",
+    "version": "INTEGER",
+    "row_number": "BIGINT",
+    "is_imported": "BOOLEAN",
+}
+_RAW_BACK = {"extra": "JSON", "uncast": "JSON", "row_hash": "UBIGINT"}
+_CORE_FRONT = {"known_day": "DATE", "seq": "BIGINT", "known_at": "TIMESTAMP"}
+_CORE_BACK = {"extra": "JSON", "file": "VARCHAR", "version": "INTEGER", "row_number": "BIGINT"}
+_QUARANTINE = {
+    "known_day": "DATE",
+    "file": "VARCHAR",
+    "version": "INTEGER",
+    "row_number": "BIGINT",
+    "rule": "VARCHAR",
+    "rules": "VARCHAR[]",
+    "column_name": "VARCHAR",
+    "message": "VARCHAR",
+    "payload": "JSON",
+}
+_FILES = {
+    "stream": "VARCHAR",
+    "day": "DATE",
+    "file": "VARCHAR",
+    "rule": "VARCHAR",
+    "column_name": "VARCHAR",
+    "message": "VARCHAR",
+}
+_OUTCOMES = {
+    **_CORE_FRONT,
+    "line_id": "VARCHAR",
+    "order_id": "VARCHAR",
+    "ordered_at": "TIMESTAMP",
+    "mature_at": "TIMESTAMP",
+    "returned": "BIGINT",
+    "returned_quantity": "BIGINT",
+    "refund_cents": "BIGINT",
+    "quantity": "BIGINT",
+    **dict.fromkeys(KEY_COLUMNS, "VARCHAR"),
+}
+
+
+def tables() -> dict[str, dict[str, str]]:
+    """Every table of ``raw``, ``quarantine`` and ``core``: its columns in order, with their SQL types."""
+    found: dict[str, dict[str, str]] = {}
+    for stream in STREAMS.values():
+        found[f"raw.{stream.name}"] = {**_RAW_FRONT, **_typed(stream.columns), **_RAW_BACK}
+        found[f"quarantine.{stream.name}"] = _QUARANTINE
+        found[f"core.{stream.name}"] = {**_CORE_FRONT, **_typed(core_columns(stream)), **_derived(stream), **_CORE_BACK}
+    found["quarantine.files"] = _FILES
+    found["core.outcomes"] = _OUTCOMES
+    return found
+
+
+def core_columns(stream: DeliveredStream) -> tuple[Column, ...]:
+    """The delivered columns that a validated row keeps (``is_goods`` is true in all of them)."""
+    return tuple(c for c in stream.columns if c.name != "is_goods")
+
+
+def ensure_schema(con: duckdb.DuckDBPyConnection) -> None:
+    """Create what is not there yet; repeating it changes nothing."""
+    with transaction(con):
+        con.execute(PARTITIONS_DDL)
+        for schema in ("raw", "quarantine", "core"):
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        for table, columns in tables().items():
+            body = ", ".join(f'"{name}" {sql_type}' for name, sql_type in columns.items())
+            con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
+
+
+def _typed(columns: tuple[Column, ...]) -> dict[str, str]:
+    return {c.name: SQL_TYPES[c.kind] for c in columns}
+
+
+def _derived(stream: DeliveredStream) -> dict[str, str]:
+    if stream is ORDERS:
+        return {"line_value_cents": "BIGINT"}
+    if stream is RETURNS:
+        copied = {"order_id": "VARCHAR", "ordered_at": "TIMESTAMP", **dict.fromkeys(KEY_COLUMNS, "VARCHAR")}
+        present = set(RETURNS.column_names)
+        return {"is_orphan": "BOOLEAN", **{name: t for name, t in copied.items() if name not in present}}
+    if stream is INSPECTIONS:
+        return {"line_id": "VARCHAR"}
+    return {}
