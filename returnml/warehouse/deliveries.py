@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ import polars.exceptions
 
 from returnml.contracts.columns import DeliveredStream
 from returnml.contracts.delivered import header_failures
+from returnml.sources.landing import LandingError, LandingFile, history
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -87,27 +88,21 @@ def find_deliveries(
     """The files that feed the known days ``first`` to ``last``, and those whose sidecar cannot be used."""
     found: list[Delivery] = []
     refused: list[RefusedFile] = []
-    folder = landing / stream.name
-    for day_folder in sorted(folder.iterdir()) if folder.is_dir() else []:
-        landing_day = _day(day_folder.name)
-        if landing_day is None or (go_live_us is None and not first <= landing_day <= last):
+    for landing_day in _landing_days(landing / stream.name):
+        is_in_range = first <= landing_day <= last
+        if go_live_us is None and not is_in_range:
             continue
-        imported: Delivery | None = None
-        for path in sorted(day_folder.glob("*.parquet")):
-            try:
-                delivery = _read(landing, stream.name, landing_day, path, go_live_us)
-            except FileRefused as error:
-                if first <= landing_day <= last:
-                    refused.append(error.refused)
-                continue
-            if not delivery.is_imported:
-                found.append(delivery)
-            elif imported is None or delivery.version > imported.version:
-                imported = delivery
-        if imported is not None:
-            found.append(imported)
+        try:
+            versions = history(landing, stream.name, landing_day)
+        except LandingError as error:
+            if is_in_range:
+                refused.append(_unusable(landing, stream.name, landing_day, error))
+            continue
+        deliveries = [_delivery(landing, file, go_live_us) for file in versions]
+        found += [d for d in deliveries if d.is_imported][-1:]
+        found += [d for d in deliveries if not d.is_imported]
     chosen = [d for d in found if first <= d.known_day <= last]
-    return sorted(chosen, key=lambda d: (d.known_day, d.delivered_at_us if not d.is_imported else 0, d.file)), refused
+    return sorted(chosen, key=lambda d: (d.known_day, d.file)), refused
 
 
 def check_file(delivery: Delivery) -> pl.Schema:
@@ -145,30 +140,36 @@ def refuse(delivery: Delivery, rule: str, message: str, column: str | None = Non
     return FileRefused(RefusedFile(delivery.stream, delivery.known_day, delivery.file, rule, column, message))
 
 
-def _read(landing: Path, stream: str, landing_day: date, path: Path, go_live_us: int | None) -> Delivery:
-    file = path.relative_to(landing).as_posix()
-
-    def unusable(rule: str, message: str) -> FileRefused:
-        return FileRefused(RefusedFile(stream, landing_day, file, rule, None, message))
-
-    sidecar = path.with_suffix(".json")
-    if not sidecar.exists():
-        raise unusable("sidecar_missing", f"{sidecar.name} is not there")
-    try:
-        said = json.loads(sidecar.read_text())
-        version, rows, delivered_at_us = int(said["version"]), int(said["rows"]), int(said["delivered_at_us"])
-        sha256, said_stream, said_day = str(said["sha256"]), said["stream"], said["day"]
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise unusable("sidecar_invalid", f"{sidecar.name}: {error!r}") from error
-    if (said_stream, said_day) != (stream, landing_day.isoformat()):
-        raise unusable("sidecar_invalid", f"{sidecar.name} describes {said_stream} of {said_day}")
-    is_imported = go_live_us is None or delivered_at_us < go_live_us
-    known_day = landing_day if is_imported else (_EPOCH + timedelta(microseconds=delivered_at_us)).date()
-    return Delivery(stream, known_day, landing_day, file, path, version, sha256, rows, delivered_at_us, is_imported)
+def _delivery(landing: Path, file: LandingFile, go_live_us: int | None) -> Delivery:
+    is_imported = go_live_us is None or file.delivered_at_us < go_live_us
+    return Delivery(
+        stream=file.stream,
+        known_day=file.day if is_imported else (_EPOCH + timedelta(microseconds=file.delivered_at_us)).date(),
+        landing_day=file.day,
+        file=file.path.relative_to(landing).as_posix(),
+        path=file.path,
+        version=file.version,
+        sha256=file.sha256,
+        rows=file.rows,
+        delivered_at_us=file.delivered_at_us,
+        is_imported=is_imported,
+    )
 
 
-def _day(name: str) -> date | None:
-    try:
-        return date.fromisoformat(name)
-    except ValueError:
-        return None
+def _unusable(landing: Path, stream: str, day: date, error: LandingError) -> RefusedFile:
+    """A day whose files contradict one another: the landing rule is what the message ends with, in brackets."""
+    match = re.fullmatch(r"(?P<message>.*) \[(?P<rule>\w+)\]", str(error), re.DOTALL)
+    rule, message = (match["rule"], match["message"]) if match else ("landing_invalid", str(error))
+    file, _, rest = message.removeprefix(f"{landing}/").partition(": ")
+    return RefusedFile(stream, day, file, rule, None, rest or message)
+
+
+def _landing_days(folder: Path) -> list[date]:
+    """The days that have a folder; what is not named like a day holds no delivery."""
+    found = []
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        try:
+            found.append(date.fromisoformat(entry.name))
+        except ValueError:
+            continue
+    return sorted(found)

@@ -27,7 +27,7 @@ from returnml.warehouse.deliveries import (
     instant_us,
     refuse,
 )
-from returnml.warehouse.partition import combine_hashes, replace_partition, transaction
+from returnml.warehouse.partition import combine_hashes, registered, replace_partition, transaction
 from returnml.warehouse.schema import ensure_schema, tables
 
 _MIN_ROWS_FOR_WRONG_TYPE = 2  # a single row that cannot be read is a bad row, not a bad file
@@ -133,38 +133,32 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
     typed = ", ".join(f'{c.value} AS "{c.column.name}"' for c in read)
     hashed = ", ".join(f't."{c.column.name}"' for c in read if c.column.name != stream.id_column)
     order = ", ".join(f'"{name}"' for name in tables()[f"raw.{stream.name}"])
-    con.register(
-        "staged_files",
-        pl.DataFrame(
-            {
-                "path": [str(d.path) for d in group],
-                "file": [d.file for d in group],
-                "known_day": [d.known_day for d in group],
-                "version": [d.version for d in group],
-                "is_imported": [d.is_imported for d in group],
-                "delivered_at_us": [d.delivered_at_us for d in group],
-            }
-        ),
+    files = pl.DataFrame(
+        {
+            "path": [str(d.path) for d in group],
+            "file": [d.file for d in group],
+            "known_day": [d.known_day for d in group],
+            "version": [d.version for d in group],
+            "is_imported": [d.is_imported for d in group],
+            "delivered_at_us": [d.delivered_at_us for d in group],
+        }
     )
-    try:
-        with transaction(con):
-            con.execute(
-                f"""
-                INSERT INTO staged BY NAME SELECT {order} FROM (
-                    SELECT t.*, f.known_day, f.file, f.version, f.is_imported,
-                        CASE WHEN f.is_imported THEN t.{stream.time_column} ELSE make_timestamp(f.delivered_at_us) END AS known_at,
-                        hash({hashed}, t.extra, t.uncast) AS row_hash
-                    FROM (
-                        SELECT {typed}, {extra_json(stream, header)} AS extra, {uncast_json(read)} AS uncast,
-                            file_row_number + 1 AS row_number, delivered_file
-                        FROM read_parquet($paths, filename = 'delivered_file', file_row_number = true)
-                    ) t JOIN staged_files f ON f.path = t.delivered_file
-                )
-                """,
-                {"paths": [str(d.path) for d in group]},
+    with transaction(con), registered(con, "staged_files", files):
+        con.execute(
+            f"""
+            INSERT INTO staged BY NAME SELECT {order} FROM (
+                SELECT t.*, f.known_day, f.file, f.version, f.is_imported,
+                    CASE WHEN f.is_imported THEN t.{stream.time_column} ELSE make_timestamp(f.delivered_at_us) END AS known_at,
+                    hash({hashed}, t.extra, t.uncast) AS row_hash
+                FROM (
+                    SELECT {typed}, {extra_json(stream, header)} AS extra, {uncast_json(read)} AS uncast,
+                        file_row_number + 1 AS row_number, delivered_file
+                    FROM read_parquet($paths, filename = 'delivered_file', file_row_number = true)
+                ) t JOIN staged_files f ON f.path = t.delivered_file
             )
-    finally:
-        con.unregister("staged_files")
+            """,
+            {"paths": [str(d.path) for d in group]},
+        )
 
 
 def _staged_files(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, group: list[Delivery]) -> dict[str, dict]:

@@ -89,6 +89,14 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     con.commit()
 
 
+@contextmanager
+def registered(con: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> Iterator[None]:
+    """A frame under a name that SQL can read."""
+    con.register(name, frame)
+    yield
+    con.unregister(name)  # after a failure the rollback has removed it, and an aborted transaction refuses statements
+
+
 def replace_partition(
     con: duckdb.DuckDBPyConnection,
     table: str,
@@ -155,11 +163,8 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: str | pl.DataFrame
     if isinstance(rows, str):
         result = con.execute(f"INSERT INTO {table} BY NAME {rows}", params)
         return _scalar(result)
-    con.register("partition_rows", rows)
-    try:
+    with registered(con, "partition_rows", rows):
         return _scalar(con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM partition_rows"))
-    finally:
-        con.unregister("partition_rows")
 
 
 def _scalar(result: duckdb.DuckDBPyConnection) -> int:
@@ -198,12 +203,6 @@ def _record(
             "inputs_hash": [inputs_hash if isinstance(inputs_hash, str) else inputs_hash.get(d.day, "") for d in days],
         }
     )
-    con.register("partition_days", frame)
-    try:
-        con.execute(
-            "DELETE FROM ops.partitions WHERE table_name = ? AND day IN (SELECT day FROM partition_days)",
-            [table],
-        )
+    with registered(con, "partition_days", frame):
+        con.execute("DELETE FROM ops.partitions WHERE table_name = ? AND day IN (SELECT day FROM partition_days)", [table])
         con.execute("INSERT INTO ops.partitions BY NAME SELECT * FROM partition_days")
-    finally:
-        con.unregister("partition_days")

@@ -1,0 +1,82 @@
+"""The SELECTs that fill core and quarantine from the judged candidates (``candidate``, ``broken``, ``reference``)."""
+
+from __future__ import annotations
+
+from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
+from returnml.warehouse.schema import KEY_COLUMNS, core_columns
+
+SEQ = "(known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY known_at, {id})"
+"""days since the epoch << 32 | rank within the partition by (known_at, id)."""
+
+
+def core_select(stream: DeliveredStream) -> str:
+    """The good rows of ``core.<stream>``, in the order of ``seq``."""
+    if stream is RETURNS:
+        return _returns()
+    derived, source = "", ""
+    if stream is ORDERS:
+        derived = ", c.quantity * c.unit_price_cents AS line_value_cents"
+    elif stream is INSPECTIONS:
+        derived = ", r.line_id"
+        source = "JOIN reference f USING (pos) JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day"
+    columns = ", ".join(f'c."{column.name}"' for column in core_columns(stream))
+    return _numbered(
+        stream,
+        f"SELECT c.known_day, c.known_at, {columns}{derived}, c.extra, c.file, c.version, c.row_number "
+        f"FROM candidate c {source} WHERE c.pos NOT IN (SELECT pos FROM broken)",
+    )
+
+
+def quarantine_select(stream: DeliveredStream) -> str:
+    """The refused rows with their rules; the registered ``rule_texts`` gives names, columns and messages."""
+    payload = ", ".join(
+        f"'{c.name}', coalesce(json_extract(c.uncast, '$.{c.name}'), to_json(c.\"{c.name}\"))"
+        if c.kind != "string"
+        else f"'{c.name}', c.\"{c.name}\""
+        for c in stream.columns
+    )
+    # which column could not be read is known per row only
+    column = "CASE WHEN t.rule = 'not_castable' THEN {failed} ELSE t.column_name END".format(failed=_failed_column(stream))
+    return f"""
+        WITH refused AS (
+            SELECT b.pos, min(b.rank) AS rank, list(t.rule ORDER BY b.rank) AS rules
+            FROM broken b JOIN rule_texts t USING (rank) GROUP BY b.pos
+        ), told AS (
+            SELECT c.pos, c.known_day, c.file, c.version, c.row_number, t.rule, r.rules, t.text, {column} AS column_name,
+                json_object({payload}, 'extra', c.extra) AS payload
+            FROM refused r JOIN candidate c USING (pos) JOIN rule_texts t USING (rank)
+        )
+        SELECT known_day, file, version, row_number, rule, rules, column_name,
+            format('{{}}, row {{}}, {{}}: {{}}: {{}}, got {{}}', file, row_number, column_name, rule, text,
+                coalesce(json_extract_string(payload, '$.' || column_name), 'nothing')) AS message,
+            payload
+        FROM told ORDER BY pos
+    """
+
+
+def _failed_column(stream: DeliveredStream) -> str:
+    cases = " ".join(
+        f"WHEN json_extract_string(c.uncast, '$.{c.name}') IS NOT NULL THEN '{c.name}'" for c in stream.columns
+    )
+    return f"CASE {cases} END"
+
+
+def _numbered(stream: DeliveredStream, select: str) -> str:
+    return f"SELECT *, {SEQ.format(id=stream.id_column)} AS seq FROM ({select}) ORDER BY seq"
+
+
+def _returns() -> str:
+    """Returns with their line's keys; an orphan keeps the customer and article that it names."""
+    own = {"line_id", "customer_id", "article_id"}
+    columns = ", ".join(f'c."{c.name}"' for c in RETURNS.columns if c.name not in {"customer_id", "article_id"})
+    copied = ", ".join(
+        f'coalesce(o."{name}", c."{name}") AS "{name}"' if name in own else f'o."{name}"'
+        for name in ("order_id", "ordered_at", *KEY_COLUMNS)
+    )
+    return _numbered(
+        RETURNS,
+        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, {copied}, c.extra, c.file, c.version, c.row_number "
+        "FROM candidate c JOIN reference f USING (pos) "
+        "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
+        "WHERE c.pos NOT IN (SELECT pos FROM broken)",
+    )
