@@ -66,9 +66,7 @@ def label_of(anchor_us: int, returns: Iterable[ReturnEvent], label: LabelSetting
     counted = [
         r
         for r in returns
-        if not r.is_cancellation
-        and r.returned_at_us - anchor_us <= label.window_days * DAY_US
-        and r.known_at_us <= known_by
+        if not r.is_cancellation and r.returned_at_us - anchor_us <= label.window_days * DAY_US and r.known_at_us <= known_by
     ]
     quantity = sum(r.quantity for r in counted)
     return Label(int(quantity > 0), quantity, sum(r.refund_cents for r in counted))

@@ -28,9 +28,7 @@ class ContestedReturn:
     quantity: int
 
 
-def accept(
-    candidates: Iterable[ContestedReturn], left: Mapping[str, int], taken: Iterable[str]
-) -> list[tuple[int, str]]:
+def accept(candidates: Iterable[ContestedReturn], left: Mapping[str, int], taken: Iterable[str]) -> list[tuple[int, str]]:
     """Judge candidates in the given order.
 
     Args:

@@ -28,9 +28,7 @@ class Cast:
 
 def casts(stream: DeliveredStream, header: pl.Schema) -> list[Cast]:
     """How each declared column is read from a file with this header; absent ones are null."""
-    return [
-        _cast(c, header[c.name]) if c.name in header else Cast(c, f"NULL::{SQL_TYPES[c.kind]}", None) for c in stream.columns
-    ]
+    return [_cast(c, header[c.name]) if c.name in header else Cast(c, f"NULL::{SQL_TYPES[c.kind]}", None) for c in stream.columns]
 
 
 def uncast_json(columns: list[Cast]) -> str:

@@ -36,7 +36,7 @@ def quarantine_select(stream: DeliveredStream) -> str:
         for c in stream.columns
     )
     # which column could not be read is known per row only
-    column = "CASE WHEN t.rule = 'not_castable' THEN {failed} ELSE t.column_name END".format(failed=_failed_column(stream))
+    column = f"CASE WHEN t.rule = 'not_castable' THEN {_failed_column(stream)} ELSE t.column_name END"
     return f"""
         WITH refused AS (
             SELECT b.pos, min(b.rank) AS rank, list(t.rule ORDER BY b.rank) AS rules
@@ -55,9 +55,7 @@ def quarantine_select(stream: DeliveredStream) -> str:
 
 
 def _failed_column(stream: DeliveredStream) -> str:
-    cases = " ".join(
-        f"WHEN json_extract_string(c.uncast, '$.{c.name}') IS NOT NULL THEN '{c.name}'" for c in stream.columns
-    )
+    cases = " ".join(f"WHEN json_extract_string(c.uncast, '$.{c.name}') IS NOT NULL THEN '{c.name}'" for c in stream.columns)
     return f"CASE {cases} END"
 
 

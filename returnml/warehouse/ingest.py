@@ -164,8 +164,7 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
 def _staged_files(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, group: list[Delivery]) -> dict[str, dict]:
     """Per staged file: its rows, and per column the values that were read and those that were not."""
     counts = ", ".join(
-        f"count(\"{c.name}\") AS \"read_{c.name}\", "
-        f"count(json_extract_string(uncast, '$.{c.name}')) AS \"failed_{c.name}\""
+        f'count("{c.name}") AS "read_{c.name}", count(json_extract_string(uncast, \'$.{c.name}\')) AS "failed_{c.name}"'
         for c in stream.columns
     )
     frame = con.sql(f"SELECT file, count(*) AS rows, {counts} FROM staged GROUP BY file").pl()

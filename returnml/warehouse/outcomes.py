@@ -13,6 +13,7 @@ import duckdb
 
 from returnml.features.windows import DAY_US
 from returnml.settings import LabelSettings
+from returnml.warehouse.core_sql import SEQ
 from returnml.warehouse.partition import PartitionResult, combine_hashes, content_hashes, replace_partition, transaction
 from returnml.warehouse.schema import KEY_COLUMNS, ensure_schema
 
@@ -47,15 +48,16 @@ def build_outcomes(con: duckdb.DuckDBPyConnection, first: date, last: date, labe
                 "first": first,
                 "last": last,
                 "earliest": first - reach,
+                "latest": last - timedelta(days=label.window_days),  # a flagged line is mature at the end of its window
                 "window_us": label.window_days * DAY_US,
                 "mature_us": (label.window_days + label.grace_days) * DAY_US,
             },
             inputs_hash=_inputs(con, first, last, label),
         )
-        row = con.execute(
+        (returned,) = con.execute(
             "SELECT coalesce(sum(returned), 0)::BIGINT FROM core.outcomes WHERE known_day BETWEEN ? AND ?", [first, last]
-        ).fetchone()
-    return OutcomesReport(first, last, result.rows, int(row[0]) if row else 0, result)
+        ).fetchall()[0]
+    return OutcomesReport(first, last, result.rows, int(returned), result)
 
 
 _KEYS = ", ".join(KEY_COLUMNS)
@@ -63,13 +65,11 @@ _KEYS = ", ".join(KEY_COLUMNS)
 _SELECT = f"""
 WITH lines AS (
     SELECT line_id, order_id, ordered_at, known_at AS line_known_at, known_day AS line_known_day, quantity, line_value_cents,
-        is_returned, {_KEYS}, ordered_at + to_microseconds($window_us) AS window_end, ordered_at + to_microseconds($mature_us) AS matures
+        is_returned, {_KEYS},
+        ordered_at + to_microseconds($window_us) AS window_end, ordered_at + to_microseconds($mature_us) AS matures
     FROM core.orders
     WHERE known_day >= $earliest AND known_day < $last
-      AND (ordered_at >= $earliest::TIMESTAMP AND ordered_at <= $last::TIMESTAMP OR known_day >= $first - 1)
-      -- maturing (a flagged line: one window after the order) cannot come later than this, nor the line be known after it
-      AND greatest(ordered_at + to_microseconds($mature_us), known_at) >= ($first - 1)::TIMESTAMP
-      AND greatest(ordered_at + to_microseconds($window_us), known_at) < $last::TIMESTAMP
+      AND ordered_at < $latest::TIMESTAMP AND (ordered_at >= $earliest::TIMESTAMP OR known_day >= $first::DATE - 1)
 ), events AS (
     SELECT r.line_id, r.returned_at, r.known_at, r.quantity, r.refund_cents, coalesce(r.is_cancellation, false) AS is_cancellation
     FROM core.returns r
@@ -100,10 +100,9 @@ WITH lines AS (
         quantity, {_KEYS}
     FROM labelled WHERE cancelled_quantity < quantity
 ), dated AS (
-    SELECT * EXCLUDE (line_known_at), greatest(mature_at, line_known_at)::DATE + 1 AS known_day FROM outcomes
+    SELECT * EXCLUDE (line_known_at), greatest(mature_at, line_known_at)::DATE + 1 AS known_day, NULL AS known_at FROM outcomes
 )
-SELECT known_day, (known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY line_id) AS seq,
-    known_day::TIMESTAMP AS known_at, * EXCLUDE (known_day)
+SELECT known_day, {SEQ.format(id="line_id")} AS seq, known_day::TIMESTAMP AS known_at, * EXCLUDE (known_day, known_at)
 FROM dated WHERE known_day BETWEEN $first AND $last ORDER BY seq
 """
 

@@ -73,14 +73,19 @@ def open_warehouse(
     return con
 
 
+def in_transaction(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a transaction is open: outside one every statement is a transaction with an id of its own."""
+    first, second = (con.execute("SELECT txid_current()").fetchall() for _ in range(2))
+    return first == second
+
+
 @contextmanager
 def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """All or nothing; inside an open transaction it joins that one, which then commits or rolls back."""
-    try:
-        con.begin()
-    except duckdb.TransactionException:
+    if in_transaction(con):
         yield
         return
+    con.begin()
     try:
         yield
     except BaseException:
@@ -168,8 +173,8 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: str | pl.DataFrame
 
 
 def _scalar(result: duckdb.DuckDBPyConnection) -> int:
-    row = result.fetchone()
-    return int(row[0]) if row else 0
+    rows = result.fetchall()
+    return int(rows[0][0]) if rows else 0
 
 
 def _content(

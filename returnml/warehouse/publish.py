@@ -16,11 +16,10 @@ def publish_copy(con: duckdb.DuckDBPyConnection, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     unfinished.unlink(missing_ok=True)
-    source = con.execute("SELECT current_database()").fetchone()
-    assert source is not None
+    (source,) = con.execute("SELECT current_database()").fetchall()[0]
     con.execute(f"ATTACH '{_escaped(str(unfinished))}' AS publishing")
     try:
-        con.execute(f'COPY FROM DATABASE "{source[0]}" TO publishing')
+        con.execute(f'COPY FROM DATABASE "{source}" TO publishing')
     except duckdb.Error:
         con.execute("DETACH publishing")
         unfinished.unlink(missing_ok=True)

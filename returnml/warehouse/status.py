@@ -50,7 +50,9 @@ class WarehouseStatus:
     refused_files: tuple[RefusedFileStatus, ...]
 
     def as_data(self) -> dict:
-        return {name: [_plain(asdict(item)) for item in getattr(self, name)] for name in ("tables", "quarantine", "refused_files")}
+        return {
+            name: [_plain(asdict(item)) for item in getattr(self, name)] for name in ("tables", "quarantine", "refused_files")
+        }
 
 
 def warehouse_status(con: duckdb.DuckDBPyConnection) -> WarehouseStatus:

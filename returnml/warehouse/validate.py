@@ -18,7 +18,14 @@ from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredSt
 from returnml.contracts.rules import rules
 from returnml.warehouse.acceptance import judge_returns
 from returnml.warehouse.core_sql import core_select, quarantine_select
-from returnml.warehouse.partition import PartitionResult, combine_hashes, content_hashes, registered, replace_partition, transaction
+from returnml.warehouse.partition import (
+    PartitionResult,
+    combine_hashes,
+    content_hashes,
+    registered,
+    replace_partition,
+    transaction,
+)
 from returnml.warehouse.schema import ensure_schema
 
 _ROWS_PER_BATCH = 500_000
@@ -215,7 +222,9 @@ def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date
     """Per day: hash of the raw partition and of the tables that it was checked against."""
     tables = {ORDERS.name: (), RETURNS.name: ("core.orders",), INSPECTIONS.name: ("core.returns",)}[stream.name]
     parts = [(day, h) for table in (f"raw.{stream.name}", *tables) for day, h in content_hashes(con, table, first, last).items()]
-    return {day: combine_hashes([h for _, h in group]) for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])}
+    return {
+        day: combine_hashes([h for _, h in group]) for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
+    }
 
 
 def rule_ranks(stream: DeliveredStream) -> dict[str, int]:
@@ -229,11 +238,13 @@ def rule_ranks(stream: DeliveredStream) -> dict[str, int]:
 def rule_texts(stream: DeliveredStream) -> pl.DataFrame:
     """``rank``, ``rule``, ``column_name``, ``text`` of each rule; the texts of one name are joined."""
     ranks = rule_ranks(stream)
-    frame = pl.DataFrame([{"rank": ranks[r.name], "rule": r.name, "column_name": r.column, "text": r.message} for r in rules(stream)])
+    frame = pl.DataFrame(
+        [{"rank": ranks[r.name], "rule": r.name, "column_name": r.column, "text": r.message} for r in rules(stream)]
+    )
     joined = frame.group_by("rank", "rule", "column_name", maintain_order=True).agg(pl.col("text").str.join(" and "))
     return joined.with_columns(pl.col("rank").cast(pl.Int32))
 
 
 def _scalar(con: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = con.execute(sql).fetchone()
-    return int(row[0]) if row else 0
+    rows = con.execute(sql).fetchall()
+    return int(rows[0][0]) if rows else 0
