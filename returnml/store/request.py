@@ -56,14 +56,14 @@ def _basket(declared: BasketAggregate) -> Callable[[Columns, int], Values]:
         members: dict[tuple, list] = {}
         for key, value in zip(same, values, strict=True):
             members.setdefault(key, []).append(value)
-        reduced = {key: reduce(group) for key, group in members.items()}
+        reduced = {key: None if None in key else reduce(group) for key, group in members.items()}
         return [reduced[key] for key in same]
 
     return by if declared.by else whole
 
 
 _REDUCE: dict[Operation, Callable[[Sequence[Any]], int]] = {
-    Operation.COUNT: len,
+    Operation.COUNT: lambda values: sum(v is not None for v in values),
     Operation.SUM: lambda values: sum(v for v in values if v is not None),
     Operation.DISTINCT: lambda values: len({v for v in values if v is not None}),
 }
