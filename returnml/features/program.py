@@ -7,6 +7,7 @@ the same order, so that the bits are those of ``vector.assemble`` (a test proves
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.expressions import Expr
 
 _BOOLEAN = {"<", "<=", ">", ">=", "=="}
-_BINARY = {
+_UFUNCS: dict[str, Callable[..., Any]] = {
     "+": np.add,
     "-": np.subtract,
     "*": np.multiply,
@@ -24,6 +25,8 @@ _BINARY = {
     ">": np.greater,
     ">=": np.greater_equal,
     "==": np.equal,
+    "/": np.divide,
+    "sqrt": np.sqrt,
 }
 
 
@@ -104,12 +107,9 @@ class VectorProgram:
 
 def _step(op: str, work: np.ndarray, out: np.ndarray, operands: tuple[np.ndarray, ...]) -> None:
     args: list[Any] = [work[o] for o in operands]
-    if op == "/":
-        np.divide(*args, out=out)
-        out[args[1] == 0.0] = np.nan
-    elif op == "sqrt":
-        np.sqrt(*args, out=out)
-    elif op == "where":
+    if op == "where":
         out[:] = np.where(args[0] != 0.0, args[1], args[2])
-    else:
-        _BINARY[op](*args, out=out)
+        return
+    _UFUNCS[op](*args, out=out)
+    if op == "/":
+        out[args[1] == 0.0] = np.nan
