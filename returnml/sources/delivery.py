@@ -13,6 +13,13 @@ from returnml.contracts.columns import DeliveredStream
 from returnml.ledger.clock import Clock
 from returnml.sources.landing import write_day
 
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, days done and days to do."""
+
+
+def silent(label: str, done: int, total: int) -> None:
+    """No progress is shown."""
+
 
 @dataclass(frozen=True)
 class Delivered:
@@ -31,14 +38,14 @@ def deliver(
     source: str,
     clock: Clock,
     covered: Collection[date] = (),
-    on_day: Callable[[], None] | None = None,
+    progress: Progress = silent,
 ) -> Delivered:
     """Write every UTC day of ``frame`` (by the stream's time column) to the landing folder.
 
     Args:
         covered: days that the source speaks about; those without rows are delivered empty, which says "nothing happened"
             rather than "nothing came".
-        on_day: called after each day, for a progress bar.
+        progress: called after each day.
 
     Raises:
         ValueError: if a row has no time; no day is written then.
@@ -52,11 +59,9 @@ def deliver(
         .partition_by("__day", as_dict=True, include_key=False, maintain_order=True)
         .items()
     }
+    days = sorted({*parts, *covered})
     written = 0
-    for day in sorted({*parts, *covered}):
-        part = parts.get(day, frame.clear())
-        written += write_day(landing, stream, day, part, source, clock) is not None
-        if on_day is not None:
-            on_day()
-    total = len({*parts, *covered})
-    return Delivered(stream.name, written, total - written, frame.height)
+    for done, day in enumerate(days, 1):
+        written += write_day(landing, stream, day, parts.get(day, frame.clear()), source, clock) is not None
+        progress(f"delivering {stream.name}", done, len(days))
+    return Delivered(stream.name, written, len(days) - written, frame.height)

@@ -6,7 +6,6 @@ finds its order line is in :mod:`returnml.sources.online_retail_linking`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,9 +14,10 @@ import polars as pl
 
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.ledger.clock import Clock
-from returnml.sources.delivery import Delivered, deliver
+from returnml.sources.delivery import Delivered, Progress, deliver, silent
 from returnml.sources.errors import SourceError
 from returnml.sources.online_retail_linking import Coverage, link_returns
+from returnml.sources.table_files import read_csv
 
 RAW_COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 CURRENCY = "GBP"
@@ -96,40 +96,37 @@ def to_streams(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, Coverage]
     )
 
 
-def import_online_retail(folder: Path, landing: Path, clock: Clock, on_day: Callable[[], None] | None = None) -> Imported:
+def import_online_retail(folder: Path, landing: Path, clock: Clock, progress: Progress = silent) -> Imported:
     """Deliver all files of ``folder``; every raw row becomes one order line, or one return (two where it is split).
 
     Args:
-        on_day: called after each delivered day and stream.
+        progress: called before reading and after each delivered day of each stream.
 
     Raises:
         SourceError: see :func:`read_files`; nothing is delivered then.
         LandingError: where an existing landing day is damaged.
     """
+    progress("reading", 0, 0)
     raw = read_files(folder)
     orders, returns, coverage = to_streams(raw)
     covered: list[date] = raw["day"].unique().sort().to_list()
     return Imported(
         rows=raw.height,
-        orders=deliver(landing, ORDERS, orders, SOURCE, clock, covered, on_day),
-        returns=deliver(landing, RETURNS, returns, SOURCE, clock, covered, on_day),
+        orders=deliver(landing, ORDERS, orders, SOURCE, clock, covered, progress),
+        returns=deliver(landing, RETURNS, returns, SOURCE, clock, covered, progress),
         coverage=coverage,
     )
 
 
 def _read_file(path: Path) -> pl.DataFrame:
-    try:
-        text = pl.read_csv(path, infer_schema=False)
-    except pl.exceptions.NoDataError as error:
-        raise SourceError(path, "empty_file", "the file has no header line") from error
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(path, "unreadable_csv", str(error).splitlines()[0]) from error
+    text = read_csv(path)
     for column in RAW_COLUMNS:
         if column not in text.columns:
             raise SourceError(path, "required_column", "the column is missing", column=column)
     for column in text.columns:
         if column not in RAW_COLUMNS:
             raise SourceError(path, "unknown_column", f"expected only {', '.join(RAW_COLUMNS)}", column=column)
+    text = text.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
     typed = text.with_columns(
         *(pl.col(name).cast(dtype, strict=False) for name, dtype in _NUMBERS.items()),
         pl.col("InvoiceDate").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False).alias("at"),

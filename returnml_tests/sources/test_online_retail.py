@@ -113,9 +113,19 @@ def test_return_links_to_the_latest_purchase_and_of_exact_duplicates_to_the_firs
         ),
         (["1,2,X,1,2011-13-01 08:00:00,1,1.0,F"], HEADER, r"row 1, column 'InvoiceDate': cannot read '2011-13-01 08:00:00'"),
         (["1,2,X,1,2011-01-01 08:00:00,1,me,F"], HEADER, r"row 1, column 'CustomerID': cannot read 'me'"),
-        (["1,2,X,1,2011-01-01 08:00:00,1,1.0,F", "1,2"], HEADER, r"row 2, column 'Quantity': no value"),
-        ([], HEADER.replace(",Country", ""), r"column 'Country': the column is missing \[required_column\]"),
-        ([], HEADER + ",Colour", r"column 'Colour': expected only .* \[unknown_column\]"),
+        (["1,2,X,1,2011-01-01 08:00:00,1,1.0,F", "1,2"], HEADER, r"row 2: 2 fields, expected 8 \[field_count\]"),
+        (["1,2,X,,2011-01-01 08:00:00,1,1.0,F"], HEADER, r"row 1, column 'Quantity': no value \[value_type\]"),
+        ([], HEADER, r"no row \[no_rows\]"),
+        (
+            ["1,2,X,1,2011-01-01 08:00:00,1,1.0"],
+            HEADER.replace(",Country", ""),
+            r"column 'Country': the column is missing \[required_column\]",
+        ),
+        (
+            ["1,2,X,1,2011-01-01 08:00:00,1,1.0,F,red"],
+            HEADER + ",Colour",
+            r"column 'Colour': expected only .* \[unknown_column\]",
+        ),
     ],
 )
 def test_bad_file_is_refused_by_name_row_and_column(tmp_path: Path, rows: list[str], header: str, message: str) -> None:
@@ -128,7 +138,7 @@ def test_empty_file_and_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no_files"):
         read_files(tmp_path)
     (tmp_path / "2011-01-01.csv").touch()
-    with pytest.raises(SourceError, match=r"2011-01-01\.csv: the file has no header line \[empty_file\]"):
+    with pytest.raises(SourceError, match=r"2011-01-01\.csv: the file is empty \[empty_file\]"):
         read_files(tmp_path)
 
 

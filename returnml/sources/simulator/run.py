@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import polars as pl
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.ledger.clock import Clock
 from returnml.settings import DataPaths
-from returnml.sources.delivery import Delivered, deliver
+from returnml.sources.delivery import Delivered, Progress, deliver, silent
 from returnml.sources.simulator.baskets import draw_lines
 from returnml.sources.simulator.behaviour import describe
 from returnml.sources.simulator.dirt import soil_orders, soil_returns
@@ -20,8 +19,6 @@ from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.returning import draw_returns
 from returnml.sources.simulator.tables import inspection_records, order_lines, return_records, truth
 from returnml.sources.simulator.world import draw_articles, draw_customers
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,13 +59,13 @@ def simulate_tables(plan: Plan) -> Tables:
     )
 
 
-def simulate(plan: Plan, paths: DataPaths, clock: Clock, progress: Progress = lambda label, done, total: None) -> Simulated:
+def simulate(plan: Plan, paths: DataPaths, clock: Clock, progress: Progress = silent) -> Simulated:
     """Simulate and deliver every day of the span: three landing streams, and ``<truth>/<day>.parquet``.
 
     Days on which nothing came back or was inspected are delivered empty.
 
     Args:
-        progress: called with (what, days done, days).
+        progress: called before the drawing and after each delivered day.
 
     Raises:
         LandingError: where an existing landing day is damaged.
@@ -77,16 +74,10 @@ def simulate(plan: Plan, paths: DataPaths, clock: Clock, progress: Progress = la
     tables = simulate_tables(plan)
     days = pl.date_range(plan.start, plan.end, "1d", closed="left", eager=True).to_list()
     source = f"simulate seed={plan.seed} scenario={plan.scenario} lines_per_day={plan.lines_per_day} days={plan.days}"
-    delivered = {}
-    for stream, frame in ((ORDERS, tables.orders), (RETURNS, tables.returns), (INSPECTIONS, tables.inspections)):
-        done = 0
-
-        def on_day(name: str = stream.name) -> None:
-            nonlocal done
-            done += 1
-            progress(f"delivering {name}", done, plan.days)
-
-        delivered[stream.name] = deliver(paths.landing, stream, frame, source, clock, days, on_day)
+    delivered = {
+        stream.name: deliver(paths.landing, stream, frame, source, clock, days, progress)
+        for stream, frame in ((ORDERS, tables.orders), (RETURNS, tables.returns), (INSPECTIONS, tables.inspections))
+    }
     _write_truth(paths.truth, tables.truth)
     return Simulated(**delivered, mean_probability=float(tables.truth["probability_label"].to_numpy().mean()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -150,7 +149,14 @@ def test_each_scenario_shows_after_two_thirds_and_only_then(tables: Tables) -> N
     assert broken.filter(pl.col("ordered_at") < START + timedelta(days=60))["device"].null_count() == 0
 
 
-@pytest.mark.parametrize(("field", "value"), [("days", 0), ("lines_per_day", 0), ("seed", -1)])
-def test_plan_out_of_range_names_the_field(field: str, value: int) -> None:
-    with pytest.raises(ValueError, match=f"{field} = {value}: expected"):
-        replace(Plan(START, 1, 1, 1), **{field: value})
+@pytest.mark.parametrize(
+    ("days_", "lines_per_day", "seed", "message"),
+    [
+        (0, 1, 1, "days = 0: expected 1 to"),
+        (1, 0, 1, "lines_per_day = 0: expected 1 to"),
+        (1, 1, -1, "seed = -1: expected 0 to"),
+    ],
+)
+def test_plan_out_of_range_names_the_field(days_: int, lines_per_day: int, seed: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Plan(START, days_, lines_per_day, seed)
