@@ -115,9 +115,9 @@ KILLED = """
 import sys
 from pathlib import Path
 from returnml_tests.store.test_generation import publish
-print("ready", flush=True)
 for days in range(3, 1000):
     publish(Path(sys.argv[1]), days % 7 + 3)
+    print("published", flush=True)
 """
 
 
@@ -129,16 +129,17 @@ def test_kill_9_leaves_the_old_or_the_new(tmp_path):
             [sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}
         )
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        time.sleep(0.1 + 0.3 * chance.random())
+        assert process.stdout.readline() == b"published\n"
+        started = time.monotonic()
+        assert process.stdout.readline() == b"published\n"
+        # Somewhere inside the third publication, as slow as this machine is just now.
+        time.sleep((time.monotonic() - started) * chance.random())
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        if (tmp_path / POINTER_FILE).exists():
-            generation = open_current(tmp_path, FEATURES)
-            days = (generation.cut_off_us - T0) // DAY_US
-            assert count_of(generation) == len(range(0, min(days, 9), 3))
-    assert (tmp_path / POINTER_FILE).exists()
+        generation = open_current(tmp_path, FEATURES)
+        days = (generation.cut_off_us - T0) // DAY_US
+        assert count_of(generation) == len(range(0, min(days, 9), 3))
     publish(tmp_path, 4)
     kept = read_pointer(tmp_path).generations
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == sorted(kept)
