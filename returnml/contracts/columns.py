@@ -107,4 +107,7 @@ INSPECTIONS = DeliveredStream(
     ),
 )
 
+OPEN_FLAG = "is_return_flag_open"
+"""Additional column of shops with ``is_returned``: true where the flag was not final when the file was written (and is null)."""
+
 STREAMS: dict[str, DeliveredStream] = {s.name: s for s in (ORDERS, RETURNS, INSPECTIONS)}

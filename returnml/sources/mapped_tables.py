@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from returnml.contracts.columns import ORDERS, RETURNS, Column, DeliveredStream, Kind
+from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
 from returnml.ledger.clock import Clock
 from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, Progress, deliver, silent
@@ -47,7 +47,7 @@ def import_mapped(
     """Read, map and deliver a shop's orders and, where it has them, returns.
 
     Where the mapping has the ``is_returned`` flag, the label of a line is known one return window after its order:
-    lines for which that was not over when the file was written are delivered with a null flag.
+    lines for which that was not over when the file was written are delivered with a null flag and ``OPEN_FLAG``.
 
     Raises:
         SourceError: naming file, row, column and rule; nothing is delivered then.
@@ -160,4 +160,4 @@ def _hide_young_flags(
         raise SourceError(mapping_file, "mapping_field", f"cannot read {mapping.exported_at!r} as a time", column="exported_at")
     is_final = pl.col("ordered_at") + pl.duration(days=label.window_days) <= exported
     hidden = orders.filter(~is_final & pl.col("is_returned").is_not_null()).height
-    return orders.with_columns(pl.when(is_final).then("is_returned").alias("is_returned")), hidden
+    return orders.with_columns(pl.when(is_final).then("is_returned").alias("is_returned"), (~is_final).alias(OPEN_FLAG)), hidden

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 import duckdb
 
+from returnml.contracts.columns import OPEN_FLAG
 from returnml.features.windows import DAY_US
 from returnml.settings import LabelSettings
 from returnml.warehouse.core_sql import SEQ
@@ -66,6 +67,8 @@ _SELECT = f"""
 WITH lines AS (
     SELECT line_id, order_id, ordered_at, known_at AS line_known_at, known_day AS line_known_day, quantity, line_value_cents,
         is_returned, {_KEYS},
+        -- a shop with flags whose flag for this line was not final yet: unknown, not kept
+        is_returned IS NULL AND coalesce(json_extract_string(extra, '$.{OPEN_FLAG}') = 'true', false) AS is_unknown,
         ordered_at + to_microseconds($window_us) AS window_end, ordered_at + to_microseconds($mature_us) AS matures
     FROM core.orders
     WHERE known_day >= $earliest AND known_day < $last
@@ -98,7 +101,7 @@ WITH lines AS (
         CASE WHEN is_flagged THEN is_returned::BIGINT * quantity ELSE counted_quantity END AS returned_quantity,
         CASE WHEN is_flagged THEN is_returned::BIGINT * line_value_cents ELSE counted_refund_cents END AS refund_cents,
         quantity, {_KEYS}
-    FROM labelled WHERE cancelled_quantity < quantity
+    FROM labelled WHERE cancelled_quantity < quantity AND NOT is_unknown
 ), dated AS (
     SELECT * EXCLUDE (line_known_at), greatest(mature_at, line_known_at)::DATE + 1 AS known_day, NULL AS known_at FROM outcomes
 )

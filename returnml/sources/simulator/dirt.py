@@ -27,16 +27,15 @@ def soil_orders(plan: Plan, orders: pl.DataFrame) -> pl.DataFrame:
 
 
 def soil_returns(plan: Plan, returns: pl.DataFrame) -> pl.DataFrame:
-    """Repeat some returns; others name an unknown line (or that and nobody), more pieces than sold, or a day too early."""
+    """Repeat some returns; others name an unknown line (or that and nobody), more pieces than sold, or come too early."""
     rows = _draw(plan, "returns dirt", returns.height, RETURN_FAULTS)
-    early = pl.col("returned_at") - pl.duration(days=61)
+    order_midnight = pl.col("line_id").str.slice(0, 8).str.to_datetime("%Y%m%d", time_unit="us")
     line = pl.when(rows["unknown_line"] | rows["anonymous"]).then(pl.lit("lost-") + pl.col("line_id")).otherwise("line_id")
-    is_early = rows["too_early"] & (early >= plan.start)
     soiled = returns.with_columns(
         line.alias("line_id"),
         pl.when(~rows["anonymous"]).then("customer_id").alias("customer_id"),
         pl.when(rows["too_many"]).then(pl.col("quantity") + 20).otherwise("quantity").alias("quantity"),
-        pl.when(is_early).then(early).otherwise("returned_at").alias("returned_at"),
+        pl.when(rows["too_early"]).then(order_midnight).otherwise("returned_at").alias("returned_at"),
     )
     return pl.concat([soiled, soiled.filter(rows["repeated"])])
 
