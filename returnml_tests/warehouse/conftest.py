@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -109,3 +112,22 @@ def make_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
 @pytest.fixture
 def shop(make_shop: Callable[..., Shop]) -> Shop:
     return make_shop()
+
+
+def deliver_bytes(
+    landing: Path, stream: str, day: date, content: bytes, version: int = 1, rows: int = 1, at_us: int = 0, digest: str | None = None
+) -> str:
+    """Put any bytes into the landing folder under a valid name; returns the file's path relative to it."""
+    digest = digest or hashlib.sha256(content).hexdigest()
+    path = landing / stream / day.isoformat() / f"{version:04d}-{digest[:12]}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    sidecar = {"stream": stream, "day": day.isoformat(), "version": version, "sha256": digest, "rows": rows}
+    path.with_suffix(".json").write_text(json.dumps({**sidecar, "source": "test", "delivered_at_us": at_us}))
+    return path.relative_to(landing).as_posix()
+
+
+def parquet(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
