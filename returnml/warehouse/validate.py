@@ -28,7 +28,7 @@ from returnml.warehouse.partition import (
 )
 from returnml.warehouse.schema import ensure_schema
 
-_ROWS_PER_BATCH = 500_000
+_ROWS_PER_BATCH = 200_000
 
 
 class RowsLost(AssertionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -115,7 +116,14 @@ def shop(make_shop: Callable[..., Shop]) -> Shop:
 
 
 def deliver_bytes(
-    landing: Path, stream: str, day: date, content: bytes, version: int = 1, rows: int = 1, at_us: int = 0, digest: str | None = None
+    landing: Path,
+    stream: str,
+    day: date,
+    content: bytes,
+    version: int = 1,
+    rows: int = 1,
+    at_us: int = 0,
+    digest: str | None = None,
 ) -> str:
     """Put any bytes into the landing folder under a valid name; returns the file's path relative to it."""
     digest = digest or hashlib.sha256(content).hexdigest()
@@ -131,3 +139,12 @@ def parquet(table: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     return buffer.getvalue()
+
+
+def label_vectors() -> list[dict[str, Any]]:
+    """``conformance/labels.json``, or a skip that says where it was looked for."""
+    shared = Path(os.environ.get("SHARED_DIR", Path(__file__).parents[2].parent / "shared"))
+    file = shared / "conformance" / "labels.json"
+    if not file.exists():
+        pytest.skip(f"conformance vectors not found at {file}; set SHARED_DIR")
+    return json.loads(file.read_text())

@@ -26,7 +26,9 @@ def test_rows_arrive_as_delivered_with_their_file_and_number(shop: Shop):
 
     assert (report.rows, report.files, report.refused, report.missing_days) == (2, 1, (), (D2,))
     file = f"orders/2024-05-01/{delivered.path.name}"
-    assert shop.rows("SELECT known_day, known_at, file, version, row_number, line_id, quantity, extra FROM raw.orders ORDER BY ALL") == [
+    assert shop.rows(
+        "SELECT known_day, known_at, file, version, row_number, line_id, quantity, extra FROM raw.orders ORDER BY ALL"
+    ) == [
         (D1, datetime(2024, 5, 1, 10), file, 1, 1, "l1", 2, None),
         (D1, datetime(2024, 5, 1, 10), file, 1, 2, "l2", -3, None),
     ]
@@ -49,7 +51,12 @@ def _bad_files() -> dict[str, tuple[bytes, dict, str, str | None]]:
         "number for a time": (parquet(text.with_columns(ordered_at=pl.lit(5))), {"rows": 2}, "wrong_type", "ordered_at"),
         "words for numbers": (parquet(text.with_columns(quantity=pl.lit("two"))), {"rows": 2}, "wrong_type", "quantity"),
         "same name twice": (parquet(text.with_columns(SIZE=pl.lit("L"))), {"rows": 2}, "ambiguous_column", "SIZE"),
-        "reserved name": (parquet(text.with_columns(delivered_file=pl.lit("x"))), {"rows": 2}, "reserved_column", "delivered_file"),
+        "reserved name": (
+            parquet(text.with_columns(delivered_file=pl.lit("x"))),
+            {"rows": 2},
+            "reserved_column",
+            "delivered_file",
+        ),
     }
 
 
@@ -95,7 +102,8 @@ def test_contradicting_files_of_a_day_refuse_it_by_the_landing_rule(shop: Shop):
 
 def test_a_value_that_cannot_be_read_travels_on_and_nothing_is_rounded(shop: Shop):
     text = frame(ORDERS, [_on(D1, f"l{n}") for n in range(5)]).with_columns(
-        quantity=pl.Series(["2", " 3 ", "1.5", "", "many"]), ordered_at=pl.col("ordered_at").dt.strftime("%Y-%m-%dT%H:%M:%S+02:00")
+        quantity=pl.Series(["2", " 3 ", "1.5", "", "many"]),
+        ordered_at=pl.col("ordered_at").dt.strftime("%Y-%m-%dT%H:%M:%S+02:00"),
     )
     deliver_bytes(shop.landing, "orders", D1, parquet(text), rows=5)
     shop.ingest("orders", D1)
@@ -112,7 +120,9 @@ def test_float_numbers_are_read_only_where_they_are_whole(shop: Shop):
     deliver_bytes(shop.landing, "orders", D1, parquet(table), rows=4)
     shop.ingest("orders", D1)
 
-    assert shop.rows("SELECT customer_id, quantity, json_extract_string(uncast, '$.quantity') FROM raw.orders ORDER BY row_number") == [
+    assert shop.rows(
+        "SELECT customer_id, quantity, json_extract_string(uncast, '$.quantity') FROM raw.orders ORDER BY row_number"
+    ) == [
         ("13313", 2, None),
         ("13313", None, "1.5"),
         ("13313", None, None),

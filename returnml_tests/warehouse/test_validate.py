@@ -35,9 +35,9 @@ def test_good_rows_reach_core_and_the_return_carries_its_lines_keys(shop: Shop):
         ("l1", (day << 32) + 1, 2000),
         ("l2", (day << 32) + 2, 2000),
     ]
-    assert shop.rows("SELECT return_id, line_id, order_id, ordered_at, customer_id, article_id, size, is_orphan FROM core.returns") == [
-        ("r1", "l1", "o1", AT, "c1", "a-l1", "M", False)
-    ]
+    assert shop.rows(
+        "SELECT return_id, line_id, order_id, ordered_at, customer_id, article_id, size, is_orphan FROM core.returns"
+    ) == [("r1", "l1", "o1", AT, "c1", "a-l1", "M", False)]
     assert shop.rows("SELECT inspection_id, return_id, line_id, known_day, verdict FROM core.inspections") == [
         ("i1", "r1", "l1", D3, "worn")
     ]
@@ -71,7 +71,9 @@ def test_each_rule_of_an_order_line(shop: Shop, rule: str):
 
     assert (report.good, report.by_rule) == (1, {rule: 1})
     column = next(r.column for r in rules(ORDERS) if r.name == rule)
-    rows = shop.rows("SELECT known_day, file, version, row_number, rule, rules, column_name, message, payload FROM quarantine.orders")
+    rows = shop.rows(
+        "SELECT known_day, file, version, row_number, rule, rules, column_name, message, payload FROM quarantine.orders"
+    )
     assert rows[0][:7] == (D1, file, 1, 2, rule, [rule], column)
     assert rows[0][7].startswith(f"{file}, row 2, {column}: {rule}: ")
     assert json.loads(rows[0][8])["article_id"] == bad["article_id"]
@@ -217,7 +219,9 @@ def test_accepted_returns_never_add_up_to_more_than_was_ordered(shop: Shop):
         ("r1", D3, 1),
     ]
     assert whole.by_rule == {"duplicate_id": 1, "return_larger_than_order": 1}
-    assert shop.rows("SELECT rules FROM quarantine.returns WHERE known_day = ?", D3) == [(["duplicate_id", "return_larger_than_order"],)]
+    assert shop.rows("SELECT rules FROM quarantine.returns WHERE known_day = ?", D3) == [
+        (["duplicate_id", "return_larger_than_order"],)
+    ]
     for day in (D1, D2, D3):
         shop.build("returns", day)
     assert shop.content() == content
