@@ -100,16 +100,16 @@ def _load(
 ) -> tuple[list[Delivery], list[RefusedFile]]:
     """Stage files that share a header: all at once, or one by one where that fails."""
     try:
-        for delivery in group[:1]:
-            check_header(delivery, stream, header)
+        check_header(group[0], stream, header)
     except FileRefused as error:
         first = error.refused
         return [], [refuse(d, first.rule, first.message, first.column).refused for d in group]
+    refused: list[RefusedFile] = []
     try:
         _stage(con, stream, header, group)
-        readable, refused = group, []
+        readable = group
     except duckdb.Error:
-        readable, refused = [], []
+        readable = []
         for delivery in group:
             try:
                 _stage(con, stream, header, [delivery])

@@ -46,7 +46,8 @@ def back(at: datetime, quantity: int = 1, line_id: str = "l1", **changed: Any) -
 
 def outcomes(shop: Shop) -> list[tuple]:
     return shop.rows(
-        "SELECT line_id, known_day, known_at, mature_at, returned, returned_quantity, refund_cents FROM core.outcomes ORDER BY known_at, 1"
+        "SELECT line_id, known_day, known_at, mature_at, returned, returned_quantity, refund_cents "
+        "FROM core.outcomes ORDER BY known_at, line_id"
     )
 
 
