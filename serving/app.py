@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
-from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 
 from returnml.features.declarations import FeatureSet
@@ -14,8 +13,8 @@ from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import Clock, ShiftedClock, SystemClock
 from returnml.settings import Settings, load_settings
 from serving.problems import HANDLERS
-from serving.routes.health import live, ready
-from serving.routes.score import score
+from serving.routes.health import live, ready_route
+from serving.routes.score import score_route
 from serving.state import ServingState, kept_fresh
 from serving.strict_json import StrictRequest
 
@@ -42,17 +41,13 @@ def create_app(
     clock = clock or ShiftedClock(SystemClock(), settings.serving.clock_shift_us)
     service = ServingState(settings, clock, feature_set)
 
-    def provide_service() -> ServingState:
-        return service
-
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with kept_fresh(service, reload_seconds):
             yield
 
     return Litestar(
-        [score, live, ready],
-        dependencies={"service": Provide(provide_service, sync_to_thread=False, use_cache=True)},
+        [score_route(service), live, ready_route(service)],
         exception_handlers=HANDLERS,
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema"),

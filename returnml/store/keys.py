@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 MAX_BYTES = 480
 """LMDB takes 511; longer keys are stored under their hash."""
@@ -31,6 +32,8 @@ def encode_key(group: int, parts: Iterable[str]) -> bytes:
     return group.to_bytes(1, "big") + body
 
 
+# Within an order, and over orders, the same few parts come back for every group.
+@lru_cache(maxsize=1 << 15)
 def _encode_part(part: str) -> bytes:
     text = part.encode("utf-8", "surrogatepass")
     if len(text) > _MAX_PART:

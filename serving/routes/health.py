@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litestar import get
-from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 
 from serving.contracts import Live, Problem, Ready
@@ -16,7 +16,12 @@ async def live() -> Live:
     return Live()
 
 
-@get("/health/ready", summary="Can it score", responses={503: ResponseSpec(Problem, description="Why it cannot.")})
-async def ready(service: NamedDependency[ServingState]) -> Ready:
-    """Ready with a verified release and a good generation."""
-    return service.ready()
+def ready_route(service: ServingState) -> HTTPRouteHandler:
+    """The route over a service."""
+
+    @get("/health/ready", summary="Can it score", responses={503: ResponseSpec(Problem, description="Why it cannot.")})
+    async def ready() -> Ready:
+        """Ready with a verified release and a good generation."""
+        return service.ready()
+
+    return ready

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litestar import post
-from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody
 
@@ -17,7 +17,12 @@ _PROBLEMS = {
 }
 
 
-@post("/v1/score", status_code=200, summary="Score the lines of an order", responses=_PROBLEMS)
-async def score(data: JSONBody[Order], service: NamedDependency[ServingState]) -> Scores:
-    """For each line the probability that it comes back, and the expected cost of that."""
-    return service.score(data)
+def score_route(service: ServingState) -> HTTPRouteHandler:
+    """The route over a service. A closure: a resolved dependency costs 15 us a request."""
+
+    @post("/v1/score", status_code=200, summary="Score the lines of an order", responses=_PROBLEMS)
+    async def score(data: JSONBody[Order]) -> Scores:
+        """For each line the probability that it comes back, and the expected cost of that."""
+        return service.score(data)
+
+    return score

@@ -1,0 +1,135 @@
+"""``POST /v1/score`` against the bare model-only handler, in one run on one worker each; and the features in process.
+
+    python -m benchmarks.serving --data data [--seconds 5] [--connections 16] [--rounds 3]
+
+Needs a data root with a deployed release, a published generation and the published warehouse copy or the warehouse
+(``make demo`` leaves one). The orders that are posted are real ones of the warehouse, at the store's cut-off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import httpx
+import msgspec
+import numpy as np
+
+from benchmarks.load_client import measure
+from returnml.features.order_line import ORDER_LINE
+from returnml.ledger.clock import SystemClock
+from returnml.settings import DataPaths
+from returnml.store.generation import Generation, open_current
+from returnml.store.online import OnlineFeatures
+from serving.contracts import Order
+from serving.scorer import order_columns
+
+LINES = (1, 5, 10)
+ORDERS = 500
+
+
+def real_orders(paths: DataPaths, lines: int) -> list[dict]:
+    """Requests of exactly ``lines`` lines, made of real lines: the first ones of larger orders."""
+    warehouse = paths.published if paths.published.exists() else paths.warehouse
+    columns = "line_id, article_id, quantity, unit_price_cents, size, color, product_group, brand, list_price_cents"
+    of_order = "order_id, customer_id, currency, country, payment_method, device, voucher_code"
+    with duckdb.connect(str(warehouse), read_only=True) as con:
+        rows = con.execute(
+            f"SELECT {of_order}, list(struct_pack({columns}) ORDER BY line_id)[1:{lines}] AS lines FROM core.orders "
+            f"GROUP BY {of_order} HAVING count(*) >= {lines} ORDER BY hash(order_id) LIMIT {ORDERS}"
+        ).fetchall()
+    if not rows:
+        raise SystemExit(f"{warehouse}: no order has {lines} lines")
+    present = [dict(zip([*of_order.split(", "), "lines"], row, strict=True)) for row in rows]
+    return [_without_nulls(order) | {"lines": [_without_nulls(line) for line in order["lines"]]} for order in present]
+
+
+def _without_nulls(record: dict) -> dict:
+    return {name: value for name, value in record.items() if value is not None}
+
+
+@contextmanager
+def served(factory: str, data: Path, path: str, shift_us: int) -> Iterator[str]:
+    """The address of a worker of ``factory`` while the block runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--factory", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    environ = os.environ | {"RETURNML_DATA": str(data), "RETURNML_SERVING__CLOCK_SHIFT_US": str(shift_us)}
+    command = [sys.executable, "-m", "uvicorn", factory, *options, "--log-level", "warning"]
+    process = subprocess.Popen(command, env=environ)
+    try:
+        for _ in range(300):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}{path}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def in_process(generation: Generation, orders: list[dict]) -> tuple[float, float]:
+    """p50 and p99 in microseconds of one order's vectors: keys, reads, windows, basket, derived features, matrix."""
+    online = OnlineFeatures(ORDER_LINE, generation)
+    requests = [order_columns(msgspec.convert(order, Order)) for order in orders]
+    took = []
+    for request in requests * 4:
+        begun = time.perf_counter_ns()
+        online.vectors(request, generation.cut_off_us)
+        took.append(time.perf_counter_ns() - begun)
+    p50, p99 = np.percentile(np.array(took[len(requests) :]) / 1000, [50, 99])
+    return float(p50), float(p99)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    paths = DataPaths(options.data)
+    generation = open_current(paths.store, ORDER_LINE)
+    online = OnlineFeatures(ORDER_LINE, generation)
+    shift_us = generation.cut_off_us - SystemClock().now_us()
+    print(f"{'what':<34}{'lines':>6}{'round':>6}{'requests/s':>12}{'p50 us':>9}{'p99 us':>9}{'errors':>7}")
+    for lines in LINES:
+        orders = real_orders(paths, lines)
+        with tempfile.TemporaryDirectory() as folder:
+            bodies = {"/v1/score": Path(folder, "orders.jsonl"), "/score": Path(folder, "rows.jsonl")}
+            bodies["/v1/score"].write_text("".join(json.dumps(order) + "\n" for order in orders))
+            bodies["/score"].write_bytes(b"".join(_rows(online, order) + b"\n" for order in orders))
+            for number in range(1, options.rounds + 1):
+                for factory, path in (("benchmarks.model_only:create_app", "/score"), ("serving.app:create_app", "/v1/score")):
+                    with served(factory, options.data, path, shift_us) as url:
+                        measure(url, bodies[path], 1, options.connections)
+                        load = measure(url, bodies[path], options.seconds, options.connections)
+                    print(
+                        f"{f'POST {path} ({load.client})':<34}{lines:>6}{number:>6}{load.requests_per_second:>12,.0f}"
+                        f"{load.p50_us:>9,.0f}{load.p99_us:>9,.0f}{load.errors:>7}",
+                        flush=True,
+                    )
+        p50, p99 = in_process(generation, orders)
+        print(f"{'OnlineFeatures.vectors, in process':<34}{lines:>6}{'':>6}{'':>12}{p50:>9,.0f}{p99:>9,.0f}")
+
+
+def _rows(online: OnlineFeatures, order: dict) -> bytes:
+    matrix = online.vectors(order_columns(msgspec.convert(order, Order)), online.generation.cut_off_us).matrix
+    return msgspec.json.encode({"rows": matrix.tolist()})  # NaN becomes null
+
+
+if __name__ == "__main__":
+    main()
