@@ -21,6 +21,7 @@ from returnml.release.files import sync_folder, write_synced
 from returnml.settings import LabelSettings
 
 LINES_FILE = "lines.parquet"
+FEATURES_FILE = "features.parquet"
 MANIFEST_FILE = "manifest.json"
 
 LINE_COLUMNS: dict[str, pl.DataType] = {
@@ -83,25 +84,27 @@ class Snapshot:
 
     def lines(self) -> pl.DataFrame:
         """``LINE_COLUMNS`` of every line, ordered by (ordered_at, line_id)."""
-        return pl.read_parquet(self.path / LINES_FILE, columns=list(LINE_COLUMNS))
+        return pl.read_parquet(self.path / LINES_FILE)
 
     def matrix(self) -> np.ndarray:
         """The features, float32, shape (rows, features), C order; missing is NaN. Rows as in ``lines``."""
-        frame = pl.read_parquet(self.path / LINES_FILE, columns=self.manifest.features)
-        out = np.empty((frame.height, frame.width), np.float32)
-        for j, column in enumerate(frame.iter_columns()):
-            out[:, j] = column.to_numpy()
-        return out
+        return pl.read_parquet(self.path / FEATURES_FILE).to_numpy(order="c")
 
 
 def write_snapshot(
-    frame: pl.DataFrame, feature_set: FeatureSet, cut_off_us: int, label: LabelSettings, training_root: Path
+    lines: pl.DataFrame,
+    features: pl.DataFrame,
+    feature_set: FeatureSet,
+    cut_off_us: int,
+    label: LabelSettings,
+    training_root: Path,
 ) -> Snapshot:
     """Write the snapshot of these lines, or return the equal one that is already there (then nothing is written).
 
     Args:
-        frame: ``LINE_COLUMNS`` and one column per feature; any row order.
-        feature_set: the declarations that the feature columns were computed from.
+        lines: ``LINE_COLUMNS``; any row order.
+        features: one column per feature, rows as in ``lines``. (Apart, as a feature may be named like a line's column.)
+        feature_set: the declarations that the features were computed from.
         cut_off_us: microseconds since the epoch.
         label: the label rule of column ``returned``.
         training_root: the folder of all snapshots.
@@ -109,32 +112,32 @@ def write_snapshot(
     Raises:
         SnapshotError: without lines, without an absent column, or with a line twice.
     """
-    features = list(feature_set.outputs)
-    absent = [name for name in [*LINE_COLUMNS, *features] if name not in frame.columns]
-    if absent:
-        raise SnapshotError(f"training snapshot: no column {absent[0]!r}; missing is not zero")
-    if frame.is_empty():
+    for frame, names in ((lines, LINE_COLUMNS), (features, feature_set.outputs)):
+        absent = [name for name in names if name not in frame.columns]
+        if absent:
+            raise SnapshotError(f"training snapshot: no column {absent[0]!r}; missing is not zero")
+    if lines.is_empty():
         raise SnapshotError("training snapshot: no mature line up to the cut-off")
-    frame = _canonical(frame, features)
-    if frame["line_id"].n_unique() != frame.height:
-        twice = frame.filter(pl.col("line_id").is_duplicated())["line_id"][0]
+    lines, features = _canonical(lines, features.select(feature_set.outputs))
+    if lines["line_id"].n_unique() != lines.height:
+        twice = lines.filter(pl.col("line_id").is_duplicated())["line_id"][0]
         raise SnapshotError(f"training snapshot: line {twice!r} is in it twice")
-    ordered_us = frame["ordered_at"].to_physical()
+    ordered_us = lines["ordered_at"].to_physical()
     manifest = SnapshotManifest(
         feature_set=feature_set.name,
         feature_set_hash=feature_set.hash,
-        features=features,
+        features=list(feature_set.outputs),
         cut_off_us=cut_off_us,
         label=label,
-        rows=frame.height,
-        returned=int(frame["returned"].cast(pl.Int64).sum()),
+        rows=lines.height,
+        returned=int(lines["returned"].cast(pl.Int64).sum()),
         first_ordered_at_us=int(ordered_us[0]),
         last_ordered_at_us=int(ordered_us[-1]),
     )
-    manifest = msgspec.structs.replace(manifest, content_sha256=_content_sha256(frame, manifest))
+    manifest = msgspec.structs.replace(manifest, content_sha256=_content_sha256(lines, features, manifest))
     target = training_root / manifest.content_sha256[:32]
     if not target.exists():
-        _write(frame, manifest, target)
+        _write(lines, features, manifest, target)
     return read_snapshot(target)
 
 
@@ -162,23 +165,23 @@ def verify_snapshot(snapshot: Snapshot) -> None:
     Raises:
         SnapshotError: if the rows are not those that the manifest was made for.
     """
-    frame = _canonical(pl.read_parquet(snapshot.path / LINES_FILE), snapshot.manifest.features)
-    found = _content_sha256(frame, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
+    lines, features = _canonical(snapshot.lines(), pl.read_parquet(snapshot.path / FEATURES_FILE))
+    found = _content_sha256(lines, features, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
     if found != snapshot.hash:
-        raise SnapshotError(f"{snapshot.path / LINES_FILE}: rows of hash {found[:12]}, expected {snapshot.hash[:12]}")
+        raise SnapshotError(f"{snapshot.path}: rows of hash {found[:12]}, expected {snapshot.hash[:12]}")
 
 
-def _canonical(frame: pl.DataFrame, features: list[str]) -> pl.DataFrame:
+def _canonical(lines: pl.DataFrame, features: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One order, one type, one bit pattern for missing: so that equal content has equal bytes."""
-    return frame.select(
-        *(pl.col(name).cast(dtype) for name, dtype in LINE_COLUMNS.items()),
-        *(pl.col(name).cast(pl.Float32).fill_null(float("nan")).fill_nan(float("nan")) for name in features),
-    ).sort("ordered_at", "line_id")
+    lines = lines.select(pl.col(name).cast(dtype) for name, dtype in LINE_COLUMNS.items())
+    order = lines.select(pl.arg_sort_by("ordered_at", "line_id")).to_series()
+    missing = float("nan")
+    return lines[order], features.select(pl.all().cast(pl.Float32).fill_null(missing).fill_nan(missing))[order]
 
 
-def _content_sha256(frame: pl.DataFrame, manifest: SnapshotManifest) -> str:
+def _content_sha256(lines: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManifest) -> str:
     digest = hashlib.sha256(msgspec.json.encode(manifest, order="sorted"))
-    for column in frame.iter_columns():
+    for column in [*lines.iter_columns(), *features.iter_columns()]:
         if column.dtype == pl.String:
             digest.update(column.str.len_bytes().fill_null(2**32 - 1).to_numpy().tobytes())
             digest.update("".join(column.fill_null("").to_list()).encode())
@@ -187,11 +190,12 @@ def _content_sha256(frame: pl.DataFrame, manifest: SnapshotManifest) -> str:
     return digest.hexdigest()
 
 
-def _write(frame: pl.DataFrame, manifest: SnapshotManifest, target: Path) -> None:
+def _write(lines: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManifest, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".snapshot-", dir=target.parent))
     try:
-        frame.write_parquet(temporary / LINES_FILE, compression="zstd", compression_level=3)
+        lines.write_parquet(temporary / LINES_FILE, compression="zstd", compression_level=3)
+        features.write_parquet(temporary / FEATURES_FILE, compression="zstd", compression_level=3)
         write_synced(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         sync_folder(temporary)
         temporary.chmod(0o755)

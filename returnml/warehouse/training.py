@@ -6,14 +6,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from returnml.features.declarations import FeatureSet
 from returnml.features.windows import DAY_US
-from returnml.modeling.snapshot import Snapshot, SnapshotError, write_snapshot
+from returnml.modeling.snapshot import LINE_COLUMNS, Snapshot, SnapshotError, write_snapshot
 from returnml.settings import LabelSettings
 
 if TYPE_CHECKING:
     import duckdb
 
+_PREFIX = "feature."
 _EPOCH = datetime(1970, 1, 1)
 
 _SNAPSHOTS = """
@@ -48,7 +51,8 @@ def build_snapshot(
     """
     scope = {"cut_off": cut_off}
     _refuse_unfit(con, feature_set, scope, label)
-    features = ", ".join(f'f."{name}"' for name in feature_set.outputs)
+    # Prefixed, as a feature may be named like a column of the line.
+    features = ", ".join(f'f."{name}" AS "{_PREFIX}{name}"' for name in feature_set.outputs)
     frame = con.sql(
         f"""
         SELECT f.line_id, f.order_id, l.customer_id, l.article_id, o.ordered_at, f.requested_at,
@@ -59,7 +63,8 @@ def build_snapshot(
         params=scope,
     ).pl()
     cut_off_us = (cut_off - _EPOCH) // (datetime.resolution)
-    snapshot = write_snapshot(frame, feature_set, cut_off_us, label, training_root)
+    vectors = frame.select(pl.col(f"{_PREFIX}{name}").alias(name) for name in feature_set.outputs)
+    snapshot = write_snapshot(frame.select(list(LINE_COLUMNS)), vectors, feature_set, cut_off_us, label, training_root)
     con.execute("CREATE SCHEMA IF NOT EXISTS training")
     con.execute(_SNAPSHOTS)
     con.execute(

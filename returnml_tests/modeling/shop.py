@@ -1,4 +1,7 @@
-"""A small made-up warehouse whose returns depend on its features: the ground of the modelling tests."""
+"""A small made-up warehouse whose returns depend on its features: the ground of the modelling tests.
+
+One feature has the name of a line's column, as in the real feature set.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import polars as pl
 from returnml.features.declarations import FeatureSet, InputKind, RequestInput
 from returnml.settings import Settings, TrainingSettings
 
-FEATURES = ("alpha", "beta", "article_return_rate_lifetime", "gamma", "delta")
+FEATURES = ("alpha", "beta", "article_return_rate_lifetime", "gamma", "delta", "line_value_cents")
 FEATURE_SET = FeatureSet(
     "toy", 1, tuple(RequestInput(name, InputKind.INTEGER, f"Input {name}.", name) for name in FEATURES), (), (), ()
 )
@@ -26,7 +29,7 @@ SETTINGS = Settings(
 def order_lines(rows: int = 6_000, days: int = 60, seed: int = 5) -> pl.DataFrame:
     """Lines over ``days`` days of 300 customers; the probability of a return is a smooth function of the features."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(rows, len(FEATURES))).astype(np.float32)
+    x = rng.normal(size=(rows, 5)).astype(np.float32)
     x[:, 2] = 0.5 / (1 + np.exp(-x[:, 2]))
     x[:, 3] = np.round(x[:, 3] * 3)
     x[rng.random(rows) < 0.1, 4] = np.nan
@@ -44,7 +47,7 @@ def order_lines(rows: int = 6_000, days: int = 60, seed: int = 5) -> pl.DataFram
             "returned": (rng.random(rows) < 1 / (1 + np.exp(-margin))).astype(np.int8),
             "line_value_cents": rng.integers(100, 20_000, rows),
             "currency": ["EUR"] * rows,
-            **{name: x[:, j] for j, name in enumerate(FEATURES)},
+            **{name: x[:, j] for j, name in enumerate(FEATURES[:5])},
         }
     )
 
@@ -62,7 +65,7 @@ def warehouse(lines: pl.DataFrame) -> duckdb.DuckDBPyConnection:
         "CREATE TABLE core.outcomes AS SELECT line_id, ordered_at, ordered_at + INTERVAL 33 DAY AS mature_at, "
         "(ordered_at + INTERVAL 33 DAY)::DATE::TIMESTAMP + INTERVAL 1 DAY AS known_at, returned FROM given"
     )
-    names = ", ".join(FEATURES)
+    names = ", ".join(f"{name}::FLOAT AS {name}" for name in FEATURES)
     con.execute(
         f"CREATE TABLE features.order_lines AS SELECT ordered_at::DATE AS day, line_id, order_id, requested_at, "
         f"'{FEATURE_SET.hash}' AS feature_set_hash, {names} FROM given"

@@ -40,7 +40,9 @@ def test_scores_are_what_the_graph_says_of_each_line(con, candidate: Candidate, 
     found = con.sql("SELECT * FROM scores.daily").pl()
     assert report.rows == found.height == expected.height
     assert found["line_id"].to_list() == expected["line_id"].to_list()
-    probability = OnnxScorer(candidate.release.model).probability(expected.select(FEATURES).to_numpy(order="c"))
+    probability = OnnxScorer(candidate.release.model).probability(
+        expected.select(pl.col(FEATURES).cast(pl.Float32)).to_numpy(order="c")
+    )
     np.testing.assert_array_equal(found["probability"].to_numpy(), probability)
     cost = expected_cost_cents(probability, expected["line_value_cents"].to_numpy(), COSTS)
     assert found["expected_cost_cents"].to_list() == cost.tolist()

@@ -40,7 +40,7 @@ def test_a_snapshot_holds_labels_values_and_float32_features(con: duckdb.DuckDBP
     assert snapshot.base_rate == pytest.approx(lines["returned"].mean())
     matrix = snapshot.matrix()
     assert matrix.dtype == np.float32
-    np.testing.assert_array_equal(matrix, lines.select(FEATURE_SET.outputs).to_numpy())
+    np.testing.assert_array_equal(matrix, lines.select(pl.col(FEATURE_SET.outputs).cast(pl.Float32)).to_numpy())
 
 
 def test_a_label_that_is_not_mature_at_the_cut_off_is_unknown(con: duckdb.DuckDBPyConnection, tmp_path):
