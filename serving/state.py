@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 FileMark = tuple[int, int, int] | None
 
+RETRY_EVERY = 10
+"""Looks after which a failed load is tried again though its pointer stayed: the folder may have been repaired."""
+
 
 class ServingState:
     """Holds the scorer; replaces it whole, so that a request sees one release and one generation.
@@ -38,7 +41,8 @@ class ServingState:
         self._feature_set = feature_set
         self._model: Model | None = None
         self._generation: Generation | None = None
-        self._marks: dict[Path, FileMark] = {}
+        self._marks: dict[str, FileMark] = {}
+        self._looks_until_retry: dict[str, int] = {}
         self._scorer: Scorer | None = None
         self.failures: dict[str, str] = {}
 
@@ -78,16 +82,21 @@ class ServingState:
 
     def _refresh(self, part: str, pointer: Path, load: Callable[[], None]) -> bool:
         mark = _mark(pointer)
-        if part not in self.failures and pointer in self._marks and self._marks[pointer] == mark:
-            return False
+        if part in self._marks and self._marks[part] == mark:
+            if part not in self.failures:
+                return False
+            self._looks_until_retry[part] -= 1
+            if self._looks_until_retry[part] > 0:
+                return False
+        self._marks[part] = mark
         try:
             load()
         except (DeploymentError, ReleaseError, ModelError, StoreError) as error:
             if self.failures.get(part) != str(error):
                 logger.error("refused: %s", error)
             self.failures[part] = str(error)
+            self._looks_until_retry[part] = RETRY_EVERY
             return False
-        self._marks[pointer] = mark
         self.failures.pop(part, None)
         return True
 

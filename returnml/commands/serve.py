@@ -55,12 +55,14 @@ def _shift_us(settings: Settings, at: str) -> int:
 
 
 def _instant_us(settings: Settings, at: str) -> int:
-    from returnml.store.manifest import StoreError, read_manifest, read_pointer
+    from returnml.store.manifest import POINTER_FILE, StoreError, read_manifest, read_pointer
 
     if at == "cutoff":
         try:
-            [current, *_] = read_pointer(settings.paths.store).generations or [""]
-            return read_manifest(settings.paths.store / current).cut_off_us
+            published = read_pointer(settings.paths.store).generations
+            if not published:
+                raise StoreError(f"{settings.paths.store / POINTER_FILE}: no generation is published")
+            return read_manifest(settings.paths.store / published[0]).cut_off_us
         except StoreError as error:
             raise SettingsError(f"--at cutoff: {error}") from error
     try:

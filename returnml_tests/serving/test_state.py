@@ -22,7 +22,7 @@ def data(tmp_path):
 @pytest.fixture
 def service(data):
     app = create_app(Settings(data=str(data)), VirtualClock(shop.now_us()), reload_seconds=0.02)
-    return TestClient(app)
+    return TestClient(app, raise_server_exceptions=False)
 
 
 def eventually(condition, seconds=5.0):
@@ -85,6 +85,30 @@ def test_a_changed_release_is_refused(service, data):
     model.write_bytes(model.read_bytes() + b" ")
     with service as client:
         assert "model.onnx: its bytes do not match the manifest" in reason(client)
+
+
+def test_a_repaired_release_is_loaded_though_its_pointer_stayed(service, data):
+    shop.publish(data)
+    release = shop.deploy(data)
+    model = release.path / "model.onnx"
+    good = model.read_bytes()
+    model.write_bytes(good[:-1])
+    with service as client:
+        reason(client)
+        model.write_bytes(good)
+        eventually(lambda: client.get("/health/ready").status_code == 200)
+
+
+def test_an_unforeseen_error_is_a_problem_without_its_insides(service, data, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("serving.state.ServingState.score", broken)
+    with service as client:
+        response = client.post("/v1/score", json=shop.order())
+    assert (response.status_code, response.json()["status"]) == (500, 500)
+    assert response.headers["content-type"].startswith("application/problem+json")
+    assert "secret" not in response.text
 
 
 @pytest.mark.parametrize(

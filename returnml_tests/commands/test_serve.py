@@ -1,0 +1,54 @@
+"""``returnml serve``: what it hands to uvicorn and to the workers' environment."""
+
+import os
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from returnml.commands.serve import serve
+from returnml.ledger.clock import SystemClock
+from returnml_tests.serving import shop
+
+app = typer.Typer()
+app.command()(serve)
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """The arguments of ``uvicorn.run``; the environment is put back."""
+    calls = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RETURNML_DATA", "")
+    monkeypatch.setenv("RETURNML_SERVING__CLOCK_SHIFT_US", "0")
+    monkeypatch.setattr("uvicorn.run", lambda *args, **kwargs: calls.append((args, kwargs)))
+    return calls
+
+
+def test_options_reach_uvicorn(started, tmp_path):
+    result = CliRunner().invoke(app, ["--port", "0", "--workers", "3", "--data", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    [(args, kwargs)] = started
+    assert args == ("serving.app:create_app",)
+    assert (kwargs["host"], kwargs["port"], kwargs["workers"], kwargs["factory"]) == ("127.0.0.1", 0, 3, True)
+
+
+@pytest.mark.parametrize("at", ["cutoff", "2011-06-15", "2011-06-15T02:00:00+02:00"])
+def test_the_clock_starts_at_an_instant(started, tmp_path, at):
+    shop.publish(tmp_path)
+    before = SystemClock().now_us()
+    result = CliRunner().invoke(app, ["--data", str(tmp_path), "--at", at])
+    assert result.exit_code == 0, result.output
+    assert (
+        shop.CUT_OFF_US - SystemClock().now_us()
+        <= int(os.environ["RETURNML_SERVING__CLOCK_SHIFT_US"])
+        <= shop.CUT_OFF_US - before
+    )
+
+
+@pytest.mark.parametrize(("at", "said"), [("noon", "--at 'noon'"), ("cutoff", "no generation is published")])
+def test_a_bad_instant_is_refused(started, tmp_path, at, said):
+    result = CliRunner().invoke(app, ["--data", str(tmp_path), "--at", at])
+    assert result.exit_code == 2
+    assert said in result.output
+    assert started == []
