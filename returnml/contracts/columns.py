@@ -91,6 +91,7 @@ RETURNS = DeliveredStream(
         Column("customer_id", Kind.STRING, "Who returned; needed where line_id is null or unknown."),
         Column("article_id", Kind.STRING, "What came back; needed where line_id is null or unknown."),
         Column("reason", Kind.STRING, "The customer's reason."),
+        Column("is_goods", Kind.BOOLEAN, "False for credited postage, fees and discounts: such rows are no returns."),
         Column("is_cancellation", Kind.BOOLEAN, "Whole-order cancellation before shipping: no return."),
     ),
 )

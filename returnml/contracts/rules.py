@@ -76,12 +76,12 @@ def _values(stream: DeliveredStream) -> tuple[Rule, ...]:
     if stream in (ORDERS, RETURNS):
         found.append(Rule("quantity_not_positive", "quantity", "must be at least 1", pl.col("quantity") < 1))
         iso = pl.col("currency").str.contains(r"^[A-Z]{3}$")
+        found.append(Rule("not_goods", "is_goods", "postage, fees and discounts are no goods", ~pl.col("is_goods")))
         found.append(Rule("currency_unknown", "currency", "must be an ISO 4217 code", ~iso & (pl.col("currency") != "")))
     if stream is ORDERS:
         price = pl.col("unit_price_cents")
         found.append(Rule("unit_price_not_positive", "unit_price_cents", "must be above 0", price < 1))
         found.append(Rule("list_price_negative", "list_price_cents", "must be at least 0", pl.col("list_price_cents") < 0))
-        found.append(Rule("not_goods", "is_goods", "postage, fees and discounts are no order lines", ~pl.col("is_goods")))
     if stream is RETURNS:
         found.append(Rule("refund_negative", "refund_cents", "must be at least 0", pl.col("refund_cents") < 0))
     if stream is INSPECTIONS:

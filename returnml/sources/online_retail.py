@@ -88,6 +88,7 @@ def to_streams(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, Coverage]
             "line_id",
             "customer_id",
             "article_id",
+            "is_goods",
             pl.col("order_id").alias("credit_note_id"),
             "country",
             "description",

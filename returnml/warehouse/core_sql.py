@@ -66,7 +66,7 @@ def _numbered(stream: DeliveredStream, select: str) -> str:
 def _returns() -> str:
     """Returns with their line's keys; an orphan keeps the customer and article that it names."""
     own = {"line_id", "customer_id", "article_id"}
-    columns = ", ".join(f'c."{c.name}"' for c in RETURNS.columns if c.name not in {"customer_id", "article_id"})
+    columns = ", ".join(f'c."{c.name}"' for c in core_columns(RETURNS) if c.name not in {"customer_id", "article_id"})
     copied = ", ".join(
         f'coalesce(o."{name}", c."{name}") AS "{name}"' if name in own else f'o."{name}"'
         for name in ("order_id", "ordered_at", *KEY_COLUMNS)

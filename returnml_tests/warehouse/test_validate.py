@@ -163,6 +163,7 @@ _RETURN_RULES = {
     "quantity_not_positive": {"quantity": 0},
     "currency_unknown": {"currency": "?"},
     "refund_negative": {"refund_cents": -1},
+    "not_goods": {"is_goods": False},
     "refund_too_large": {"refund_cents": 1 << 36},
     "quantity_too_large": {"quantity": 1 << 24},
     "outside_landing_day": {"returned_at": datetime(2024, 5, 3)},

@@ -92,6 +92,7 @@ def return_records(plan: Plan, returns: Returns, orders: pl.DataFrame) -> pl.Dat
         "article_id",
         (pl.col("unit_price_cents") * pl.Series(returns.quantity)).alias("refund_cents"),
         _named(REASONS, returns.reason).alias("reason"),
+        pl.lit(True).alias("is_goods"),
         pl.Series("is_cancellation", returns.is_cancellation),
     )
 
