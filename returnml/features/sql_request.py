@@ -43,18 +43,14 @@ def basket_bys(feature_set: FeatureSet) -> tuple[tuple[str, ...], ...]:
 
 
 def basket_statement(feature_set: FeatureSet, by: tuple[str, ...]) -> str:
-    """The statement that leaves ``basket_table(by)``: one row per request and ``by`` value."""
-    keys = ", ".join(["order_id", "t", *(quote(c) for c in by)])
+    """The statement that leaves ``basket_table(by)``: ``mid`` and one column per basket aggregate with that ``by``."""
+    keys = ["order_id", "t", *(quote(c) for c in by)]
     values = ", ".join(f"{_aggregate(b)} as {quote(b.name)}" for b in feature_set.basket if b.by == by)
-    where = " and ".join(["order_id is not null", *(f"{quote(c)} is not null" for c in by)])
-    return (
-        f"create or replace temp table {basket_table(by)} as select {keys}, {values} from {SPINE} where {where} group by {keys}"
-    )
-
-
-def basket_join(by: tuple[str, ...], alias: str) -> str:
-    conditions = [f"{alias}.{quote(c)} = s.{quote(c)}" for c in ("order_id", "t", *by)]
-    return f"left join {basket_table(by)} as {alias} on {' and '.join(conditions)}"
+    where = " and ".join(f"{k} is not null" for k in keys)
+    baskets = f"select {', '.join(keys)}, {values} from {SPINE} where {where} group by {', '.join(keys)}"
+    names = ", ".join(f"b.{quote(b.name)}" for b in feature_set.basket if b.by == by)
+    query = f"select s.mid, {names} from {SPINE} as s join ({baskets}) as b using ({', '.join(keys)})"
+    return f"create or replace temp table {basket_table(by)} as {query}"
 
 
 def _aggregate(basket: BasketAggregate) -> str:

@@ -8,9 +8,12 @@ its columns' codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from returnml.features.declarations import Aggregation, KeyGroup, Stream
-from returnml.features.sql_dialect import day_number, micros, quote
+from returnml.features.sql_dialect import day_number, key_day, micros, quote
+from returnml.features.sql_layout import measures_of
+from returnml.features.sql_tiles import last_column, last_streams
 
 SPINE = "pit_spine"
 MOMENT_COLUMNS = ("moment_id", "requested_at", "visible_until", "derived_until")
@@ -59,6 +62,29 @@ def encode_events(stream: Stream, key_columns: Sequence[str], where: str = "true
         f"create or replace temp table {events_table(stream)} as select {', '.join(columns)} "
         f"from {stream.table} as e {' '.join(joins)} where {where}"
     )
+
+
+def encode_tiles(group: KeyGroup, key: str, intervals: Sequence[tuple[date, date]]) -> str:
+    """A group's stored tiles of the given days (first, end exclusive) whose keys occur in the spine, keys encoded."""
+    codes = [f"{keys_table(c)}.code as {quote('k_' + c)}" for c in group.keys]
+    joins = [f"join {keys_table(c)} on {keys_table(c)}.value = t.{quote(c)}" for c in group.keys]
+    scans = " union all ".join(
+        f"select * from {group.tile_table} where day >= date '{first}' and day < date '{end}'" for first, end in intervals
+    )
+    scans = scans or f"select * from {group.tile_table} where false"
+    values = [quote(m.name) for m in measures_of(group)]
+    values += [f"{micros(last_column(s))} as last_{s}" for s in last_streams(group)]
+    query = f"select t.*, {', '.join(codes)} from ({scans}) as t {' '.join(joins)}"
+    semi = f" where {key} in (select {key} from {SPINE})" if len(group.keys) > 1 else ""
+    kd = key_day(key, "(day - date '1970-01-01')")
+    return (
+        f"create or replace temp table {tiles_table(group)} as select {', '.join([f'{kd} as kd', *values])} from ({query}){semi}"
+    )
+
+
+def tiles_table(group: KeyGroup) -> str:
+    """Where stored tiles that a spine may need are put: ``kd``, the measures, ``last_<stream>`` (us)."""
+    return f"pit_tiles_{group.name}"
 
 
 def events_statistics(stream: Stream) -> str:

@@ -80,10 +80,11 @@ def running_statement(group: KeyGroup, first: date, last: date, base_from: date 
     base = ""
     if base_from is not None:
         latest = ", ".join(f"arg_max_null({n}, day) as {n}" for n in names)
-        where = "" if is_base_complete else f" and ({', '.join(keys)}) in (select ({', '.join(keys)}) from daily)"
+        only = "" if is_base_complete else f" semi join daily using ({', '.join(keys)})"
+        rows = f"select * from {group.tile_table} where day >= date '{base_from}' and day < date '{first}'"
         base = (
-            f" union all by name select {', '.join(keys)}, max(day) as day, {latest} from {group.tile_table} "
-            f"where day >= date '{base_from}' and day < date '{first}'{where} group by {', '.join(keys)}"
+            f" union all by name select {', '.join(keys)}, max(day) as day, {latest} from ({rows}) as t{only} "
+            f"group by {', '.join(keys)}"
         )
     running = [*(f"sum({quote(m.name)}) over so_far as {quote(m.name)}" for m in measures)]
     running += [f"max({c}) over so_far as {c}" for c in lasts]
@@ -94,7 +95,8 @@ def running_statement(group: KeyGroup, first: date, last: date, base_from: date 
 with parts as ({daily}),
 daily as (select day, {", ".join([*keys, *total])} from parts group by day, {", ".join(keys)}),
 timeline as (select * from daily{base}),
-running as (select day, {", ".join([*keys, *running])}, lead(day) over key_days as next_day, row_number() over key_days = 1 as is_first
+running as (select day, {", ".join([*keys, *running])}, lead(day) over key_days as next_day,
+    row_number() over key_days = 1 as is_first
   from timeline window so_far as ({partition} rows unbounded preceding), key_days as ({partition}))
 select {checked}, next_day, is_first and day >= date '{first}' as is_new from running"""
 

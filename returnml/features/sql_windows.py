@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from returnml.features.declarations import Aggregate, KeyGroup, Operation, Stream
-from returnml.features.sql_dialect import key_day, key_of, wide_literal
+from returnml.features.sql_dialect import WIDE, key_day, key_of, quote, wide_literal
 from returnml.features.sql_layout import Limb, Measure
-from returnml.features.sql_spine import SPINE, events_table
+from returnml.features.sql_spine import SPINE, events_table, tiles_table
 from returnml.features.windows import DAY_US, Window
 
 
@@ -46,6 +46,7 @@ class GroupPlan:
     key: str
     limbs: tuple[Limb, ...]
     last_streams: tuple[str, ...]
+    is_from_tiles: bool = False
 
     @property
     def result(self) -> str:
@@ -61,7 +62,8 @@ def window_statements(plan: GroupPlan) -> list[str]:
 
     Moments whose key has a null part have no row.
     """
-    return [_edges(plan), _head(plan), _result(plan), f"drop table {_name(plan, 'edges')}", f"drop table {_name(plan, 'head')}"]
+    edges = _edges_from_tiles(plan) if plan.is_from_tiles else _edges(plan)
+    return [edges, _head(plan), _result(plan), f"drop table {_name(plan, 'edges')}", f"drop table {_name(plan, 'head')}"]
 
 
 def _name(plan: GroupPlan, part: str) -> str:
@@ -124,6 +126,37 @@ running as (select {running} from tiles
   window so_far as (partition by {key_of("kd")} order by kd rows unbounded preceding),
          before as (partition by {key_of("kd")} order by kd rows between unbounded preceding and 1 preceding)),
 edges as (select {select} from running{" window " + frames if frames else ""})
+select * exclude (is_probe) from edges where is_probe"""
+
+
+def _edges_from_tiles(plan: GroupPlan) -> str:
+    """As ``_edges``, from stored running totals: a moment's (key, day) reads the key's last tile before each edge."""
+    c = plan.stream_class
+    values = {f.measure: f"{quote(f.measure.name)}::{WIDE}" for limb in plan.limbs for f in limb.fields}
+    packed = [f"{limb.pack(values)} as {limb.column}" for limb in plan.limbs]
+    lasts = [f"last_{s}" for s in plan.last_streams]
+    nothing = [f"null::{WIDE}" for _ in plan.limbs] + ["null::BIGINT" for _ in lasts]
+    days = ["d"] if c.is_aligned else ["d", c.day]
+    probes = " union ".join(f"select {key_day(plan.key, day)} as kd from {SPINE} where {plan.key} is not null" for day in days)
+    near = [f"coalesce(last_value({limb.column} ignore nulls) over before, 0) as near_{limb.column}" for limb in plan.limbs]
+    near += [f"last_value({column} ignore nulls) over before as {column}" for column in lasts]
+    lengths = {w.name: w for limb in plan.limbs for w in limb.windows if w.length_us is not None}
+    far = [
+        f"coalesce(last_value({limb.column} ignore nulls) over before_{w.name}, 0) as {edge_column(limb, w)}"
+        for limb in plan.limbs
+        for w in limb.windows
+        if w.length_us is not None
+    ]
+    reach = {"before": 1} | {f"before_{w.name}": (w.length_us or 0) // DAY_US + 1 for w in lengths.values()}
+    frames = ", ".join(
+        f"{name} as (partition by {key_of('kd')} order by kd range between unbounded preceding and {days} preceding)"
+        for name, days in reach.items()
+    )
+    return f"""create or replace temp table {_name(plan, "edges")} as
+with probes as ({probes}),
+timeline as (select {", ".join(["kd", *packed, *lasts])}, false as is_probe from {tiles_table(plan.group)}
+  union all select {", ".join(["kd", *nothing, "true"])} from probes),
+edges as (select {", ".join(["kd", "is_probe", *near, *far])} from timeline window {frames})
 select * exclude (is_probe) from edges where is_probe"""
 
 

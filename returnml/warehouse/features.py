@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from returnml.features.declarations import FeatureSet
 from returnml.features.sql_dialect import quote
+from returnml.warehouse.feature_errors import FeatureError
 from returnml.warehouse.partition import PartitionResult, combine_hashes, replace_partition
 from returnml.warehouse.vectors import compute_vectors, stream_vectors
-from returnml.warehouse.windows import FeatureError, compute_windows
+from returnml.warehouse.windows import compute_windows
 
 __all__ = ["FeatureError", "OrderLinesReport", "build_order_lines", "compute_vectors", "compute_windows", "ensure_table"]
 

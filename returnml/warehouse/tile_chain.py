@@ -15,13 +15,10 @@ import duckdb
 
 from returnml.features.declarations import KeyGroup
 from returnml.features.sql_tiles import declaration_hash, is_checkpoint
+from returnml.warehouse.feature_errors import StaleTilesError
 from returnml.warehouse.partition import PARTITIONS_DDL, combine_hashes
 
 ONE_DAY = timedelta(days=1)
-
-
-class StaleTilesError(ValueError):
-    """Tiles that are missing or were built on what has since changed; the message names the days to backfill."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,9 @@ class TileChain:
                 f"{self.group.tile_table}: {stale} was built on inputs that have changed since: backfill {stale} to {last}"
             )
         if last < until - ONE_DAY:
-            raise StaleTilesError(f"{self.group.tile_table}: no tiles for {last + ONE_DAY} to {until - ONE_DAY}: build them first")
+            raise StaleTilesError(
+                f"{self.group.tile_table}: no tiles for {last + ONE_DAY} to {until - ONE_DAY}: build them first"
+            )
         missing = next((d for d in _calendar(first, last) if d not in self.days), None)
         if missing is not None and missing < until:
             raise StaleTilesError(f"{self.group.tile_table}: no tiles for {missing}: backfill {missing} to {last}")

@@ -22,9 +22,9 @@ from returnml.features.sql_tiles import (
     tile_columns,
     width_check,
 )
+from returnml.warehouse.feature_errors import FeatureError, StaleTilesError
 from returnml.warehouse.partition import replace_partition, transaction
-from returnml.warehouse.tile_chain import ONE_DAY, StaleTilesError, TileChain, read_chain
-from returnml.warehouse.windows import FeatureError
+from returnml.warehouse.tile_chain import ONE_DAY, TileChain, read_chain
 
 __all__ = ["StaleTilesError", "TilesReport", "build_tiles"]
 
@@ -58,7 +58,7 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
         raise ValueError(f"{group.tile_table}: last day {last} before first day {first}")
     con.execute("create schema if not exists features")
     chain = read_chain(con, group)
-    _prepare_table(con, group, chain)
+    chain = _prepare_table(con, group, chain)
     for stream in group.streams:
         _check_widths(con, stream, first, last)
     if any(day < first for day in chain.days):
@@ -74,9 +74,7 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
         raise FeatureError(f"{group.tile_table}: a running total exceeds 64 bits: {error}") from error
     days = _choose_checkpoints(con, first, last, since, checkpoint_rows)
     with transaction(con):
-        result = replace_partition(
-            con, group.tile_table, first, last, rows_to_write(group, first, days, last), day_column="day"
-        )
+        result = replace_partition(con, group.tile_table, first, last, rows_to_write(group, first, days, last), day_column="day")
         previous = chain.days[first - ONE_DAY].content_hash if first - ONE_DAY in chain.days else ""
         records = []
         for day in result.days:
@@ -99,17 +97,17 @@ def _record_inputs(con: duckdb.DuckDBPyConnection, records: list[tuple[str, str,
     )
 
 
-def _prepare_table(con: duckdb.DuckDBPyConnection, group: KeyGroup, chain: TileChain) -> None:
-    """Create the table; one with other columns is of other declarations and is replaced when it holds nothing needed."""
+def _prepare_table(con: duckdb.DuckDBPyConnection, group: KeyGroup, chain: TileChain) -> TileChain:
+    """Create the table; one with other columns is of other declarations and is replaced, to be built anew."""
     con.execute(create_table(group))
     present = {row[0]: row[1] for row in con.execute(f"describe {group.tile_table}").fetchall()}
     if present == tile_columns(group):
-        return
+        return chain
     with transaction(con):
         con.execute(f"drop table {group.tile_table}")
         con.execute("delete from ops.partitions where table_name = ?", [group.tile_table])
         con.execute(create_table(group))
-    chain.days = {}  # type: ignore[misc]
+    return read_chain(con, group)
 
 
 def _check_start(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date) -> None:
@@ -123,9 +121,7 @@ def _check_start(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date) -
             )
 
 
-def _choose_checkpoints(
-    con: duckdb.DuckDBPyConnection, first: date, last: date, since: int, checkpoint_rows: int
-) -> list[date]:
+def _choose_checkpoints(con: duckdb.DuckDBPyConnection, first: date, last: date, since: int, checkpoint_rows: int) -> list[date]:
     counts = {day: (rows, new) for day, rows, new in con.execute(day_counts(first)).fetchall()}
     row = con.execute(f"select count(*) from (select 1 from {RUNNING} where day < date '{first}')").fetchone()
     keys = int(row[0]) if row else 0

@@ -12,13 +12,11 @@ from returnml.features.declarations import FeatureSet, Operation
 from returnml.features.sql_dialect import quote
 from returnml.features.sql_request import (
     basket_bys,
-    basket_join,
     basket_statement,
     basket_table,
     carried_columns,
     request_expression,
 )
-from returnml.features.sql_spine import SPINE
 from returnml.features.vector import assemble
 from returnml.warehouse.windows import drop, prepare
 
@@ -53,8 +51,7 @@ def stream_vectors(
         prepared.expressions[request.name] = request_expression(request)
     for i, by in enumerate(basket_bys(feature_set)):
         con.execute(basket_statement(feature_set, by))
-        prepared.tables.append(basket_table(by))
-        prepared.joins.append(basket_join(by, f"b{i}"))
+        prepared.results[basket_table(by)] = f"b{i}"
         for basket in feature_set.basket:
             if basket.by == by:
                 prepared.expressions[basket.name] = f"b{i}.{quote(basket.name)}"
@@ -67,8 +64,8 @@ def stream_vectors(
     try:
         for start in range(0, prepared.rows, BATCH_ROWS):
             batch = con.sql(
-                f"select {', '.join(columns)} from {SPINE} as s {' '.join(prepared.joins)} "
-                f"where s.mid >= {start} and s.mid < {start + BATCH_ROWS} order by s.mid"
+                f"select {', '.join(columns)} {prepared.relation(f'mid >= {start} and mid < {start + BATCH_ROWS}')} "
+                "order by s.mid"
             ).to_arrow_table()
             batch = batch.combine_chunks().to_batches()[0]
             raw = {n: _wide_floats(batch.column(n)) if n in wide else batch.column(n).to_numpy() for n in feature_set.raw_names}

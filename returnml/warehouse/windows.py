@@ -21,34 +21,42 @@ from returnml.features.sql_spine import (
     encode_events,
     encode_keys,
     encode_spine,
+    encode_tiles,
     events_statistics,
     events_table,
     group_key,
     is_batch_window,
     keys_table,
+    tiles_table,
 )
 from returnml.features.sql_windows import GroupPlan, StreamClass, aggregate_expression, window_statements
-
-
-class FeatureError(ValueError):
-    """A spine, a declaration or data that features cannot be computed from; the message names it."""
+from returnml.warehouse.feature_errors import FeatureError
+from returnml.warehouse.tile_source import events_condition, spine_extent, tile_bounds, tile_chains, tile_intervals
 
 
 @dataclass
 class Prepared:
-    """What has been computed for one spine: the raw expressions and the joins that read them.
+    """What has been computed for one spine: the raw expressions and the tables that they read.
 
     Attributes:
         rows: moments in the spine.
         expressions: SQL per raw name, reading ``s`` (the encoded spine) and the joined tables.
-        joins: the joins, in order.
-        tables: temporary tables to drop when done.
+        results: temporary tables with at most one row per ``mid``, each with the alias that expressions use.
+        inputs: further temporary tables to drop when done.
     """
 
     rows: int
     expressions: dict[str, str] = field(default_factory=dict)
-    joins: list[str] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
+    results: dict[str, str] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)
+
+    def relation(self, where: str = "true") -> str:
+        """The FROM clause that joins the spine ``s`` with all results, for the rows that meet a condition on ``mid``."""
+        joins = [
+            f"left join (select * from {table} where {where}) as {alias} on {alias}.mid = s.mid"
+            for table, alias in self.results.items()
+        ]
+        return f"from (select * from {SPINE} where {where}) as s {' '.join(joins)}"
 
 
 def compute_windows(
@@ -56,6 +64,7 @@ def compute_windows(
     groups: FeatureSet | Sequence[KeyGroup],
     spine: str,
     into: str | None = None,
+    from_tiles: bool | None = None,
 ) -> duckdb.DuckDBPyRelation:
     """Every declared aggregate of every moment of a spine, exact: BIGINT (or HUGEINT), null where missing.
 
@@ -64,26 +73,35 @@ def compute_windows(
         spine: a table, view or parenthesised query with ``moment_id, requested_at, visible_until, derived_until`` and
             the key columns.
         into: a table to create (replaced if it exists) instead of a temporary one.
+        from_tiles: read the stored running totals (True), or the streams alone (False). Default: each group's tiles
+            where it has any. The values are the same; stored totals keep one day's cost independent of the history.
 
     Returns:
         The relation: ``moment_id`` and one column per aggregate, in declared order.
 
     Raises:
         FeatureError: where a column is absent, an instant is missing, or a value exceeds its declared bits.
+        StaleTilesError: where the tiles to be read are missing or stale.
     """
     declared = groups.groups if isinstance(groups, FeatureSet) else tuple(groups)
-    prepared = prepare(con, declared, spine, ())
+    prepared = prepare(con, declared, spine, (), from_tiles)
     columns = ", ".join(f"{e} as {quote(n)}" for n, e in prepared.expressions.items())
     target = into or "pit_result"
     con.execute(
-        f"create or replace {'' if into else 'temp '}table {target} as select s.moment_id, {columns} "
-        f"from {SPINE} as s {' '.join(prepared.joins)}"
+        f"create or replace {'' if into else 'temp '}table {target} as select s.moment_id, {columns} " + prepared.relation()
     )
     drop(con, prepared)
     return con.table(target)
 
 
-def prepare(con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], spine: str, carried: Iterable[str]) -> Prepared:
+def prepare(
+    con: duckdb.DuckDBPyConnection,
+    groups: Sequence[KeyGroup],
+    spine: str,
+    carried: Iterable[str],
+    from_tiles: bool | None = None,
+) -> Prepared:
+    """Compute every window of a spine into temporary tables; see ``compute_windows``."""
     for group in groups:
         for aggregation in group.aggregations:
             is_batch_window(aggregation)
@@ -95,19 +113,27 @@ def prepare(con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], spine: s
         cardinalities[column] = _one(con, f"select count(*) from {keys_table(column)}")[0]
     con.execute(encode_spine(spine, key_columns, tuple(carried)))
     prepared = Prepared(rows=_one(con, f"select count(*) from {SPINE}")[0])
-    prepared.tables += [SPINE, *(keys_table(c) for c in key_columns)]
-    bounds: dict[Measure, int] = {}
+    prepared.inputs += [SPINE, *(keys_table(c) for c in key_columns)]
     streams = {s.name: s for g in groups for s in g.streams}
+    extent = spine_extent(con)
+    chains = tile_chains(con, groups, extent, from_tiles)
+    bounds: dict[Measure, int] = {}
     for stream in streams.values():
         needed = tuple(dict.fromkeys(k for g in groups if stream.name in {s.name for s in g.streams} for k in g.keys))
-        con.execute(encode_events(stream, needed))
-        prepared.tables.append(events_table(stream))
+        con.execute(encode_events(stream, needed, events_condition(stream, groups, chains, extent)))
         bounds |= _bounds(con, stream)
     classes = _stream_classes(con, tuple(streams.values()))
     for group in groups:
         key = group_key(group, cardinalities)
+        own_bounds = bounds
+        if group.name in chains:
+            con.execute(encode_tiles(group, key, tile_intervals(group, chains[group.name], extent)))
+            own_bounds = tile_bounds(con, group, bounds)
         for stream_class in classes:
-            _group(con, group, stream_class, key, bounds, prepared)
+            _group(con, group, stream_class, key, own_bounds, prepared, group.name in chains)
+        con.execute(f"drop table if exists {tiles_table(group)}")
+    for stream in streams.values():
+        con.execute(f"drop table {events_table(stream)}")
     order = [a.name for g in groups for a in g.aggregates()]
     prepared.expressions = {name: prepared.expressions[name] for name in order}
     return prepared
@@ -120,6 +146,7 @@ def _group(
     key: str,
     bounds: dict[Measure, int],
     prepared: Prepared,
+    is_from_tiles: bool,
 ) -> None:
     """Compute one group's aggregates over one class of streams."""
     names = {s.name for s in group.streams}
@@ -139,12 +166,11 @@ def _group(
             limbs = plan_limbs(measures, bounds)
         except OverflowError as error:
             raise FeatureError(f"group {group.name!r}: {error}") from error
-        plan = GroupPlan(group, own, key, limbs, lasts)
+        plan = GroupPlan(group, own, key, limbs, lasts, is_from_tiles)
         for statement in window_statements(plan):
             con.execute(statement)
         alias = f"w_{group.name}_{own.name}"
-        prepared.joins.append(f"left join {plan.result} as {alias} on {alias}.mid = s.mid")
-        prepared.tables.append(plan.result)
+        prepared.results[plan.result] = alias
         for aggregate in aggregates:
             if aggregate.aggregation.operation not in MERGEABLE:
                 prepared.expressions[aggregate.name] = aggregate_expression(plan, aggregate, alias)
@@ -152,8 +178,7 @@ def _group(
         if mergeables(group, stream):
             con.execute(mergeable_statement(group, stream, own, key))
             table = mergeable_table(group, stream)
-            prepared.joins.append(f"left join {table} as {table} on {table}.mid = s.mid")
-            prepared.tables.append(table)
+            prepared.results[table] = table
             for aggregate in _mergeable_aggregates(group, stream):
                 prepared.expressions[aggregate.name] = mergeable_expression(aggregate, table)
 
@@ -214,5 +239,5 @@ def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple:
 
 
 def drop(con: duckdb.DuckDBPyConnection, prepared: Prepared) -> None:
-    for table in prepared.tables:
+    for table in (*prepared.inputs, *prepared.results):
         con.execute(f"drop table if exists {table}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
+import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
+from returnml.warehouse.tiles import build_tiles
 from returnml.warehouse.windows import compute_windows
 from returnml_tests.features.warehouse import connect, write_spine, write_stream
 from returnml_tests.oracle import DAY, Event, Moment, group_aggregates
@@ -73,16 +77,43 @@ def moments(draw: st.DrawFn) -> list[Moment]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
-@given(streams(), moments())
-def test_batch_equals_oracle(events: dict[str, list[Event]], spine: list[Moment]) -> None:
+def _got(con: duckdb.DuckDBPyConnection) -> dict[int, dict[str, int | None]]:
+    names = [a.name for g in GROUPS for a in g.aggregates()]
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in con.execute("select * from got").fetchall()}
+
+
+def _tiles(con: duckdb.DuckDBPyConnection) -> list:
+    return [con.execute(f"select * from {g.tile_table} order by all").fetchall() for g in GROUPS]
+
+
+@settings(max_examples=50, deadline=None)
+@given(streams(), moments(), st.integers(0, 6))
+def test_batch_equals_oracle(events: dict[str, list[Event]], spine: list[Moment], cut: int) -> None:
+    """From the streams, from tiles built in one pass, and from tiles built day by day with one day built again."""
     con = connect()
     write_stream(con, ORDERS, KEYS, events["orders"])
     write_stream(con, OUTCOMES, KEYS, events["outcomes"])
     write_spine(con, KEYS, spine)
-    compute_windows(con, GROUPS, "spine", "got")
-    names = [a.name for g in GROUPS for a in g.aggregates()]
-    got = {row[0]: dict(zip(names, row[1:], strict=True)) for row in con.execute("select * from got").fetchall()}
-    for m in spine:
-        want = {n: v for g in GROUPS for n, v in group_aggregates(g, events, m).items()}
-        assert got[m.moment_id] == want
+    want = {m.moment_id: {n: v for g in GROUPS for n, v in group_aggregates(g, events, m).items()} for m in spine}
+
+    compute_windows(con, GROUPS, "spine", "got", from_tiles=False)
+    assert _got(con) == want
+
+    first, last = date(2024, 10, 4), date(2024, 10, 11)
+    for group in GROUPS:
+        build_tiles(con, group, first, last)
+    compute_windows(con, GROUPS, "spine", "got", from_tiles=True)
+    assert _got(con) == want
+    one_pass, records = _tiles(con), con.execute("select * from ops.partitions order by all").fetchall()
+
+    con.execute("delete from ops.partitions")
+    for group in GROUPS:
+        con.execute(f"drop table {group.tile_table}")
+        for n in range((last - first).days + 1):
+            build_tiles(con, group, first + timedelta(days=n), first + timedelta(days=n))
+        again = build_tiles(con, group, first + timedelta(days=cut), first + timedelta(days=cut))
+        assert again.stale == ()
+    assert _tiles(con) == one_pass
+    assert con.execute("select * from ops.partitions order by all").fetchall() == records
+    compute_windows(con, GROUPS, "spine", "got", from_tiles=True)
+    assert _got(con) == want

@@ -1,0 +1,123 @@
+"""Which stored tiles and which events a spine needs: what keeps a day's cost independent of the history.
+
+A window edge at day E reads each key's last tile before E. Since a checkpoint day has a row for every key, the
+partitions from the last checkpoint before E up to E are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import duckdb
+
+from returnml.features.declarations import KeyGroup, Stream
+from returnml.features.sql_dialect import quote
+from returnml.features.sql_layout import Measure, measures_of
+from returnml.features.sql_mergeable import mergeables
+from returnml.features.sql_spine import SPINE, tiles_table
+from returnml.features.windows import DAY_US
+from returnml.warehouse.tile_chain import TileChain, read_chain
+
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """First and last day of a spine's instants: requested, and of the ends of what is visible."""
+
+    requested: tuple[date, date]
+    events: tuple[date, date]
+    derived: tuple[date, date]
+
+    def until(self, stream: Stream) -> tuple[date, date]:
+        return self.derived if stream.is_derived else self.events
+
+
+def spine_extent(con: duckdb.DuckDBPyConnection) -> Extent | None:
+    """The days of the encoded spine; None where it is empty."""
+    row = con.execute(f"select min(d), max(d), min(de), max(de), min(dd), max(dd) from {SPINE}").fetchone()
+    if row is None or row[0] is None:
+        return None
+    days = [EPOCH + timedelta(days=n) for n in row]
+    return Extent((days[0], days[1]), (days[2], days[3]), (days[4], days[5]))
+
+
+def tile_chains(
+    con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], extent: Extent | None, from_tiles: bool | None
+) -> dict[str, TileChain]:
+    """The chains of the groups whose tiles are read, checked to be current as far as the spine sees.
+
+    Raises:
+        StaleTilesError: where they are missing or stale.
+    """
+    if from_tiles is False or extent is None:
+        return {}
+    chains = {}
+    for group in groups:
+        chain = read_chain(con, group)
+        if not chain.days and from_tiles is None:
+            continue
+        chain.require(max(extent.until(s)[1] for s in group.streams))
+        chains[group.name] = chain
+    return chains
+
+
+def tile_intervals(group: KeyGroup, chain: TileChain, extent: Extent | None) -> list[tuple[date, date]]:
+    """The runs of days (first, end exclusive) in which every edge of the spine finds each key's last tile."""
+    if extent is None:
+        return []
+    edges = {extent.until(s) for s in group.streams}
+    for aggregation in group.aggregations:
+        for window in aggregation.windows:
+            if aggregation.operation.is_invertible and window.length_us is not None:
+                back = timedelta(days=window.length_us // DAY_US)
+                edges.add((extent.requested[0] - back, extent.requested[1] - back))
+    checkpoints = chain.checkpoints(extent.requested[1] + timedelta(days=1))[0]
+    runs = []
+    for first, last in edges:
+        before = [c for c in checkpoints if c < first]
+        start = before[-1] if before else min(chain.days)
+        if start < last:
+            runs.append((start, last))
+    return _merge(sorted(runs))
+
+
+def _merge(runs: Sequence[tuple[date, date]]) -> list[tuple[date, date]]:
+    merged: list[tuple[date, date]] = []
+    for first, end in runs:
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((first, end))
+    return merged
+
+
+def events_condition(stream: Stream, groups: Sequence[KeyGroup], chains: Mapping[str, TileChain], extent: Extent | None) -> str:
+    """Which events are loaded: with tiles only the days of the heads, and those that mergeable windows reach."""
+    if extent is None:
+        return "false"
+    first, last = extent.until(stream)
+    upper = f"e.known_day <= date '{last}'"
+    for group in groups:
+        if stream.name not in {s.name for s in group.streams}:
+            continue
+        if group.name not in chains:
+            return upper
+        for aggregation in mergeables(group, stream):
+            for window in aggregation.windows:
+                if window.length_us is None:
+                    return upper
+                first = min(first, extent.requested[0] - timedelta(days=window.length_us // DAY_US))
+    return f"e.known_day >= date '{first}' and {upper}"
+
+
+def tile_bounds(con: duckdb.DuckDBPyConnection, group: KeyGroup, heads: Mapping[Measure, int]) -> dict[Measure, int]:
+    """Bounds on window values that are differences of stored totals plus a head."""
+    measures = list(measures_of(group))
+    if not measures:
+        return dict(heads)
+    largest = ", ".join(f"coalesce(max(abs({quote(m.name)}::HUGEINT)), 0)" for m in measures)
+    row = con.execute(f"select {largest} from {tiles_table(group)}").fetchone() or ()
+    return {m: 2 * int(v) + heads[m] for m, v in zip(measures, row, strict=True)}
