@@ -137,7 +137,9 @@ def _edges_from_tiles(plan: GroupPlan) -> str:
     lasts = [f"last_{s}" for s in plan.last_streams]
     nothing = [f"null::{WIDE}" for _ in plan.limbs] + ["null::BIGINT" for _ in lasts]
     days = ["d"] if c.is_aligned else ["d", c.day]
-    probes = " union ".join(f"select {key_day(plan.key, day)} as kd from {SPINE} where {plan.key} is not null" for day in days)
+    probes = " union ".join(
+        f"select distinct {key_day(plan.key, day)} as kd from {SPINE} where {plan.key} is not null" for day in days
+    )
     near = [f"coalesce(last_value({limb.column} ignore nulls) over before, 0) as near_{limb.column}" for limb in plan.limbs]
     near += [f"last_value({column} ignore nulls) over before as {column}" for column in lasts]
     lengths = {w.name: w for limb in plan.limbs for w in limb.windows if w.length_us is not None}
