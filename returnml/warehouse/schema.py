@@ -77,19 +77,28 @@ def core_columns(stream: DeliveredStream) -> tuple[Column, ...]:
 
 
 def ensure_schema(con: duckdb.DuckDBPyConnection) -> None:
-    """Create what is not there yet; repeating it changes nothing."""
-    rows = con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
-    present = {f"{schema}.{table}" for schema, table in rows}
-    absent = {table: columns for table, columns in tables().items() if table not in present}
-    if not absent and "ops.partitions" in present:
+    """Create what is not there yet, and add the columns that a newer contract has; repeating it changes nothing.
+
+    Rows written before such a column existed hold null in it, as if it had not been delivered.
+    """
+    rows = con.execute("SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() GROUP BY ALL").fetchall()
+    present = {table: set(columns) for table, columns in rows}
+    statements = []
+    for table, columns in tables().items():
+        if table not in present:
+            body = ", ".join(f'"{name}" {sql_type}' for name, sql_type in columns.items())
+            statements.append(f"CREATE TABLE {table} ({body})")
+            continue
+        added = (name for name in columns if name not in present[table])
+        statements += [f'ALTER TABLE {table} ADD COLUMN "{name}" {columns[name]}' for name in added]
+    if not statements and "ops.partitions" in present:
         return
     with transaction(con):
         con.execute(PARTITIONS_DDL)
         for schema in ("raw", "quarantine", "core"):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        for table, columns in absent.items():
-            body = ", ".join(f'"{name}" {sql_type}' for name, sql_type in columns.items())
-            con.execute(f"CREATE TABLE {table} ({body})")
+        for statement in statements:
+            con.execute(statement)
 
 
 def _typed(columns: tuple[Column, ...]) -> dict[str, str]:
