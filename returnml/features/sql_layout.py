@@ -44,11 +44,17 @@ class Measure:
 
 @dataclass(frozen=True)
 class Field:
-    """A measure's place in a limb: ``width`` bits from ``shift`` on, the sign included."""
+    """A measure's place in a limb: ``width`` bits from ``shift`` on, a sign included where it has one."""
 
     measure: Measure
     shift: int
     width: int
+    is_signed: bool
+
+    @property
+    def bias(self) -> int:
+        """Added to make the field non-negative."""
+        return 1 << (self.width - 1) if self.is_signed else 0
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,15 @@ class Limb:
 
     def unpack(self, packed: str, field: Field) -> str:
         """One field of a packed integer: BIGINT, or HUGEINT where the field is wider than 64 bits."""
-        bias = sum(1 << (f.shift + f.width - 1) for f in self.fields)
-        cut = f"(({packed} + {wide_literal(bias)}) >> {field.shift}) & {wide_literal((1 << field.width) - 1)}"
-        value = f"(({cut}) - {wide_literal(1 << (field.width - 1))})"
-        return f"{value}::BIGINT" if field.width <= 64 else value
+        bias = sum(f.bias << f.shift for f in self.fields)
+        value = f"({packed} + {wide_literal(bias)})" if bias else f"({packed})"
+        if field.shift:
+            value = f"({value} >> {field.shift})"
+        if field != self.fields[-1]:
+            value = f"({value} & {wide_literal((1 << field.width) - 1)})"
+        if field.width > 63:
+            return f"({value} - {wide_literal(field.bias)})" if field.bias else value
+        return f"({value}::BIGINT - {field.bias})" if field.bias else f"{value}::BIGINT"
 
 
 def measures_of(group: KeyGroup) -> dict[Measure, tuple[Window, ...]]:
@@ -93,21 +104,33 @@ def measure_of(aggregation: Aggregation) -> Measure:
     return Measure(aggregation.stream.name, aggregation.operation, aggregation.column)
 
 
-def plan_limbs(measures: Mapping[Measure, tuple[Window, ...]], bounds: Mapping[Measure, int]) -> tuple[Limb, ...]:
+@dataclass(frozen=True)
+class Bound:
+    """The largest magnitude that any running total or window value of a measure can reach, and whether it may be negative."""
+
+    magnitude: int
+    is_signed: bool = True
+
+    @property
+    def width(self) -> int:
+        return max(self.magnitude.bit_length(), 1) + int(self.is_signed)
+
+
+def plan_limbs(measures: Mapping[Measure, tuple[Window, ...]], bounds: Mapping[Measure, Bound]) -> tuple[Limb, ...]:
     """Place measures into limbs, first fit; those with equal windows together.
 
     Args:
         measures: each with its windows.
-        bounds: the largest magnitude that any running total or window value of the measure can reach.
+        bounds: what each measure's totals can reach.
 
     Raises:
         OverflowError: naming the measure whose totals do not fit a limb at all.
     """
     bins: list[tuple[tuple[Window, ...], list[Measure], int]] = []
     for measure in sorted(measures, key=lambda m: [w.name for w in measures[m]]):
-        width = bounds[measure].bit_length() + 1
+        width = bounds[measure].width
         if width > LIMB_BITS:
-            raise OverflowError(f"{measure.name}: running totals of up to {bounds[measure]} exceed {LIMB_BITS - 1} bits")
+            raise OverflowError(f"{measure.name}: running totals of up to {bounds[measure].magnitude} exceed {LIMB_BITS} bits")
         for i, (windows, members, used) in enumerate(bins):
             if windows == measures[measure] and used + width <= LIMB_BITS:
                 bins[i] = (windows, [*members, measure], used + width)
@@ -117,10 +140,9 @@ def plan_limbs(measures: Mapping[Measure, tuple[Window, ...]], bounds: Mapping[M
     return tuple(_limb(i, members, windows, bounds) for i, (windows, members, _) in enumerate(bins))
 
 
-def _limb(index: int, members: Sequence[Measure], windows: tuple[Window, ...], bounds: Mapping[Measure, int]) -> Limb:
+def _limb(index: int, members: Sequence[Measure], windows: tuple[Window, ...], bounds: Mapping[Measure, Bound]) -> Limb:
     fields, shift = [], 0
     for measure in members:
-        width = bounds[measure].bit_length() + 1
-        fields.append(Field(measure, shift, width))
-        shift += width
+        fields.append(Field(measure, shift, bounds[measure].width, bounds[measure].is_signed))
+        shift += bounds[measure].width
     return Limb(index, tuple(fields), windows)

@@ -88,11 +88,12 @@ def tiles_table(group: KeyGroup) -> str:
 
 
 def events_statistics(stream: Stream) -> str:
-    """One row: events, then for each column the largest magnitude, the sum of magnitudes and the sum of squares."""
+    """One row: events, then for each column the largest magnitude, the sums of magnitudes and squares, the least value."""
     parts = ["count(*)"]
     for column in stream.columns:
         value = f"{quote('v_' + column)}::HUGEINT"
-        parts += [f"coalesce(max(abs({value})), 0)", f"coalesce(sum(abs({value})), 0)", f"coalesce(sum({value} * {value}), 0)"]
+        parts += [f"coalesce(max(abs({value})), 0)", f"coalesce(sum(abs({value})), 0)"]
+        parts += [f"coalesce(sum({value} * {value}), 0)", f"coalesce(min({value}), 0)"]
     return f"select {', '.join(parts)} from {events_table(stream)}"
 
 

@@ -88,8 +88,7 @@ def _edges(plan: GroupPlan) -> str:
     c = plan.stream_class
     days = ["d"] if c.is_aligned else ["d", c.day]
     probes = [
-        f"select distinct {key_day(plan.key, day)}, {', '.join([*_zeros(plan), 'true'])} "
-        f"from {SPINE} where {plan.key} is not null"
+        f"select {key_day(plan.key, day)}, {', '.join([*_zeros(plan), 'true'])} from {SPINE} where {plan.key} is not null"
         for day in days
     ]
     limbs = [limb.column for limb in plan.limbs]
@@ -168,9 +167,8 @@ def _head(plan: GroupPlan) -> str:
     At the same instant a moment comes before an event: only what was known before it counts.
     """
     c = plan.stream_class
-    probes = f"select distinct {key_day(plan.key, c.day)} as kd from {SPINE} where {plan.key} is not null"
     events = [
-        f"select * from ({_events(plan, s, ('at_us * 2 + 1 as o', 'null::BIGINT as mid'))}) where kd in (select kd from probes)"
+        f"select * from ({_events(plan, s, ('at_us * 2 + 1 as o', 'null::BIGINT as mid'))}) where kd in (select kd from {_name(plan, 'edges')})"
         for s in c.streams
     ]
     moments = (
@@ -180,8 +178,7 @@ def _head(plan: GroupPlan) -> str:
     sums = [f"sum({limb.column}) over so_far as {limb.column}" for limb in plan.limbs]
     lasts = [f"max(last_{s}) over so_far as last_{s}" for s in plan.last_streams]
     return f"""create or replace temp table {_name(plan, "head")} as
-with probes as materialized ({probes}),
-timeline as ({" union all ".join([*events, moments])}),
+with timeline as ({" union all ".join([*events, moments])}),
 running as (select kd, mid, {", ".join([*sums, *lasts])} from timeline
   window so_far as (partition by kd order by o rows unbounded preceding))
 select * from running where mid is not null"""

@@ -14,7 +14,7 @@ import duckdb
 
 from returnml.features.declarations import KeyGroup, Stream
 from returnml.features.sql_dialect import quote
-from returnml.features.sql_layout import Measure, measures_of
+from returnml.features.sql_layout import Bound, Measure, measures_of
 from returnml.features.sql_mergeable import mergeables
 from returnml.features.sql_spine import SPINE, tiles_table
 from returnml.features.windows import DAY_US
@@ -113,11 +113,11 @@ def events_condition(stream: Stream, groups: Sequence[KeyGroup], chains: Mapping
     return f"e.known_day >= date '{first}' and {upper}"
 
 
-def tile_bounds(con: duckdb.DuckDBPyConnection, group: KeyGroup, heads: Mapping[Measure, int]) -> dict[Measure, int]:
+def tile_bounds(con: duckdb.DuckDBPyConnection, group: KeyGroup, heads: Mapping[Measure, Bound]) -> dict[Measure, Bound]:
     """Bounds on window values that are differences of stored totals plus a head."""
     measures = list(measures_of(group))
     if not measures:
         return dict(heads)
     largest = ", ".join(f"coalesce(max(abs({quote(m.name)}::HUGEINT)), 0)" for m in measures)
     row = con.execute(f"select {largest} from {tiles_table(group)}").fetchone() or ()
-    return {m: 2 * int(v) + heads[m] for m, v in zip(measures, row, strict=True)}
+    return {m: Bound(2 * int(v) + heads[m].magnitude) for m, v in zip(measures, row, strict=True)}

@@ -13,7 +13,7 @@ import duckdb
 
 from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation, Stream
 from returnml.features.sql_dialect import quote
-from returnml.features.sql_layout import LIMB_BITS, Measure, measures_of, plan_limbs
+from returnml.features.sql_layout import LIMB_BITS, Bound, Measure, measures_of, plan_limbs
 from returnml.features.sql_mergeable import MERGEABLE, mergeable_expression, mergeable_statement, mergeable_table, mergeables
 from returnml.features.sql_spine import (
     MOMENT_COLUMNS,
@@ -117,7 +117,7 @@ def prepare(
     streams = {s.name: s for g in groups for s in g.streams}
     extent = spine_extent(con)
     chains = tile_chains(con, groups, extent, from_tiles)
-    bounds: dict[Measure, int] = {}
+    bounds: dict[Measure, Bound] = {}
     for stream in streams.values():
         needed = tuple(dict.fromkeys(k for g in groups if stream.name in {s.name for s in g.streams} for k in g.keys))
         con.execute(encode_events(stream, needed, events_condition(stream, groups, chains, extent)))
@@ -144,7 +144,7 @@ def _group(
     group: KeyGroup,
     stream_class: StreamClass,
     key: str,
-    bounds: dict[Measure, int],
+    bounds: dict[Measure, Bound],
     prepared: Prepared,
     is_from_tiles: bool,
 ) -> None:
@@ -202,18 +202,18 @@ def _stream_classes(con: duckdb.DuckDBPyConnection, streams: Sequence[Stream]) -
     return [c for c in (events, derived) if c.streams]
 
 
-def _bounds(con: duckdb.DuckDBPyConnection, stream: Stream) -> dict[Measure, int]:
+def _bounds(con: duckdb.DuckDBPyConnection, stream: Stream) -> dict[Measure, Bound]:
     """Bounds on every total of a stream, from its data; single values are checked against their declared bits."""
     count, *rest = (int(v) for v in _one(con, events_statistics(stream)))
-    bounds = {Measure(stream.name, Operation.COUNT, None): count}
+    bounds = {Measure(stream.name, Operation.COUNT, None): Bound(count, is_signed=False)}
     for i, (column, bits) in enumerate(stream.columns.items()):
-        largest, total, squares = rest[3 * i : 3 * i + 3]
+        largest, total, squares, least = rest[4 * i : 4 * i + 4]
         if largest.bit_length() > bits:
             raise FeatureError(f"{stream.table}.{column}: a value of magnitude {largest} exceeds the declared {bits} bits")
         if squares.bit_length() > LIMB_BITS - 1:
             raise FeatureError(f"{stream.table}.{column}: the sum of squares {squares} exceeds {LIMB_BITS - 1} bits")
-        bounds[Measure(stream.name, Operation.SUM, column)] = total
-        bounds[Measure(stream.name, Operation.SUM_OF_SQUARES, column)] = squares
+        bounds[Measure(stream.name, Operation.SUM, column)] = Bound(total, is_signed=least < 0)
+        bounds[Measure(stream.name, Operation.SUM_OF_SQUARES, column)] = Bound(squares, is_signed=False)
     return bounds
 
 
