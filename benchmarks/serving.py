@@ -2,6 +2,8 @@
 
     python -m benchmarks.serving --data data [--seconds 5] [--connections 16] [--rounds 3]
 
+``cpu us`` is the worker's processor time per request: the figure that a busy machine changes least.
+
 Needs a data root with a deployed release, a published generation and the published warehouse copy or the warehouse
 (``make demo`` leaves one). The orders that are posted are real ones of the warehouse, at the store's cut-off.
 """
@@ -59,8 +61,8 @@ def _without_nulls(record: dict) -> dict:
 
 
 @contextmanager
-def served(factory: str, data: Path, path: str, shift_us: int) -> Iterator[str]:
-    """The address of a worker of ``factory`` while the block runs."""
+def served(factory: str, data: Path, path: str, shift_us: int) -> Iterator[tuple[str, int]]:
+    """Address and process id of a worker of ``factory`` while the block runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -75,10 +77,16 @@ def served(factory: str, data: Path, path: str, shift_us: int) -> Iterator[str]:
                 break
             except httpx.TransportError:
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}{path}"
+        yield f"http://127.0.0.1:{port}{path}", process.pid
     finally:
         process.terminate()
         process.wait(20)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def in_process(generation: Generation, orders: list[dict]) -> tuple[float, float]:
@@ -105,7 +113,7 @@ def main() -> None:
     generation = open_current(paths.store, ORDER_LINE)
     online = OnlineFeatures(ORDER_LINE, generation)
     shift_us = generation.cut_off_us - SystemClock().now_us()
-    print(f"{'what':<34}{'lines':>6}{'round':>6}{'requests/s':>12}{'p50 us':>9}{'p99 us':>9}{'errors':>7}")
+    print(f"{'what':<34}{'lines':>6}{'round':>6}{'requests/s':>12}{'p50 us':>9}{'p99 us':>9}{'cpu us':>8}{'errors':>7}")
     for lines in LINES:
         orders = real_orders(paths, lines)
         with tempfile.TemporaryDirectory() as folder:
@@ -114,12 +122,14 @@ def main() -> None:
             bodies["/score"].write_bytes(b"".join(_rows(online, order) + b"\n" for order in orders))
             for number in range(1, options.rounds + 1):
                 for factory, path in (("benchmarks.model_only:create_app", "/score"), ("serving.app:create_app", "/v1/score")):
-                    with served(factory, options.data, path, shift_us) as url:
+                    with served(factory, options.data, path, shift_us) as (url, pid):
                         measure(url, bodies[path], 1, options.connections)
+                        before = cpu_seconds(pid)
                         load = measure(url, bodies[path], options.seconds, options.connections)
+                        cpu_us = (cpu_seconds(pid) - before) / load.requests * 1e6
                     print(
                         f"{f'POST {path} ({load.client})':<34}{lines:>6}{number:>6}{load.requests_per_second:>12,.0f}"
-                        f"{load.p50_us:>9,.0f}{load.p99_us:>9,.0f}{load.errors:>7}",
+                        f"{load.p50_us:>9,.0f}{load.p99_us:>9,.0f}{cpu_us:>8,.0f}{load.errors:>7}",
                         flush=True,
                     )
         p50, p99 = in_process(generation, orders)
