@@ -1,0 +1,60 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/ready
+REAL ?= ../shared/data/online_retail_by_day
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-real test lint fmt types dev serve bench clean lock drill-kill
+
+help:  ## list the commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+# Every target installs what it needs: the locked versions, then this project on top without asking the registry again.
+$(READY): requirements.lock requirements-dev.lock pyproject.toml setup.cfg
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] >= (3, 11) else "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## simulate a shop, run the whole line, serve and score one order
+	$(BIN)/returnml demo
+
+demo-real: $(READY)  ## the same on the Online Retail files (REAL=folder)
+	$(BIN)/returnml demo --source online-retail --path $(REAL)
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest -q
+
+lint: $(READY)  ## ruff, import contracts and types, changing nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+fmt: $(READY)  ## format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY)  ## mypy on the pure packages
+	$(BIN)/mypy
+
+dev: $(READY)  ## Dagster's UI and daemon on the local data root
+	$(BIN)/returnml dev
+
+serve: $(READY)  ## the scoring service
+	$(BIN)/returnml serve
+
+bench: $(READY)  ## the benchmarks, with what they print
+	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+
+drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
+	$(BIN)/python -m returnml_tests.drills.kill_daily_run
+
+lock: $(READY)  ## resolve the dependencies anew and pin them
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:  ## remove the environment and caches; data/ stays
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The Dagster assets, one module per stage. Bodies only call the pure packages; SQL and formulas do not belong here."""

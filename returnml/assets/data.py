@@ -1,0 +1,113 @@
+"""Landing files to raw, core and quarantine tables, and outcomes."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from returnml.assets.table import column_schema, same_columns, table_asset, written
+from returnml.checks import data as checks
+from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
+from returnml.partitions import days_of
+from returnml.resources.warehouse import session
+from returnml.settings import Settings
+from returnml.warehouse.schema import tables
+
+_GRAIN = {"orders": "order line", "returns": "return", "inspections": "inspection"}
+_REFERENCES = {"orders": (), "returns": ("orders",), "inspections": ("returns",)}
+
+
+def _described(stream: DeliveredStream) -> dict[str, str]:
+    return {column.name: column.description for column in stream.columns}
+
+
+def build_raw(stream: DeliveredStream) -> dg.AssetsDefinition:
+    """``raw_<stream>``."""
+    name, columns = f"raw_{stream.name}", tables()[f"raw.{stream.name}"]
+
+    @table_asset(
+        name,
+        table=f"raw.{stream.name}",
+        group="raw",
+        deps=[],
+        description=f"One row per delivered {_GRAIN[stream.name]}, key (file, row_number), exactly as the landing files have "
+        "it: so that every later table can be made again, and a refused row shown as it came.",
+        columns=column_schema(columns, _described(stream)),
+        checks=checks.raw_specs(name),
+        kinds={"duckdb", "parquet"},
+    )
+    def raw(
+        context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+    ) -> dg.MaterializeResult:
+        from returnml.warehouse.ingest import ingest_raw
+
+        first, last = days_of(context)
+        with session(warehouse) as con:
+            report = ingest_raw(con, stream, first, last, settings.paths.landing, settings)
+        for refused in report.refused:
+            context.log.warning("%s", refused)
+        return dg.MaterializeResult(
+            metadata=written(report.rows, report.content_hash, files=report.files, days_without_file=len(report.missing_days)),
+            check_results=checks.raw_results(name, report),
+        )
+
+    return raw
+
+
+def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
+    """``<stream>``: the validated table, with its quarantine."""
+    name, columns, raw_columns = stream.name, tables()[f"core.{stream.name}"], tables()[f"raw.{stream.name}"]
+    references = _REFERENCES[name]
+
+    @table_asset(
+        name,
+        table=f"core.{name}",
+        group="core",
+        deps=[f"raw_{name}", *references],
+        description=f"One row per valid {_GRAIN[name]}, key `{stream.id_column}`; what breaks a rule is in quarantine.{name} with "
+        "the rule and its file. Everything after this may rely on the contract.",
+        columns=column_schema(columns, _described(stream)),
+        lineage=same_columns(list(columns), (f"raw_{name}", list(raw_columns)), *((r, list(tables()[f"core.{r}"])) for r in references)),
+        checks=checks.core_specs(name),
+        kinds={"duckdb", "pandera"},
+    )
+    def core(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
+        from returnml.warehouse.validate import build_core as validate
+
+        first, last = days_of(context)
+        with session(warehouse) as con:
+            report = validate(con, stream, first, last)
+            results = checks.core_results(name, stream, con, first, last, report)
+        metadata = written(report.good, report.core.content_hash, quarantined=report.quarantined, by_rule=report.by_rule)
+        return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+    return core
+
+
+@table_asset(
+    "outcomes",
+    table="core.outcomes",
+    group="core",
+    deps=["orders", "returns"],
+    description="One row per order line whose label matured, key `line_id`, in the partition of the night that learned of it. "
+    "Return rates and training read outcomes only, so that young lines never count as kept.",
+    columns=column_schema(tables()["core.outcomes"]),
+    lineage=same_columns(
+        list(tables()["core.outcomes"]), ("orders", list(tables()["core.orders"])), ("returns", ["refund_cents"])
+    ),
+    checks=checks.OUTCOMES_SPECS,
+)
+def outcomes(
+    context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
+    from returnml.warehouse.outcomes import build_outcomes
+
+    first, last = days_of(context)
+    with session(warehouse) as con:
+        report = build_outcomes(con, first, last, settings.label)
+        results = checks.outcomes_results(con, first, last)
+    metadata = written(report.rows, report.partition.content_hash, returned=report.returned)
+    return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+
+ASSETS = [*(build(stream) for stream in (ORDERS, RETURNS, INSPECTIONS) for build in (build_raw, build_core)), outcomes]

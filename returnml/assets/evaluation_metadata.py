@@ -1,0 +1,52 @@
+"""The evaluation of a release as what Dagster's UI shows: figures, comparisons, plots."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import dagster as dg
+import msgspec
+
+from returnml.modeling.candidate import EVALUATION_FILE, REPORT_FILE
+from returnml.modeling.evaluation import Evaluation
+from returnml.release.folder import Release
+
+
+def read_evaluation(release: Release) -> Evaluation:
+    return msgspec.json.decode(release.read(EVALUATION_FILE), type=Evaluation)
+
+
+def evaluation_metadata(release: Release, measured: Evaluation, champion: Release | None) -> dict[str, Any]:
+    """Figures with intervals, the champion's own figures (on its own hold-out), plots and the report's path."""
+    metadata: dict[str, Any] = {
+        "figures": dg.MetadataValue.md(_table(measured, champion)),
+        "report": dg.MetadataValue.path(release.path / REPORT_FILE),
+        "holdout_lines": measured.rows,
+        **measured.figures,
+    }
+    for name in sorted(release.manifest.files):
+        if name.endswith(".png"):
+            image = base64.b64encode(release.read(name)).decode()
+            metadata[name.removeprefix("plots/").removesuffix(".png")] = dg.MetadataValue.md(
+                f"![{name}](data:image/png;base64,{image})"
+            )
+    return metadata
+
+
+def _table(measured: Evaluation, champion: Release | None) -> str:
+    others = list(measured.baselines)
+    head = ["figure", "candidate", "95% interval", *others, "champion, own hold-out"]
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    for name, value in measured.figures.items():
+        low, high = measured.intervals[name]
+        held = champion.manifest.metrics.get(name) if champion else None
+        cells = [
+            name,
+            f"{value:.4f}",
+            f"{low:.4f} to {high:.4f}",
+            *(f"{measured.baselines[other][name]:.4f}" for other in others),
+            "" if held is None else f"{held:.4f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""The feature vectors of order lines, as of their moments."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from returnml.assets.table import column_schema, table_asset, written
+from returnml.checks import features as checks
+from returnml.features.catalogue import catalogue
+from returnml.features.order_line import ORDER_LINE
+from returnml.partitions import days_of
+from returnml.resources.warehouse import session
+
+FIXED = {
+    "day": "DATE",
+    "line_id": "VARCHAR",
+    "order_id": "VARCHAR",
+    "requested_at": "TIMESTAMP",
+    "visible_until": "TIMESTAMP",
+    "derived_until": "TIMESTAMP",
+    "feature_set_hash": "VARCHAR",
+}
+
+
+def _schema() -> dg.TableSchema:
+    described = {entry.name: entry.description for entry in catalogue(ORDER_LINE)}
+    return column_schema(FIXED | dict.fromkeys(ORDER_LINE.outputs, "FLOAT"), described)
+
+
+def _lineage() -> dg.TableColumnLineage:
+    """Each feature's aggregated columns, or the line's own."""
+    deps = {name: [dg.TableColumnDep(dg.AssetKey("orders"), name)] for name in ("line_id", "order_id")}
+    for entry in catalogue(ORDER_LINE):
+        found = [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, column in entry.columns]
+        if found:
+            deps[entry.name] = found
+    return dg.TableColumnLineage(deps)
+
+
+@table_asset(
+    "features_order_line",
+    table="features.order_lines",
+    group="features",
+    deps=["orders", "returns", "outcomes"],
+    description="One row per order line, key `line_id`: its feature vector as of its moment, float32, missing is NaN. Training "
+    "and the morning's scores read these; the service computes the same bits from the online store.",
+    columns=_schema(),
+    lineage=_lineage(),
+    checks=checks.SPECS,
+)
+def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
+    from returnml.warehouse.features import build_order_lines
+
+    first, last = days_of(context)
+    with session(warehouse) as con:
+        report = build_order_lines(con, ORDER_LINE, first, last)
+        results = checks.results(con, ORDER_LINE, first, last)
+    metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns))
+    return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+
+ASSETS = [features_order_line]

@@ -1,0 +1,151 @@
+"""From mature lines to a release: snapshot, candidate, evaluation, release."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from returnml.assets.table import table_asset
+from returnml.checks import training as checks
+from returnml.features.order_line import ORDER_LINE
+from returnml.ledger.clock import Clock
+from returnml.resources.warehouse import session
+from returnml.settings import Settings
+
+
+class TrainingConfig(dg.Config):
+    """``cut_off``: ISO instant, UTC; default: the end of the last day in the warehouse that has orders."""
+
+    cut_off: str | None = None
+
+
+class ReleaseConfig(dg.Config):
+    """``promote``: let the release decide although another one does already."""
+
+    promote: bool = False
+
+
+@table_asset(
+    "training_set",
+    table="training.snapshots",
+    group="training",
+    deps=["outcomes", "features_order_line"],
+    description="An immutable, hashed snapshot of all mature order lines up to the cut-off: features, label, key columns.",
+    is_partitioned=False,
+    is_daily=False,
+    checks=checks.TRAINING_SET_SPECS,
+    kinds={"parquet"},
+)
+def training_set(
+    context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[str]:
+    from returnml.warehouse.cutoff import cut_off
+    from returnml.warehouse.training import build_snapshot
+
+    with session(warehouse) as con:
+        until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
+        snapshot = build_snapshot(con, ORDER_LINE, until, settings.paths.training, settings.label)
+    metadata = {
+        "dagster/row_count": snapshot.rows,
+        "base_rate": snapshot.base_rate,
+        "cut_off": until.isoformat(),
+        "hash": snapshot.hash,
+        "path": dg.MetadataValue.path(snapshot.path),
+    }
+    results = checks.training_set_results(snapshot, settings.label)
+    return dg.MaterializeResult(value=snapshot.path.name, metadata=metadata, check_results=results)
+
+
+@table_asset(
+    "candidate_model",
+    table=None,
+    group="training",
+    deps=[],
+    description="A calibrated LightGBM model of the snapshot, exported to ONNX and proven equal, in an immutable release folder.",
+    is_partitioned=False,
+    is_daily=False,
+    touches_warehouse=False,
+    checks=checks.CANDIDATE_SPECS,
+    kinds={"lightgbm", "onnx"},
+)
+def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[str]:
+    from returnml.modeling.candidate import train_release
+    from returnml.modeling.snapshot import read_snapshot
+
+    snapshot = read_snapshot(settings.paths.training / training_set)
+    candidate = train_release(snapshot, ORDER_LINE, settings, settings.paths.releases)
+    manifest = candidate.release.manifest
+    metadata = {"version": candidate.release.version, "path": dg.MetadataValue.path(candidate.release.path), **manifest.metrics}
+    results = checks.candidate_results(candidate.evaluation)
+    return dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
+
+
+@table_asset(
+    "evaluation",
+    table=None,
+    group="training",
+    deps=[],
+    description="The candidate on its hold-out: figures with intervals against a constant and a rate baseline, and the "
+    "difference to the champion.",
+    is_partitioned=False,
+    is_daily=False,
+    touches_warehouse=False,
+    checks=checks.EVALUATION_SPECS,
+    kinds={"matplotlib"},
+)
+def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[str]:
+    from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation
+    from returnml.release.deployment import read_state
+    from returnml.release.folder import load_release
+
+    release = load_release(settings.paths.releases / candidate_model)
+    champion = read_state(settings.paths.deployment_state).champion
+    against = load_release(settings.paths.releases / champion) if champion else None
+    measured = read_evaluation(release)
+    return dg.MaterializeResult(
+        value=release.version,
+        metadata=evaluation_metadata(release, measured, against),
+        check_results=checks.evaluation_results(measured),
+    )
+
+
+@table_asset(
+    "release",
+    table=None,
+    group="release",
+    deps=[],
+    description="The evaluated candidate, verified, registered in MLflow and, where nothing decides yet, made champion.",
+    is_partitioned=False,
+    is_daily=False,
+    touches_warehouse=False,
+    checks=checks.RELEASE_SPECS,
+    kinds={"onnx", "mlflow"},
+    required_resource_keys={"mlflow"},
+)
+def release(
+    evaluation: str, config: ReleaseConfig, settings: dg.ResourceParam[Settings], clock: dg.ResourceParam[Clock]
+) -> dg.MaterializeResult[str]:
+    from returnml.modeling.tracking import register_release
+    from returnml.release.deployment import make_champion, read_state
+    from returnml.release.folder import load_release
+
+    loaded = load_release(settings.paths.releases / evaluation)
+    state = read_state(settings.paths.deployment_state)
+    if state.champion is None or config.promote:
+        why = "nothing was deployed" if state.champion is None else "promotion was asked for"
+        state = make_champion(
+            settings.paths.deployment_state,
+            loaded.version,
+            expected_revision=state.revision,
+            by="dagster",
+            why=why,
+            clock=clock,
+        )
+    registered = register_release(loaded, is_champion=state.champion == loaded.version)
+    metadata = {"version": loaded.version, "champion": state.champion, "mlflow": registered}
+    return dg.MaterializeResult(value=loaded.version, metadata=metadata, check_results=checks.release_results(loaded))
+
+
+ASSETS = [training_set, candidate_model, evaluation, release]

@@ -1,0 +1,30 @@
+"""What must hold of each asset, evaluated by the step that writes it and blocking what comes after.
+
+Here: functions from a report or a table to check results. Not here: decorators, or the rules themselves, which belong
+to the contracts and the pure packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+DATA_QUALITY = "data_quality"
+"""Metadata kind of the checks whose failure keeps the drift sensor from retraining."""
+
+
+def spec(asset: str, name: str, description: str, *, blocking: bool = True, kind: str = DATA_QUALITY) -> dg.AssetCheckSpec:
+    """Declare a check of an asset."""
+    return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking, metadata={"kind": kind})
+
+
+def result(
+    asset: str, name: str, passed: bool, metadata: Mapping[str, Any] | None = None, *, warn: bool = False
+) -> dg.AssetCheckResult:
+    """The outcome of a declared check; ``warn`` for those that do not block."""
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(
+        passed=bool(passed), asset_key=asset, check_name=name, severity=severity, metadata=dict(metadata or {})
+    )

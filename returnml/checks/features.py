@@ -1,0 +1,46 @@
+"""Checks of the feature vectors."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from returnml.checks import result, spec
+from returnml.features.declarations import FeatureSet
+
+if TYPE_CHECKING:
+    import duckdb
+
+_ASSET = "features_order_line"
+
+SPECS = [
+    spec(_ASSET, "one_row_per_line", "Every order line of these days has exactly one vector, and nothing else has one."),
+    spec(_ASSET, "one_feature_set", "All vectors are of the declared feature set."),
+    spec(_ASSET, "request_inputs_present", "What the line itself always carries is missing in no vector."),
+    spec(_ASSET, "no_future", "No vector saw events after its moment."),
+]
+
+_ALWAYS_PRESENT = ("quantity", "unit_price_cents", "line_value_cents", "has_voucher", "hour_of_day", "day_of_week")
+
+
+def results(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date) -> list[dg.AssetCheckResult]:
+    present = [name for name in _ALWAYS_PRESENT if name in feature_set.outputs]
+    missing = " OR ".join(f'"{name}" IS NULL OR isnan("{name}")' for name in present)
+    rows, lines, foreign, without, future = con.execute(
+        f"""
+        SELECT count(*), count(DISTINCT line_id), count(*) FILTER (feature_set_hash <> $hash),
+               count(*) FILTER ({missing}),
+               count(*) FILTER (visible_until > requested_at OR derived_until > requested_at)
+        FROM features.order_lines WHERE day BETWEEN $first AND $last""",
+        {"first": first, "last": last, "hash": feature_set.hash},
+    ).fetchall()[0]
+    (expected,) = con.execute("SELECT count(*) FROM core.orders WHERE known_day BETWEEN ? AND ?", [first, last]).fetchall()[0]
+    counted = {"rows": rows, "lines": lines, "order_lines": expected}
+    return [
+        result(_ASSET, "one_row_per_line", rows == lines == expected, counted),
+        result(_ASSET, "one_feature_set", foreign == 0, {"foreign": foreign, "hash": feature_set.hash}),
+        result(_ASSET, "request_inputs_present", without == 0, {"rows_without": without}),
+        result(_ASSET, "no_future", future == 0, {"rows": future}),
+    ]

@@ -1,0 +1,23 @@
+"""Up to when the warehouse knows the world: the cut-off of training and of published generations."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+
+import duckdb
+
+
+class NothingKnown(ValueError):
+    """The warehouse holds no order line yet."""
+
+
+def cut_off(con: duckdb.DuckDBPyConnection) -> datetime:
+    """The end of the last day that has order lines (naive UTC): events known before it are in.
+
+    Raises:
+        NothingKnown: where no day has any.
+    """
+    (last,) = con.execute("SELECT max(known_day) FROM core.orders").fetchall()[0]
+    if last is None:
+        raise NothingKnown("core.orders is empty: no day was ingested yet (returnml simulate or import, then returnml run)")
+    return datetime.combine(last + timedelta(days=1), time())
