@@ -1,7 +1,5 @@
 """Landing files to raw, core and quarantine tables, and outcomes."""
 
-from __future__ import annotations
-
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 

@@ -1,7 +1,5 @@
 """The feature vectors of order lines, as of their moments."""
 
-from __future__ import annotations
-
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 

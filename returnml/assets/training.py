@@ -1,8 +1,7 @@
 """From mature lines to a release: snapshot, candidate, evaluation, release."""
 
-from __future__ import annotations
-
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
@@ -40,7 +39,7 @@ class ReleaseConfig(dg.Config):
 )
 def training_set(
     context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult[str]:
+) -> dg.MaterializeResult:
     from returnml.warehouse.cutoff import cut_off
     from returnml.warehouse.training import build_snapshot
 
@@ -70,7 +69,7 @@ def training_set(
     checks=checks.CANDIDATE_SPECS,
     kinds={"lightgbm", "onnx"},
 )
-def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[str]:
+def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
     from returnml.modeling.candidate import train_release
     from returnml.modeling.snapshot import read_snapshot
 
@@ -95,7 +94,7 @@ def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]) -> 
     checks=checks.EVALUATION_SPECS,
     kinds={"matplotlib"},
 )
-def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[str]:
+def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
     from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation
     from returnml.release.deployment import read_state
     from returnml.release.folder import load_release
@@ -122,11 +121,14 @@ def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg
     touches_warehouse=False,
     checks=checks.RELEASE_SPECS,
     kinds={"onnx", "mlflow"},
-    required_resource_keys={"mlflow"},
 )
 def release(
-    evaluation: str, config: ReleaseConfig, settings: dg.ResourceParam[Settings], clock: dg.ResourceParam[Clock]
-) -> dg.MaterializeResult[str]:
+    evaluation: str,
+    config: ReleaseConfig,
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+    mlflow: dg.ResourceParam[Any],
+) -> dg.MaterializeResult:
     from returnml.modeling.tracking import register_release
     from returnml.release.deployment import make_champion, read_state
     from returnml.release.folder import load_release
@@ -143,7 +145,7 @@ def release(
             why=why,
             clock=clock,
         )
-    registered = register_release(loaded, is_champion=state.champion == loaded.version)
+    registered = register_release(mlflow, loaded, is_champion=state.champion == loaded.version)
     metadata = {"version": loaded.version, "champion": state.champion, "mlflow": registered}
     return dg.MaterializeResult(value=loaded.version, metadata=metadata, check_results=checks.release_results(loaded))
 

@@ -1,7 +1,5 @@
 """MLflow: one parent run per Dagster run that trains, in a local store below the data root unless a server is set."""
 
-from __future__ import annotations
-
 import os
 
 import dagster as dg

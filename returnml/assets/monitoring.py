@@ -1,0 +1,55 @@
+"""How the world looks against what the champion was made on."""
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from returnml.assets.serving import champion
+from returnml.assets.table import column_schema, same_columns, table_asset, written
+from returnml.checks import serving as checks
+from returnml.partitions import days_of
+from returnml.resources.warehouse import session
+from returnml.settings import Settings
+
+DRIFT = {
+    "day": "DATE",
+    "release": "VARCHAR",
+    "column_name": "VARCHAR",
+    "rows": "BIGINT",
+    "psi": "DOUBLE",
+    "ks": "DOUBLE",
+    "share_missing": "DOUBLE",
+    "is_drifted": "BOOLEAN",
+}
+_ABOUT = {
+    "psi": "Population stability index over the reference's bins.",
+    "ks": "Kolmogorov-Smirnov distance over the reference's bins.",
+}
+
+
+@table_asset(
+    "drift",
+    table="monitoring.drift",
+    group="monitoring",
+    deps=["scores_daily", "features_order_line"],
+    description="One row per day and column: how far scores and features of the trailing week are from the champion's "
+    "reference, as effect sizes. The retraining sensor reads its check.",
+    columns=column_schema(DRIFT, _ABOUT),
+    lineage=same_columns(list(DRIFT), ("scores_daily", ["day", "release"])),
+    checks=checks.DRIFT_SPECS,
+)
+def drift(
+    context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
+    from returnml.release.folder import load_release
+    from returnml.warehouse.monitoring import build_drift
+
+    first, last = days_of(context)
+    release = load_release(settings.paths.releases / champion(settings))
+    with session(warehouse) as con:
+        report = build_drift(con, release, first, last, settings.drift)
+    drifted = sorted({column for period in report.days.values() for column in period.drifted})
+    metadata = written(report.partitions.rows, report.partitions.content_hash, drifted=drifted[:50])
+    return dg.MaterializeResult(metadata=metadata, check_results=checks.drift_results(report))
+
+
+ASSETS = [drift]

@@ -1,0 +1,124 @@
+"""What is served and read: the online generation, the morning's scores, the copy for BI."""
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from returnml.assets.table import column_schema, same_columns, table_asset, written
+from returnml.checks import serving as checks
+from returnml.features.order_line import ORDER_LINE
+from returnml.partitions import days_of
+from returnml.release.deployment import read_state
+from returnml.resources.warehouse import session
+from returnml.settings import Settings
+
+SCORES = {
+    "day": "DATE",
+    "line_id": "VARCHAR",
+    "order_id": "VARCHAR",
+    "customer_id": "VARCHAR",
+    "article_id": "VARCHAR",
+    "requested_at": "TIMESTAMP",
+    "probability": "FLOAT",
+    "expected_cost_cents": "BIGINT",
+    "line_value_cents": "BIGINT",
+    "currency": "VARCHAR",
+    "release": "VARCHAR",
+    "feature_set_hash": "VARCHAR",
+}
+_ABOUT = {
+    "probability": "Calibrated probability that any piece of the line comes back within the label window.",
+    "expected_cost_cents": "Probability times freight, handling and markdown; minor units.",
+    "release": "The release that said so.",
+    "requested_at": "The moment that the features are as of.",
+}
+
+
+def champion(settings: Settings) -> str:
+    """The release that decides.
+
+    Raises:
+        dagster.Failure: where none does yet; a retry would not help.
+    """
+    state = read_state(settings.paths.deployment_state)
+    if state.champion is None:
+        raise dg.Failure("nothing is deployed: run training_job once, then scores follow", allow_retries=False)
+    return state.champion
+
+
+@table_asset(
+    "online_generation",
+    table=None,
+    group="release",
+    deps=["orders", "returns", "outcomes"],
+    description="The online store's immutable part, with everything known before the cut-off; one pointer flip publishes it.",
+    is_partitioned=False,
+    checks=checks.GENERATION_SPECS,
+    kinds={"lmdb"},
+)
+def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+    from returnml.store.manifest import read_pointer
+    from returnml.warehouse.cutoff import cut_off, instant_us
+    from returnml.warehouse.generation import publish_generation
+
+    with session(warehouse) as con:
+        until = cut_off(con)
+        published = publish_generation(con, ORDER_LINE, instant_us(until), settings.paths.store)
+    is_current = read_pointer(settings.paths.store).generations[:1] == [published.name]
+    return dg.MaterializeResult(
+        metadata={"generation": published.name, "cut_off": until.isoformat(), "path": dg.MetadataValue.path(published.path)},
+        check_results=checks.generation_results(published, instant_us(until), is_current),
+    )
+
+
+@table_asset(
+    "scores_daily",
+    table="scores.daily",
+    group="scores",
+    deps=["features_order_line", "orders", "release"],
+    description="One row per order line of the day, key `line_id`: what the champion says it will do and cost. The analyst's and "
+    "the returns desk's morning table.",
+    columns=column_schema(SCORES, _ABOUT),
+    lineage=same_columns(
+        list(SCORES),
+        ("features_order_line", ["day", "line_id", "order_id", "requested_at", "feature_set_hash"]),
+        ("orders", ["customer_id", "article_id", "line_value_cents", "currency"]),
+    ),
+    checks=checks.SCORES_SPECS,
+    kinds={"duckdb", "onnx"},
+)
+def scores_daily(
+    context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
+    from returnml.warehouse.scores import build_scores
+
+    first, last = days_of(context)
+    release = champion(settings)
+    with session(warehouse) as con:
+        report = build_scores(con, settings.paths.releases / release, first, last, settings.costs)
+        results = checks.scores_results(con, first, last)
+    metadata = written(
+        report.rows,
+        release=release,
+        mean_probability=report.mean_probability,
+        expected_cost_cents=report.expected_cost_cents,
+    )
+    return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+
+@table_asset(
+    "published_copy",
+    table=None,
+    group="published",
+    deps=["scores_daily", "drift"],
+    description="A read-only copy of the whole warehouse for BI tools and notebooks, which would lock the writer out of the original.",
+    is_partitioned=False,
+)
+def published_copy(warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+    from returnml.warehouse.publish import publish_copy
+
+    with session(warehouse) as con:
+        path = publish_copy(con, settings.paths.published)
+    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "bytes": path.stat().st_size})
+
+
+ASSETS = [online_generation, scores_daily, published_copy]

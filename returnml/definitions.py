@@ -1,0 +1,46 @@
+"""Assembles the code location. Everything else is defined where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from returnml.assets import data, features, monitoring, serving, training
+from returnml.jobs import JOBS
+from returnml.ledger.clock import SystemClock
+from returnml.resources.mlflow import mlflow_resource
+from returnml.resources.warehouse import warehouse_resource
+from returnml.schedules import SCHEDULES
+from returnml.sensors import build_drift_sensor
+from returnml.settings import Settings, load_settings
+
+ASSETS = [*data.ASSETS, *features.ASSETS, *training.ASSETS, *serving.ASSETS, *monitoring.ASSETS]
+
+
+def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The definitions.
+
+    Args:
+        settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
+        resource_overrides: resources by name (``settings``, ``clock``, ``warehouse``, ``mlflow``) in place of the usual ones.
+    """
+    settings = settings or load_settings()
+    resources = {
+        "settings": settings,
+        "clock": SystemClock(),
+        "warehouse": warehouse_resource(settings),
+        "mlflow": mlflow_resource(settings),
+    }
+    return dg.Definitions(
+        assets=ASSETS,
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=[build_drift_sensor(ASSETS)],
+        resources={**resources, **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()
