@@ -19,12 +19,17 @@ from returnml.settings import Settings, load_settings
 ASSETS = [*data.ASSETS, *features.ASSETS, *training.ASSETS, *serving.ASSETS, *monitoring.ASSETS]
 
 
-def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+def build_defs(
+    settings: Settings | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
+) -> dg.Definitions:
     """The definitions.
 
     Args:
         settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
         resource_overrides: resources by name (``settings``, ``clock``, ``warehouse``, ``mlflow``) in place of the usual ones.
+        loggers: by name, in place of Dagster's console.
     """
     settings = settings or load_settings()
     resources = {
@@ -32,6 +37,8 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         "clock": SystemClock(),
         "warehouse": warehouse_resource(settings),
         "mlflow": mlflow_resource(settings),
+        # holds the names that training steps hand on: snapshot and release
+        "io_manager": dg.FilesystemIOManager(base_dir=str(settings.paths.dagster / "storage")),
     }
     return dg.Definitions(
         assets=ASSETS,
@@ -39,6 +46,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         schedules=SCHEDULES,
         sensors=[build_drift_sensor(ASSETS)],
         resources={**resources, **(resource_overrides or {})},
+        loggers=loggers,
         executor=dg.in_process_executor,
     )
 

@@ -1,0 +1,45 @@
+"""The command line: ``returnml``. It only assembles the commands; what they do is in ``returnml.commands``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from returnml.commands.backfill import backfill
+from returnml.commands.demo import demo
+from returnml.commands.dev import dev
+from returnml.commands.features import features
+from returnml.commands.run import run
+from returnml.commands.serve import serve
+from returnml.commands.sources import data_app, import_app, simulate
+from returnml.commands.status import status
+
+app = typer.Typer(
+    name="returnml",
+    help="Which order lines will come back, what that will cost and what to do about it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(simulate)
+app.add_typer(import_app, name="import")
+app.add_typer(data_app, name="data")
+for command in (run, backfill, status, features, serve, dev, demo):
+    app.command()(command)
+
+
+def main() -> None:
+    """The console script. What a user can cause ends as one line on stderr and exit code 2."""
+    from returnml.settings import SettingsError
+
+    try:
+        app()
+    except SettingsError as error:
+        typer.echo(f"refused: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""``returnml demo``: from nothing to a scored order, with a readable summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from returnml.commands.line import landed_range, run_job
+from returnml.commands.refusal import refuse
+from returnml.settings import Settings, load_settings
+
+
+def demo(
+    days: Annotated[int, typer.Option(help="Days to simulate.")] = 120,
+    lines_per_day: Annotated[int, typer.Option(help="Mean order lines per day.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
+    source: Annotated[str, typer.Option(help="simulate or online-retail.")] = "simulate",
+    path: Annotated[Path | None, typer.Option(help="Folder of the Online Retail files.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the service; default: a free one.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Data root; default: below the usual one, by source.")] = None,
+) -> None:
+    """Fill a data root of its own, run the whole line through Dagster, serve, score one order and sum it all up."""
+    from returnml.commands.demo_service import score_one
+    from returnml.commands.demo_summary import print_summary
+    from returnml.ledger.clock import SystemClock
+
+    if source not in ("simulate", "online-retail"):
+        refuse(f"--source {source!r}: simulate or online-retail")
+    # Its own root: a demo must never mix its made-up shop with somebody's data.
+    root = data or str(load_settings().paths.root / f"demo-{source}")
+    settings = load_settings(data=root)
+    clock = SystemClock()
+    started_us = clock.now_us()
+    _fill(settings, source, path, days, lines_per_day, seed)
+    first, last = landed_range(settings)
+    done = run_job(settings, "whole_line", first, last)
+    if not done.success:
+        for failure in done.failures:
+            typer.echo(f"step failed  {failure}", err=True)
+        raise typer.Exit(1)
+    answer = score_one(settings, port)
+    print_summary(settings, done, answer, (clock.now_us() - started_us) / 1e6)
+
+
+def _fill(settings: Settings, source: Literal["simulate", "online-retail"] | str, path: Path | None, days: int, lines: int, seed: int) -> None:
+    from returnml.commands.sources import import_online_retail_command, simulate
+
+    if source == "simulate":
+        typer.echo(f"simulating {days} days of about {lines:,} order lines")
+        simulate(days, lines, seed, "none", "2025-01-01", str(settings.paths.root), False)
+        return
+    if path is None:
+        refuse("--source online-retail needs --path, the folder of the daily files")
+    import_online_retail_command(path, str(settings.paths.root), False)

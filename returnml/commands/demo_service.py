@@ -1,0 +1,101 @@
+"""Starts the service in a process of its own, has it score one order of the last day, and stops it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from returnml.commands.refusal import refuse
+from returnml.settings import Settings
+
+START_SECONDS = 60
+_OPTIONAL = ("size", "color", "product_group", "brand", "list_price_cents")
+_LINE = ("line_id", "article_id", "quantity", "unit_price_cents", *_OPTIONAL)
+_ORDER = ("order_id", "customer_id", "currency", "country", "payment_method", "device", "voucher_code")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was asked and what came back."""
+
+    url: str
+    request: dict[str, Any]
+    response: dict[str, Any]
+    milliseconds: float
+
+
+def score_one(settings: Settings, port: int | None) -> Answer:
+    """Serve the deployed release, as of the store's cut-off, for as long as one order takes to be scored."""
+    request = order_of_last_day(settings)
+    chosen = port or _free_port()
+    command = [sys.executable, "-m", "returnml.cli", "serve", "--port", str(chosen), "--at", "cutoff"]
+    log = settings.paths.logs / "demo-service.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "RETURNML_DATA": str(settings.paths.root)}
+    with open(log, "wb") as output:
+        service = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        try:
+            url = f"http://127.0.0.1:{chosen}"
+            _await_ready(url, service, log.as_posix())
+            _post(f"{url}/v1/score", request)  # the first request warms caches up; the second is what a shop would see
+            started = time.perf_counter()
+            response = _post(f"{url}/v1/score", request)
+            return Answer(url, request, response, (time.perf_counter() - started) * 1_000)
+        finally:
+            service.terminate()
+            service.wait(timeout=20)
+
+
+def order_of_last_day(settings: Settings) -> dict[str, Any]:
+    """The largest order of the last day, as its checkout would have sent it; read from the published copy."""
+    from returnml.warehouse.partition import open_warehouse
+
+    con = open_warehouse(settings.paths.published, read_only=True)
+    try:
+        rows = con.execute(
+            "SELECT * FROM core.orders WHERE order_id = (SELECT order_id FROM core.orders "
+            "WHERE known_day = (SELECT max(known_day) FROM core.orders) GROUP BY order_id "
+            "HAVING count(*) <= 6 ORDER BY count(*) DESC, order_id LIMIT 1) ORDER BY line_id"
+        )
+        names = [column[0] for column in rows.description]
+        lines = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    finally:
+        con.close()
+    order = {name: lines[0][name] for name in _ORDER if lines[0][name] is not None}
+    return order | {"lines": [{name: line[name] for name in _LINE if line[name] is not None} for line in lines]}
+
+
+def _await_ready(url: str, service: subprocess.Popen, log: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if service.poll() is not None:
+            refuse(f"the service ended with code {service.returncode}: see {log}")
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    refuse(f"the service was not ready after {START_SECONDS} s: see {log}")
+
+
+def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        refuse(f"{url} answered {error.code}: {error.read().decode()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

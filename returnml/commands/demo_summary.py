@@ -1,0 +1,92 @@
+"""The summary at the end of a demo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from returnml.commands.demo_service import Answer
+from returnml.commands.line import LineRun
+from returnml.settings import Settings
+
+RISKIEST = 8
+CALIBRATION_GROUPS = 5
+
+
+def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: float) -> None:
+    """Quality, calibration, the riskiest lines of the last day, the HTTP answer and what to open next."""
+    from returnml.release.deployment import read_state
+    from returnml.release.folder import load_release
+    from returnml.warehouse.partition import open_warehouse
+
+    paths = settings.paths
+    version = read_state(paths.deployment_state).champion
+    release = load_release(paths.releases / str(version))
+    con = open_warehouse(paths.published, read_only=True)
+    try:
+        calibration = _calibration(con, release.version)
+        day, riskiest = _riskiest(con)
+    finally:
+        con.close()
+    metrics = release.manifest.metrics
+    _title("Quality on the hold-out (lines that no training saw)")
+    lift = metrics["average_precision"] / metrics["base_rate"]
+    typer.echo(
+        f"  AUC {metrics['auc']:.4f}   average precision {metrics['average_precision']:.4f} ({lift:.2f} times the base rate)   "
+        f"Brier {metrics['brier']:.4f}   calibration error {metrics['calibration_error']:.4f}"
+    )
+    _title("Calibration: said and happened, matured lines by predicted probability (training lines included)")
+    for said, happened, lines in calibration:
+        typer.echo(f"  {said:>7.1%} said   {happened:>7.1%} came back   {lines:>9,} lines")
+    _title(f"Riskiest lines of {day}, by expected cost")
+    for line, customer, article, value, probability, cost, currency in riskiest:
+        typer.echo(
+            f"  {probability:>6.1%}  costs {cost / 100:>9,.2f} of {value / 100:>10,.2f} {currency}   "
+            f"line {line}  customer {customer}  article {article}"
+        )
+    _answer(answer)
+    _title("What next")
+    for check in done.failed_checks:
+        typer.echo(f"  look at     check {check}")
+    root = f" --data {paths.root}"
+    typer.echo(f"  report      {release.path / 'report.html'}")
+    typer.echo(f"  tables      {paths.published} (DuckDB, read only: scores.daily, monitoring.drift, quarantine.*)")
+    typer.echo(f"  graph       returnml dev{root}     then http://127.0.0.1:3000")
+    typer.echo(f"  service     returnml serve --at cutoff{root}     then http://127.0.0.1:{settings.serving.port}/schema")
+    typer.echo(f"done in {seconds:.0f} s; release {release.version}")
+
+
+def _calibration(con: Any, release: str) -> list[tuple[float, float, int]]:
+    return con.execute(
+        f"""
+        SELECT avg(probability::DOUBLE), avg(returned), count(*) FROM (
+            SELECT s.probability, o.returned, ntile({CALIBRATION_GROUPS}) OVER (ORDER BY s.probability, s.line_id) AS part
+            FROM scores.daily s JOIN core.outcomes o USING (line_id) WHERE s.release = ?
+        ) GROUP BY part ORDER BY part""",
+        [release],
+    ).fetchall()
+
+
+def _riskiest(con: Any) -> tuple[Any, list[tuple]]:
+    (day,) = con.execute("SELECT max(day) FROM scores.daily").fetchall()[0]
+    rows = con.execute(
+        "SELECT line_id, customer_id, article_id, line_value_cents, probability, expected_cost_cents, currency FROM scores.daily "
+        "WHERE day = ? ORDER BY expected_cost_cents DESC, line_id LIMIT ?",
+        [day, RISKIEST],
+    ).fetchall()
+    return day, rows
+
+
+def _answer(answer: Answer) -> None:
+    response = answer.response
+    _title(f"POST {answer.url}/v1/score: order {response['order_id']}, {answer.milliseconds:.1f} ms over HTTP")
+    for line in response["lines"]:
+        cost = line["expected_cost_cents"] / 100
+        typer.echo(f"  line {line['line_id']}   {line['probability']:.1%}   expected cost {cost:,.2f} {response['currency']}")
+    features = response["features"]
+    typer.echo(f"  release {response['release']}, features as of {features['cut_off']} ({features['generation']})")
+
+
+def _title(text: str) -> None:
+    typer.echo(f"\n{text}")

@@ -1,0 +1,24 @@
+"""``returnml dev``: Dagster's UI and daemon."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from returnml.commands.dagster_home import enter
+from returnml.settings import load_settings
+
+
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address of the UI.")] = "127.0.0.1",
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+) -> None:
+    """Open Dagster's UI and run its daemon (schedules, sensors), with all storage below the data root."""
+    home = enter(load_settings(data=data))
+    os.chdir(home)
+    arguments = ["dev", "-w", "workspace.yaml", "-p", str(port), "-h", host]
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])

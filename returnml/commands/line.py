@@ -1,0 +1,151 @@
+"""Runs Dagster jobs in this process, with progress: what ``run``, ``backfill`` and ``demo`` share."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from returnml.commands.dagster_home import enter
+from returnml.commands.refusal import refuse
+from returnml.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+PID_TAG = "returnml/pid"
+"""Process that a run lives in: a run whose process is gone was killed."""
+
+
+@dataclass
+class LineRun:
+    """How a run ended.
+
+    Attributes:
+        failed_checks: ``asset: check`` of every check that did not hold.
+        failures: ``step: message`` of every step that failed.
+    """
+
+    run_id: str
+    success: bool
+    failed_checks: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def landed_range(settings: Settings) -> tuple[date, date]:
+    """First and last landed day; refuses where there is none."""
+    from returnml.contracts.columns import STREAMS
+    from returnml.sources.landing import LandingError, days
+
+    try:
+        found = [day for stream in STREAMS for day in days(settings.paths.landing, stream)]
+    except LandingError as error:
+        refuse(str(error))
+    if not found:
+        refuse(f"nothing was landed below {settings.paths.landing}: returnml simulate, or returnml import, first")
+    return min(found), max(found)
+
+
+def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: bool = False) -> LineRun:
+    """Run a job over the days ``first`` to ``last`` (inclusive) in one run, in this process.
+
+    The run is recorded in the project's Dagster storage like any other and seen in its UI.
+
+    Args:
+        is_quiet: no progress bar.
+    """
+    enter(settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dagster announces each beta parameter on every use
+        # Imported only now: the code location finds its data through the environment set above.
+        import dagster as dg
+
+        from returnml.commands.progress import step_logger
+        from returnml.definitions import build_defs
+
+        with _progress(is_quiet) as advance:
+            definition = build_defs(settings, loggers={"console": step_logger(advance)}).resolve_job_def(job)
+            _check_range(first, last)
+            advance("", 0, len(definition.graph.node_defs))
+            with dg.DagsterInstance.get() as instance:
+                bury_killed_runs(instance)
+                result = definition.execute_in_process(
+                    instance=instance,
+                    tags={
+                        "dagster/asset_partition_range_start": first.isoformat(),
+                        "dagster/asset_partition_range_end": last.isoformat(),
+                        PID_TAG: f"{os.uname().nodename}:{os.getpid()}",
+                    },
+                    raise_on_error=False,
+                )
+    failed = [f"{check.asset_key.to_user_string()}: {check.check_name}" for check in result.get_asset_check_evaluations() if not check.passed]
+    failures = [f"{event.step_key}: {_reason(event)}" for event in result.all_events if event.is_step_failure]
+    return LineRun(result.run_id, result.success, failed, failures)
+
+
+def bury_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of this machine whose process is gone as failed and free their pool slots; returns their ids.
+
+    Without this the next run would wait for a slot that nobody gives back.
+    """
+    import dagster as dg
+
+    buried = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])):
+        host, _, pid = run.tags.get(PID_TAG, "").partition(":")
+        if host == os.uname().nodename and not _is_alive(int(pid)):
+            instance.report_run_failed(run, f"process {pid} is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            buried.append(run.run_id)
+    return buried
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False  # a run of this very process has ended: runs here are one after the other
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """The innermost error of a failed step: what a user can act on."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip().splitlines()[0] if error is not None else "failed"
+
+
+def _check_range(first: date, last: date) -> None:
+    from returnml.partitions import DAILY
+
+    start, end = DAILY.get_first_partition_key(), DAILY.get_last_partition_key()
+    if last < first:
+        refuse(f"last day {last} before first day {first}")
+    if start is None or end is None or first.isoformat() < start or last.isoformat() > end:
+        refuse(f"{first} to {last}: days go from {start} (setting first_day, else the first landed day) to {end} (yesterday)")
+
+
+@contextmanager
+def _progress(is_quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar over the steps, on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), disable=is_quiet) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def advance(step: str, steps_done: int, steps: int | None = None) -> None:
+            bar.update(task, description=step or "starting", advance=steps_done, total=steps)
+
+        yield advance

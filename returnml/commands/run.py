@@ -1,0 +1,44 @@
+"""``returnml run``: the whole line over everything that was landed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from returnml.commands.line import LineRun, landed_range, run_job
+from returnml.commands.refusal import day
+from returnml.settings import load_settings
+
+DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def run(
+    first: Annotated[str | None, typer.Option("--from", help="First day; default: the first landed.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day; default: the last landed.")] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole line in one Dagster run: data, features, model, release, online store, scores."""
+    settings = load_settings(data=data)
+    landed = landed_range(settings)
+    start = day(first, "--from") if first else landed[0]
+    end = day(last, "--to") if last else landed[1]
+    report(run_job(settings, "whole_line", start, end, is_quiet=as_json), as_json)
+
+
+def report(done: LineRun, as_json: bool) -> None:
+    """Print how a run ended; exit code 1 where it failed."""
+    if as_json:
+        typer.echo(json.dumps(asdict(done), indent=2))
+    else:
+        for check in done.failed_checks:
+            typer.echo(f"check failed   {check}", err=True)
+        for failure in done.failures:
+            typer.echo(f"step failed    {failure}", err=True)
+        typer.echo(f"{'done' if done.success else 'failed'}: run {done.run_id}")
+    if not done.success:
+        raise typer.Exit(1)

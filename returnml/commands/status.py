@@ -1,0 +1,71 @@
+"""``returnml status``: what was landed, what the warehouse holds, what serves."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from returnml.commands.refusal import refuse
+from returnml.settings import DataPaths, load_settings
+
+
+def status(
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Show landed days, tables, quarantine, refused files and what is deployed."""
+    paths = load_settings(data=data).paths
+    found = _collect(paths)
+    typer.echo(json.dumps(found, indent=2)) if as_json else _print(found, paths)
+
+
+def _collect(paths: DataPaths) -> dict[str, Any]:
+    import duckdb
+
+    from returnml.contracts.columns import STREAMS
+    from returnml.release.deployment import DeploymentError, read_state
+    from returnml.sources.landing import LandingError, days
+    from returnml.store.manifest import StoreError, read_pointer
+    from returnml.warehouse.partition import open_warehouse
+    from returnml.warehouse.status import warehouse_status
+
+    found: dict[str, Any] = {"data": str(paths.root), "landing": {}, "tables": [], "quarantine": [], "refused_files": []}
+    try:
+        for stream in STREAMS:
+            landed = days(paths.landing, stream)
+            span = {"first": landed[0].isoformat(), "last": landed[-1].isoformat()} if landed else {}
+            found["landing"][stream] = {"days": len(landed), **span}
+        if paths.warehouse.exists():
+            con = open_warehouse(paths.warehouse, read_only=True)
+            try:
+                found |= warehouse_status(con).as_data()
+            finally:
+                con.close()
+        found["deployment"] = read_state(paths.deployment_state).roles
+        found["generations"] = list(read_pointer(paths.store).generations) if paths.store.exists() else []
+    except duckdb.IOException as error:
+        refuse(f"the warehouse is being written by another process; try again when it is done ({str(error).splitlines()[0]})")
+    except (LandingError, DeploymentError, StoreError) as error:
+        refuse(str(error))
+    return found
+
+
+def _print(found: dict[str, Any], paths: DataPaths) -> None:
+    typer.echo(f"data root  {paths.root}")
+    typer.echo("landed")
+    for stream, landed in found["landing"].items():
+        typer.echo(f"  {stream:<12}{landed['days']:>6} days  {landed.get('first', '')} {landed.get('last', '')}".rstrip())
+    typer.echo("warehouse" if found["tables"] else "warehouse  empty (returnml run)")
+    for table in found["tables"]:
+        span = f"{table['first_day']} {table['last_day']}"
+        typer.echo(f"  {table['table']:<32}{table['rows']:>12,} rows  {table['days']:>5} days  {span}  {table['content_hash'][:12]}")
+    for entry in found["quarantine"]:
+        typer.echo(f"  quarantined {entry['stream']}: {entry['rows']:,} rows, {entry['rule']}")
+    for file in found["refused_files"]:
+        column = f", column {file['column']}" if file["column"] else ""
+        typer.echo(f"  refused {file['file']}{column}: {file['rule']}: {file['message']}")
+    for role, version in found["deployment"].items():
+        typer.echo(f"{role:<11}{version or '-'}")
+    typer.echo(f"online     {found['generations'][0] if found['generations'] else '-'}")
