@@ -15,9 +15,7 @@ _HOUR_US = 3_600 * 1_000_000
 
 def quality_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetCheckKey]:
     """The checks that say whether the data can be trusted."""
-    return [
-        spec.key for asset in assets for spec in asset.check_specs if (spec.metadata or {}).get("kind") == DATA_QUALITY
-    ]
+    return [spec.key for asset in assets for spec in asset.check_specs if (spec.metadata or {}).get("kind") == DATA_QUALITY]
 
 
 def latest_verdicts(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> dict[dg.AssetCheckKey, tuple[bool, int]]:
@@ -71,7 +69,7 @@ def build_drift_sensor(assets: Sequence[dg.AssetsDefinition]) -> dg.SensorDefini
         name="retrain_on_drift",
         job=training_job,
         minimum_interval_seconds=60,
-        description="Launches training_job when the last drift check failed; blocked by a failed data-quality check and a cool-down.",
+        description="Launches training_job when the drift check failed; blocked by a failed data-quality check and a cool-down.",
     )
     def retrain_on_drift(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings], clock: dg.ResourceParam[Clock]

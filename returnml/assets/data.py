@@ -62,10 +62,12 @@ def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
         table=f"core.{name}",
         group="core",
         deps=[f"raw_{name}", *references],
-        description=f"One row per valid {_GRAIN[name]}, key `{stream.id_column}`; what breaks a rule is in quarantine.{name} with "
-        "the rule and its file. Everything after this may rely on the contract.",
+        description=f"One row per valid {_GRAIN[name]}, key `{stream.id_column}`; what breaks a rule is in quarantine.{name} "
+        "with the rule and its file. Everything after this may rely on the contract.",
         columns=column_schema(columns, _described(stream)),
-        lineage=same_columns(list(columns), (f"raw_{name}", list(raw_columns)), *((r, list(tables()[f"core.{r}"])) for r in references)),
+        lineage=same_columns(
+            list(columns), (f"raw_{name}", list(raw_columns)), *((r, list(tables()[f"core.{r}"])) for r in references)
+        ),
         checks=checks.core_specs(name),
         kinds={"duckdb", "pandera"},
     )

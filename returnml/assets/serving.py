@@ -110,7 +110,7 @@ def scores_daily(
     table=None,
     group="published",
     deps=["scores_daily", "drift"],
-    description="A read-only copy of the whole warehouse for BI tools and notebooks, which would lock the writer out of the original.",
+    description="A read-only copy of the whole warehouse for BI and notebooks, which would lock the writer out of the original.",
     is_partitioned=False,
 )
 def published_copy(warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:

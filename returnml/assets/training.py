@@ -34,12 +34,13 @@ class ReleaseConfig(dg.Config):
     description="An immutable, hashed snapshot of all mature order lines up to the cut-off: features, label, key columns.",
     is_partitioned=False,
     is_daily=False,
+    dagster_type=dg.String,
     checks=checks.TRAINING_SET_SPECS,
     kinds={"parquet"},
 )
 def training_set(
     context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult:
+):
     from returnml.warehouse.cutoff import cut_off
     from returnml.warehouse.training import build_snapshot
 
@@ -65,11 +66,12 @@ def training_set(
     description="A calibrated LightGBM model of the snapshot, exported to ONNX and proven equal, in an immutable release folder.",
     is_partitioned=False,
     is_daily=False,
+    dagster_type=dg.String,
     touches_warehouse=False,
     checks=checks.CANDIDATE_SPECS,
     kinds={"lightgbm", "onnx"},
 )
-def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]):
     from returnml.modeling.candidate import train_release
     from returnml.modeling.snapshot import read_snapshot
 
@@ -90,11 +92,12 @@ def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]) -> 
     "difference to the champion.",
     is_partitioned=False,
     is_daily=False,
+    dagster_type=dg.String,
     touches_warehouse=False,
     checks=checks.EVALUATION_SPECS,
     kinds={"matplotlib"},
 )
-def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]):
     from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation
     from returnml.release.deployment import read_state
     from returnml.release.folder import load_release
@@ -118,6 +121,7 @@ def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg
     description="The evaluated candidate, verified, registered in MLflow and, where nothing decides yet, made champion.",
     is_partitioned=False,
     is_daily=False,
+    dagster_type=dg.String,
     touches_warehouse=False,
     checks=checks.RELEASE_SPECS,
     kinds={"onnx", "mlflow"},
@@ -128,7 +132,7 @@ def release(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
     mlflow: dg.ResourceParam[Any],
-) -> dg.MaterializeResult:
+):
     from returnml.modeling.tracking import register_release
     from returnml.release.deployment import make_champion, read_state
     from returnml.release.folder import load_release

@@ -24,7 +24,9 @@ MAX_QUARANTINED_SHARE = 0.2
 def raw_specs(asset: str) -> list[dg.AssetCheckSpec]:
     return [
         spec(asset, "files_readable", "Every landing file of these days could be read.", blocking=False),
-        spec(asset, "columns_declared", "No file brings columns that the stream does not declare.", blocking=False, kind="notice"),
+        spec(
+            asset, "columns_declared", "No file brings columns that the stream does not declare.", blocking=False, kind="notice"
+        ),
     ]
 
 
@@ -86,9 +88,7 @@ def outcomes_results(con: duckdb.DuckDBPyConnection, first: date, last: date) ->
         "SELECT count(*) FROM core.outcomes o WHERE known_day BETWEEN ? AND ? AND EXISTS "
         "(SELECT 1 FROM core.outcomes p WHERE p.line_id = o.line_id AND p.known_day <> o.known_day)",
         days,
-    ) + _count(
-        con, "SELECT count(*) - count(DISTINCT line_id) FROM core.outcomes WHERE known_day BETWEEN ? AND ?", days
-    )
+    ) + _count(con, "SELECT count(*) - count(DISTINCT line_id) FROM core.outcomes WHERE known_day BETWEEN ? AND ?", days)
     young = _count(con, "SELECT count(*) FROM core.outcomes WHERE known_day BETWEEN ? AND ? AND mature_at > known_at", days)
     return [
         result("outcomes", "one_per_line", twice == 0, {"lines_twice": twice}),

@@ -16,13 +16,29 @@ if TYPE_CHECKING:
 
 SCORES_SPECS = [
     spec("scores_daily", "one_score_per_line", "Every line with a vector has exactly one score.", kind="scores"),
-    spec("scores_daily", "probabilities_valid", "Every probability lies strictly between 0 and 1; no cost is negative.", kind="scores"),
+    spec(
+        "scores_daily",
+        "probabilities_valid",
+        "Every probability lies strictly between 0 and 1; no cost is negative.",
+        kind="scores",
+    ),
 ]
 GENERATION_SPECS = [
-    spec("online_generation", "serves_to_cut_off", "The published generation is the current one and ends at the cut-off.", kind="store")
+    spec(
+        "online_generation",
+        "serves_to_cut_off",
+        "The published generation is the current one and ends at the cut-off.",
+        kind="store",
+    )
 ]
 DRIFT_SPECS = [
-    spec("drift", "not_drifted", "Scores and features look as on the release's reference (effect sizes).", blocking=False, kind="drift")
+    spec(
+        "drift",
+        "not_drifted",
+        "Scores and features look as on the release's reference (effect sizes).",
+        blocking=False,
+        kind="drift",
+    )
 ]
 
 

@@ -44,7 +44,9 @@ def demo(
     print_summary(settings, done, answer, (clock.now_us() - started_us) / 1e6)
 
 
-def _fill(settings: Settings, source: Literal["simulate", "online-retail"] | str, path: Path | None, days: int, lines: int, seed: int) -> None:
+def _fill(
+    settings: Settings, source: Literal["simulate", "online-retail"] | str, path: Path | None, days: int, lines: int, seed: int
+) -> None:
     from returnml.commands.sources import import_online_retail_command, simulate
 
     if source == "simulate":

@@ -81,9 +81,14 @@ def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: 
                         "dagster/asset_partition_range_end": last.isoformat(),
                         PID_TAG: f"{os.uname().nodename}:{os.getpid()}",
                     },
+                    run_config={"loggers": {"console": {}}},
                     raise_on_error=False,
                 )
-    failed = [f"{check.asset_key.to_user_string()}: {check.check_name}" for check in result.get_asset_check_evaluations() if not check.passed]
+    failed = [
+        f"{check.asset_key.to_user_string()}: {check.check_name}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed
+    ]
     failures = [f"{event.step_key}: {_reason(event)}" for event in result.all_events if event.is_step_failure]
     return LineRun(result.run_id, result.success, failed, failures)
 

@@ -60,7 +60,9 @@ def _print(found: dict[str, Any], paths: DataPaths) -> None:
     typer.echo("warehouse" if found["tables"] else "warehouse  empty (returnml run)")
     for table in found["tables"]:
         span = f"{table['first_day']} {table['last_day']}"
-        typer.echo(f"  {table['table']:<32}{table['rows']:>12,} rows  {table['days']:>5} days  {span}  {table['content_hash'][:12]}")
+        typer.echo(
+            f"  {table['table']:<32}{table['rows']:>12,} rows  {table['days']:>5} days  {span}  {table['content_hash'][:12]}"
+        )
     for entry in found["quarantine"]:
         typer.echo(f"  quarantined {entry['stream']}: {entry['rows']:,} rows, {entry['rule']}")
     for file in found["refused_files"]:
