@@ -133,7 +133,7 @@ def _evaluate(expr: Expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     if expr.op == "column":
         return columns[expr.args[0]]
     if expr.op == "constant":
-        return np.float64(expr.args[0])
+        return np.asarray(expr.args[0], np.float64)
     args = [_evaluate(arg, columns) for arg in expr.args]
     if expr.op == "/":
         return np.where(args[1] == 0.0, np.nan, args[0] / args[1])

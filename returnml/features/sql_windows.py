@@ -168,7 +168,8 @@ def _head(plan: GroupPlan) -> str:
     """
     c = plan.stream_class
     events = [
-        f"select * from ({_events(plan, s, ('at_us * 2 + 1 as o', 'null::BIGINT as mid'))}) where kd in (select kd from {_name(plan, 'edges')})"
+        f"select * from ({_events(plan, s, ('at_us * 2 + 1 as o', 'null::BIGINT as mid'))}) "
+        f"where kd in (select kd from {_name(plan, 'edges')})"
         for s in c.streams
     ]
     moments = (

@@ -55,7 +55,7 @@ def export_onnx(model: TreeModel, calibration: Calibration) -> bytes:
         margin = node("Mean", margins, "margin")
 
     def scaled(source: str, factor: float, output: str) -> str:
-        return node("Mul", [source, constant(f"{output}_factor", np.float32([factor]))], output)
+        return node("Mul", [source, constant(f"{output}_factor", np.array([factor], np.float32))], output)
 
     if calibration.method == "platt":
         risen = scaled(margin, calibration.rise, "risen")
@@ -63,9 +63,9 @@ def export_onnx(model: TreeModel, calibration: Calibration) -> bytes:
         ln_p = node("Softplus", [node("Neg", [margin], "minus_margin")], "minus_ln_p")
         ln_q = node("Softplus", [margin], "minus_ln_q")
         risen = node("Add", [scaled(ln_p, -calibration.rise, "rise"), scaled(ln_q, calibration.fall, "fall")], "risen")
-    log_odds = node("Add", [risen, constant("intercept", np.float32([calibration.intercept]))], "log_odds")
+    log_odds = node("Add", [risen, constant("intercept", np.array([calibration.intercept], np.float32))], "log_odds")
     column = node("Sigmoid", [log_odds], "probability_column")
-    node("Reshape", [column, constant("flat", np.int64([-1]))], OUTPUT_NAME)
+    node("Reshape", [column, constant("flat", np.array([-1], np.int64))], OUTPUT_NAME)
 
     graph = helper.make_graph(
         nodes,

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_POINTS = 1_000
@@ -110,7 +109,7 @@ def _thin(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).astype(int))
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float], **grid: list[int]) -> tuple[Figure, Axes | np.ndarray]:
+def _figure(rows: int, columns: int, size: tuple[float, float], **grid: list[int]) -> tuple[Figure, Any]:
     # The object interface, not pyplot: no global state, no display, safe in any thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
