@@ -1,7 +1,7 @@
 """CPU time of one day's partition (tiles of every group and ``features.order_lines``) after long and short history.
 
-Target: after 300 days at most 1.25 times the CPU of after 30. Several neighbouring days are built and the medians compared, so
-that one checkpoint day does not decide.
+Target: after 300 days at most 1.25 times the CPU of after 30. Several neighbouring days are built and the medians
+compared, so that one checkpoint day does not decide.
 
     python -m benchmarks.daily_partition [--lines-per-day 3000] [--short 30] [--long 300] [--days 7]
 """

@@ -167,11 +167,9 @@ def _head(plan: GroupPlan) -> str:
     At the same instant a moment comes before an event: only what was known before it counts.
     """
     c = plan.stream_class
-    events = [
-        f"select * from ({_events(plan, s, ('at_us * 2 + 1 as o', 'null::BIGINT as mid'))}) "
-        f"where kd in (select kd from {_name(plan, 'edges')})"
-        for s in c.streams
-    ]
+    order = ("at_us * 2 + 1 as o", "null::BIGINT as mid")
+    needed = f"kd in (select kd from {_name(plan, 'edges')})"
+    events = [f"select * from ({_events(plan, s, order)}) where {needed}" for s in c.streams]
     moments = (
         f"select {key_day(plan.key, c.day)}, {c.until} * 2, mid, {', '.join(_zeros(plan))} "
         f"from {SPINE} where {plan.key} is not null"
