@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,17 @@ from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.policy.costs import expected_cost_cents
 from returnml.release.folder import Release, load_release
 from returnml.settings import CostSettings
+from returnml.warehouse.partition import PartitionResult, combine_hashes, replace_partition, transaction
 
 if TYPE_CHECKING:
     import duckdb
 
+TABLE = "scores.daily"
 THREADS = 2
 CHUNK_ROWS = 131_072
 
-_TABLE = """
+DDL = """
+CREATE SCHEMA IF NOT EXISTS scores;
 CREATE TABLE IF NOT EXISTS scores.daily (
     day DATE, line_id VARCHAR, order_id VARCHAR, customer_id VARCHAR, article_id VARCHAR, requested_at TIMESTAMP,
     probability FLOAT, expected_cost_cents BIGINT, line_value_cents BIGINT, currency VARCHAR, release VARCHAR,
@@ -43,7 +45,12 @@ class ScoresError(Exception):
 
 @dataclass(frozen=True)
 class ScoresReport:
-    """What was scored. ``expected_cost_cents`` is the sum over all lines."""
+    """What was scored.
+
+    Attributes:
+        expected_cost_cents: sum over all lines.
+        content_hash: over the days' content hashes.
+    """
 
     release: str
     first: date
@@ -51,6 +58,7 @@ class ScoresReport:
     rows: int
     mean_probability: float
     expected_cost_cents: int
+    content_hash: str
 
 
 def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date, last: date, costs: CostSettings) -> ScoresReport:
@@ -68,68 +76,63 @@ def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date,
     release = load_release(release_dir)
     _refuse_unfit(con, release, first, last)
     scorer = OnnxScorer(release.model, THREADS)
-    con.execute("CREATE SCHEMA IF NOT EXISTS scores")
-    con.execute(_TABLE)
-    con.execute("BEGIN")
-    try:
-        con.execute("DELETE FROM scores.daily WHERE day BETWEEN ? AND ?", [first, last])
-        _score_into(con, scorer, release, (first, last), costs)
-        rows, mean, cost = con.execute(
-            "SELECT count(*), coalesce(avg(probability::DOUBLE), 0), coalesce(sum(expected_cost_cents), 0)::BIGINT "
-            "FROM scores.daily WHERE day BETWEEN ? AND ?",
-            [first, last],
-        ).fetchall()[0]
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    return ScoresReport(release.version, first, last, rows, mean, cost)
+    con.execute(DDL)
+    parts: list[PartitionResult] = []
+    cost, mass = 0, 0.0
+    with transaction(con):
+        for chunk in _chunks(con, first, last):
+            scored = _score(con, scorer, release, chunk, costs)
+            cost += int(scored["expected_cost_cents"].sum())
+            mass += float(scored["probability"].cast(pl.Float64).sum())
+            inputs = f"{release.version} {costs}"
+            parts.append(replace_partition(con, TABLE, *chunk, scored, day_column="day", inputs_hash=inputs))
+    rows = sum(part.rows for part in parts)
+    days = [day for part in parts for day in part.days]
+    content_hash = combine_hashes(f"{day.day}:{day.content_hash}" for day in days)
+    return ScoresReport(release.version, first, last, rows, mass / rows if rows else 0.0, cost, content_hash)
 
 
-def _score_into(
+def _score(
     con: duckdb.DuckDBPyConnection, scorer: OnnxScorer, release: Release, days: tuple[date, date], costs: CostSettings
-) -> None:
-    """Score whole days, as many at a time as make a chunk.
+) -> pl.DataFrame:
+    """The rows of ``scores.daily`` of these days.
 
     The wide table is only scanned, never joined or sorted; the narrow one is, and finds its features by position.
     """
     columns = ", ".join(f'"{name}"' for name in release.manifest.inputs)
     wide = f"SELECT rowid AS position, {columns} FROM features.order_lines WHERE day BETWEEN $first AND $last"
-    for first, last in _chunks(con, days):
-        scope = {"first": first, "last": last}
-        features = con.sql(wide, params=scope).pl()
-        position = features.drop_in_place("position").to_numpy()
-        probability = scorer.probability(features.to_numpy(order="c"))
-        lines = con.sql(_LINES, params=scope).pl()
-        if lines.height != features.height:
-            raise ScoresError(
-                f"{first} to {last}: {features.height} lines with features, but {lines.height} matches in core.orders: "
-                "rebuild these days"
-            )
-        order = np.argsort(position)
-        own = order[np.searchsorted(position[order], lines["position"].to_numpy())]
-        scored = lines.drop("position").with_columns(
-            probability=probability[own],
-            expected_cost_cents=expected_cost_cents(probability[own], lines["line_value_cents"].to_numpy(), costs),
-            release=pl.lit(release.version),
-            feature_set_hash=pl.lit(release.manifest.feature_set_hash),
+    scope = {"first": days[0], "last": days[1]}
+    features = con.sql(wide, params=scope).pl()
+    position = features.drop_in_place("position").to_numpy()
+    probability = scorer.probability(features.to_numpy(order="c"))
+    lines = con.sql(_LINES, params=scope).pl()
+    if lines.height != features.height:
+        raise ScoresError(
+            f"{days[0]} to {days[1]}: {features.height} lines with features, but {lines.height} matches in core.orders: "
+            "rebuild these days"
         )
-        con.register("scored_lines", scored.to_arrow())
-        con.execute("INSERT INTO scores.daily BY NAME SELECT * FROM scored_lines")
-        con.unregister("scored_lines")
+    order = np.argsort(position)
+    own = order[np.searchsorted(position[order], lines["position"].to_numpy())]
+    return lines.drop("position").with_columns(
+        probability=probability[own],
+        expected_cost_cents=expected_cost_cents(probability[own], lines["line_value_cents"].to_numpy(), costs),
+        release=pl.lit(release.version),
+        feature_set_hash=pl.lit(release.manifest.feature_set_hash),
+    )
 
 
-def _chunks(con: duckdb.DuckDBPyConnection, days: tuple[date, date]) -> Iterator[tuple[date, date]]:
-    """Runs of days of about ``CHUNK_ROWS`` lines, covering every day that has lines."""
+def _chunks(con: duckdb.DuckDBPyConnection, first: date, last: date) -> list[tuple[date, date]]:
+    """Consecutive ranges of days of about ``CHUNK_ROWS`` lines, which together are ``first`` to ``last``."""
     counts = con.execute(
-        "SELECT day, count(*) FROM features.order_lines WHERE day BETWEEN ? AND ? GROUP BY day ORDER BY day", days
+        "SELECT day, count(*) FROM features.order_lines WHERE day BETWEEN ? AND ? GROUP BY day ORDER BY day", [first, last]
     ).fetchall()
-    start, rows = None, 0
-    for i, (day, count) in enumerate(counts):
-        start, rows = start or day, rows + count
-        if i + 1 == len(counts) or rows + counts[i + 1][1] > CHUNK_ROWS:
-            yield start, day
-            start, rows = None, 0
+    starts, rows = [first], 0
+    for day, count in counts:
+        if rows and rows + count > CHUNK_ROWS:
+            starts.append(day)
+            rows = 0
+        rows += count
+    return list(zip(starts, [*(start - timedelta(days=1) for start in starts[1:]), last], strict=True))
 
 
 def _refuse_unfit(con: duckdb.DuckDBPyConnection, release: Release, first: date, last: date) -> None:

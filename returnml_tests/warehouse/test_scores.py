@@ -15,7 +15,7 @@ from returnml.warehouse.scores import ScoresError, build_scores
 from returnml.warehouse.training import build_snapshot
 from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
 
-FIRST, LAST = date(2024, 1, 5), date(2024, 2, 10)
+FIRST, LAST = date(2024, 1, 5), date(2024, 1, 14)
 COSTS = CostSettings()
 LINES = order_lines()
 

@@ -1,0 +1,48 @@
+"""A release as an MLflow pyfunc model, logged as this file (models from code).
+
+It imports nothing of this project, so that whoever loads it needs only the requirements logged beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow.models
+import mlflow.pyfunc
+import numpy as np
+
+
+class ReleaseModel(mlflow.pyfunc.PythonModel):
+    """Takes the named feature columns in any order and gives one probability per row."""
+
+    def load_context(self, context: Any) -> None:
+        import onnxruntime as ort
+
+        release = Path(context.artifacts["release"])
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._inputs = json.loads((release / "manifest.json").read_text())["inputs"]
+        self._session = ort.InferenceSession((release / "model.onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
+
+    def predict(self, context, model_input, params=None):  # MLflow reads hints here as a schema
+        """Score a pandas frame.
+
+        Returns:
+            A frame with the float32 column ``probability`` and the index of the input.
+
+        Raises:
+            ValueError: naming the first absent feature; missing is not zero.
+        """
+        import pandas as pd
+
+        absent = [name for name in self._inputs if name not in model_input.columns]
+        if absent:
+            raise ValueError(f"no column {absent[0]!r} ({len(absent)} of {len(self._inputs)} features are absent)")
+        matrix = np.ascontiguousarray(model_input[self._inputs].to_numpy(np.float32))
+        probability = self._session.run(None, {self._session.get_inputs()[0].name: matrix})[0]
+        return pd.DataFrame({"probability": probability}, index=model_input.index)
+
+
+mlflow.models.set_model(ReleaseModel())

@@ -1,0 +1,93 @@
+"""A release in MLflow: a nested run with its figures, a registered pyfunc model that predicts the same, aliases that follow."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from returnml.ledger.clock import VirtualClock
+from returnml.modeling.candidate import Candidate, train_release
+from returnml.modeling.onnx_scoring import OnnxScorer
+from returnml.modeling.snapshot import Snapshot
+from returnml.modeling.tracking import EXPERIMENT, Logged, log_candidate, prepare_store, project_aliases
+from returnml.release.deployment import DeploymentState, make_champion
+from returnml.warehouse.training import build_snapshot
+from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tracking")
+
+
+@pytest.fixture(scope="module")
+def snapshot(root: Path) -> Snapshot:
+    return build_snapshot(warehouse(order_lines()), FEATURE_SET, START + timedelta(days=200), root / "training", SETTINGS.label)
+
+
+@pytest.fixture(scope="module")
+def candidate(snapshot: Snapshot, root: Path) -> Candidate:
+    return train_release(snapshot, FEATURE_SET, SETTINGS, root / "releases")
+
+
+@pytest.fixture(scope="module")
+def client(root: Path) -> mlflow.MlflowClient:
+    uri = prepare_store(root / "mlflow")
+    return mlflow.MlflowClient(uri, uri)
+
+
+@pytest.fixture(scope="module")
+def parent(client: mlflow.MlflowClient) -> str:
+    return client.create_run(client.get_experiment_by_name(EXPERIMENT).experiment_id).info.run_id
+
+
+@pytest.fixture(scope="module")
+def logged(candidate: Candidate, snapshot: Snapshot, root: Path, parent: str) -> Logged:
+    return log_candidate(candidate, snapshot, root / "mlflow", parent)
+
+
+def test_the_run_is_nested_and_holds_what_decides_a_release(client, logged: Logged, candidate: Candidate, parent: str):
+    run = client.get_run(logged.run_id)
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["auc"] == candidate.evaluation.figures["auc"]
+    assert run.data.metrics["auc_low"] < run.data.metrics["auc"] < run.data.metrics["auc_high"]
+    assert run.data.params["rounds"] == "40"
+    assert {f.path for f in client.list_artifacts(logged.run_id, "release")} >= {"release/model.onnx", "release/report.html"}
+
+
+def test_the_registered_model_predicts_what_the_release_predicts(logged: Logged, candidate: Candidate, snapshot: Snapshot):
+    x = snapshot.matrix()[:500]
+    model = mlflow.pyfunc.load_model(f"models:/{logged.model_name}/{logged.model_version}")
+    frame = pd.DataFrame(x, columns=FEATURES)[list(reversed(FEATURES))]  # by name, not by position
+    found = model.predict(frame)["probability"].to_numpy()
+    np.testing.assert_array_equal(found, OnnxScorer(candidate.release.model).probability(x))
+    assert model.metadata.signature.inputs.input_names() == list(FEATURES)
+    assert model.metadata.saved_input_example_info is not None
+    with pytest.raises(mlflow.MlflowException, match="gamma"):
+        model.predict(frame.drop(columns="gamma"))
+
+
+def test_the_same_release_is_registered_once(client, logged: Logged, candidate: Candidate, snapshot: Snapshot, root: Path):
+    again = log_candidate(candidate, snapshot, root / "mlflow")
+    assert again.model_version == logged.model_version
+    assert again.run_id != logged.run_id
+    assert len(client.search_model_versions(f"name = '{logged.model_name}'")) == 1
+
+
+def test_aliases_repeat_the_deployment_state(client, logged: Logged, candidate: Candidate, root: Path):
+    file = root / "deployment" / "state.json"
+    version = candidate.release.version
+    state = make_champion(file, version, expected_revision=0, by="test", why="first", clock=VirtualClock(1))
+    assert project_aliases(state, logged.model_name, root / "mlflow") == {"champion": logged.model_version}
+    assert project_aliases(state, logged.model_name, root / "mlflow") == {}
+    assert str(client.get_model_version_by_alias(logged.model_name, "champion").version) == logged.model_version
+    assert project_aliases(DeploymentState(), logged.model_name, root / "mlflow") == {"champion": ""}
+
+
+def test_a_deployed_release_that_was_never_registered_is_reported(logged: Logged, root: Path):
+    with pytest.raises(LookupError, match="champion gone is not registered"):
+        project_aliases(DeploymentState(champion="gone"), logged.model_name, root / "mlflow")
