@@ -69,16 +69,23 @@ def training_set(
     dagster_type=dg.String,
     touches_warehouse=False,
     checks=checks.CANDIDATE_SPECS,
-    kinds={"lightgbm", "onnx"},
+    kinds={"lightgbm", "onnx", "mlflow"},
 )
-def candidate_model(training_set: str, settings: dg.ResourceParam[Settings]):
+def candidate_model(training_set: str, settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]):
     from returnml.modeling.candidate import train_release
     from returnml.modeling.snapshot import read_snapshot
+    from returnml.modeling.tracking import log_candidate
 
     snapshot = read_snapshot(settings.paths.training / training_set)
     candidate = train_release(snapshot, ORDER_LINE, settings, settings.paths.releases)
-    manifest = candidate.release.manifest
-    metadata = {"version": candidate.release.version, "path": dg.MetadataValue.path(candidate.release.path), **manifest.metrics}
+    parent = mlflow.active_run()
+    logged = log_candidate(candidate, snapshot, settings.paths.mlflow, parent.info.run_id if parent else None)
+    metadata = {
+        "version": candidate.release.version,
+        "path": dg.MetadataValue.path(candidate.release.path),
+        "mlflow": f"models:/{logged.model_name}/{logged.model_version}, run {logged.run_id}",
+        **candidate.release.manifest.metrics,
+    }
     results = checks.candidate_results(candidate.evaluation)
     return dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
 
@@ -118,7 +125,7 @@ def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]):
     table=None,
     group="release",
     deps=[],
-    description="The evaluated candidate, verified, registered in MLflow and, where nothing decides yet, made champion.",
+    description="The evaluated candidate, verified and, where nothing decides yet, made champion; MLflow's aliases follow.",
     is_partitioned=False,
     is_daily=False,
     dagster_type=dg.String,
@@ -131,9 +138,8 @@ def release(
     config: ReleaseConfig,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-    mlflow: dg.ResourceParam[Any],
 ):
-    from returnml.modeling.tracking import register_release
+    from returnml.modeling.tracking import project_aliases
     from returnml.release.deployment import make_champion, read_state
     from returnml.release.folder import load_release
 
@@ -149,8 +155,8 @@ def release(
             why=why,
             clock=clock,
         )
-    registered = register_release(mlflow, loaded, is_champion=state.champion == loaded.version)
-    metadata = {"version": loaded.version, "champion": state.champion, "mlflow": registered}
+    aliases = project_aliases(state, loaded.manifest.task, settings.paths.mlflow)
+    metadata = {"version": loaded.version, "champion": state.champion, "aliases_moved": aliases}
     return dg.MaterializeResult(value=loaded.version, metadata=metadata, check_results=checks.release_results(loaded))
 
 

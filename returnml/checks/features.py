@@ -1,4 +1,4 @@
-"""Checks of the feature vectors."""
+"""Checks of tiles and feature vectors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from returnml.features.declarations import FeatureSet
 if TYPE_CHECKING:
     import duckdb
 
+    from returnml.warehouse.tiles import TilesReport
+
 _ASSET = "features_order_line"
 
 SPECS = [
@@ -23,6 +25,17 @@ SPECS = [
 ]
 
 _ALWAYS_PRESENT = ("quantity", "unit_price_cents", "line_value_cents", "has_voucher", "hour_of_day", "day_of_week")
+
+
+def tile_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    return [
+        spec(asset, "later_days_fresh", "No later day rests on other tiles than are there now.", blocking=False, kind="notice")
+    ]
+
+
+def tile_results(asset: str, report: TilesReport) -> list[dg.AssetCheckResult]:
+    stale = [day.isoformat() for day in report.stale]
+    return [result(asset, "later_days_fresh", not stale, {"backfill": stale[:50]}, warn=True)]
 
 
 def results(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date) -> list[dg.AssetCheckResult]:

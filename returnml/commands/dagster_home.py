@@ -30,4 +30,6 @@ def enter(settings: Settings) -> Path:
     os.environ["DAGSTER_STORAGE"] = str(settings.paths.dagster)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     os.environ["RETURNML_DATA"] = str(settings.paths.root)
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     return home

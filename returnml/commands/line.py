@@ -61,7 +61,7 @@ def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: 
     """
     enter(settings)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Dagster announces each beta parameter on every use
+        warnings.simplefilter("ignore")  # Dagster announces each beta parameter on every use, MLflow its hints
         # Imported only now: the code location finds its data through the environment set above.
         import dagster as dg
 
