@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.models
-import mlflow.pyfunc
 import numpy as np
+from mlflow.pyfunc import PythonModel
 
 
-class ReleaseModel(mlflow.pyfunc.PythonModel):
+class ReleaseModel(PythonModel):
     """Takes the named feature columns in any order and gives one probability per row."""
 
     def load_context(self, context: Any) -> None:

@@ -80,7 +80,9 @@ def log_candidate(candidate: Candidate, snapshot: Snapshot, mlflow_root: Path, p
     release, manifest = candidate.release, candidate.release.manifest
     client = mlflow.MlflowClient(uri, uri)
     if parent_run_id is None:
-        experiment_id = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        assert experiment is not None  # prepare_store has made it
+        experiment_id = experiment.experiment_id
     else:
         experiment_id = client.get_run(parent_run_id).info.experiment_id
     nested = mlflow.active_run() is not None
