@@ -32,10 +32,10 @@ from returnml.settings import DataPaths
 from returnml.store.generation import open_current
 from returnml.warehouse.partition import open_warehouse
 
-START, DAYS = date(2025, 1, 1), 60
+START, DAYS = date(2025, 1, 1), 75
 LAST = START + timedelta(days=DAYS - 1)
-# Sixty days hold four weeks of mature lines: the split of the training must fit into them.
-SHORT = {"RETURNML_TRAINING__HOLDOUT_DAYS": "6", "RETURNML_TRAINING__CALIBRATION_DAYS": "5", "RETURNML_TRAINING__ROUNDS": "30"}
+# Ten weeks hold six of mature lines: the split of the training must fit into them.
+SHORT = {"RETURNML_TRAINING__HOLDOUT_DAYS": "10", "RETURNML_TRAINING__CALIBRATION_DAYS": "8", "RETURNML_TRAINING__ROUNDS": "30"}
 Content = dict[str, tuple]
 
 
@@ -102,7 +102,7 @@ def differing(found: Content, *allowed: Content) -> list[str]:
 def prepare(folder: Path) -> Shop:
     shop = Shop(folder / "before")
     shop.root.mkdir()
-    shop.run("simulate", "--days", str(DAYS), "--lines-per-day", "150", "--seed", "7", "--start", START.isoformat())
+    shop.run("simulate", "--days", str(DAYS), "--lines-per-day", "400", "--seed", "7", "--start", START.isoformat())
     shop.run("run", "--to", (LAST - timedelta(days=1)).isoformat())
     return shop
 
