@@ -127,6 +127,14 @@ BASKET = (
         "color",
         ("article_id",),
     ),
+    BasketAggregate(
+        "basket_same_article_quantity_sum",
+        Operation.SUM,
+        "Pieces of this article in the order.",
+        "quantity",
+        ("article_id",),
+        is_feature=False,
+    ),
 )
 
 
@@ -158,6 +166,23 @@ def _rates() -> tuple[Derived, ...]:
     )
 
 
+def _raw_rates() -> tuple[Derived, ...]:
+    """Returns seen per line ordered, smoothed: fresher than the rates over outcomes, though young lines dilute it."""
+    return tuple(
+        Derived(
+            f"{group.name}_returns_per_order_{window.name}",
+            (f"{group.name}_returns_count_{window.name}", f"{group.name}_orders_count_{window.name}"),
+            _smoothed_rate,
+            f"Returns of the {group.name} per line ordered ({window.name}), smoothed; young lines included.",
+        )
+        for group in GROUPS
+        if group.name in ("customer", "article")
+        for aggregation in group.aggregations
+        if aggregation.stream is RETURNS and aggregation.operation is Operation.COUNT
+        for window in aggregation.windows
+    )
+
+
 def _since_days() -> tuple[Derived, ...]:
     return tuple(
         Derived(
@@ -181,6 +206,7 @@ def _price_against(inputs: tuple[str, str, str]) -> Callable[[str, str], Derived
 
 DERIVED = (
     *_rates(),
+    *_raw_rates(),
     *_since_days(),
     Derived(
         "price_against_list",
@@ -199,6 +225,12 @@ DERIVED = (
         ("line_value_cents", "basket_line_value_cents_sum"),
         _ratio,
         "The line's share of the order's value.",
+    ),
+    Derived(
+        "quantity_share_of_same_article",
+        ("quantity", "basket_same_article_quantity_sum"),
+        _ratio,
+        "The line's share of the order's pieces of its article.",
     ),
     Derived(
         "quantity_against_article_90d",
