@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 TABLE = "scores.daily"
 THREADS = 2
-CHUNK_ROWS = 131_072
+CHUNK_ROWS = 65_536
 
 DDL = """
 CREATE SCHEMA IF NOT EXISTS scores;
@@ -80,8 +82,7 @@ def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date,
     parts: list[PartitionResult] = []
     cost, mass = 0, 0.0
     with transaction(con):
-        for chunk in _chunks(con, first, last):
-            scored = _score(con, scorer, release, chunk, costs)
+        for chunk, scored in _scored(con, scorer, release, _chunks(con, first, last), costs):
             cost += int(scored["expected_cost_cents"].sum())
             mass += float(scored["probability"].cast(pl.Float64).sum())
             inputs = f"{release.version} {costs}"
@@ -92,10 +93,28 @@ def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date,
     return ScoresReport(release.version, first, last, rows, mass / rows if rows else 0.0, cost, content_hash)
 
 
-def _score(
-    con: duckdb.DuckDBPyConnection, scorer: OnnxScorer, release: Release, days: tuple[date, date], costs: CostSettings
-) -> pl.DataFrame:
-    """The rows of ``scores.daily`` of these days.
+def _scored(
+    con: duckdb.DuckDBPyConnection,
+    scorer: OnnxScorer,
+    release: Release,
+    chunks: list[tuple[date, date]],
+    costs: CostSettings,
+) -> Iterator[tuple[tuple[date, date], pl.DataFrame]]:
+    """The rows of ``scores.daily`` of each chunk; others are read and written while one is being scored."""
+    with ThreadPoolExecutor(1) as executor:
+        running: tuple[tuple[date, date], pl.DataFrame, Future[np.ndarray]] | None = None
+        for chunk in chunks:
+            lines, matrix = _read(con, release, chunk)
+            following = (chunk, lines, executor.submit(scorer.probability, matrix))
+            if running is not None:
+                yield running[0], _priced(running[1], running[2].result(), release, costs)
+            running = following
+        if running is not None:
+            yield running[0], _priced(running[1], running[2].result(), release, costs)
+
+
+def _read(con: duckdb.DuckDBPyConnection, release: Release, days: tuple[date, date]) -> tuple[pl.DataFrame, np.ndarray]:
+    """Lines with ``row``, their row in the matrix, and the float32 matrix of these days.
 
     The wide table is only scanned, never joined or sorted; the narrow one is, and finds its features by position.
     """
@@ -104,7 +123,6 @@ def _score(
     scope = {"first": days[0], "last": days[1]}
     features = con.sql(wide, params=scope).pl()
     position = features.drop_in_place("position").to_numpy()
-    probability = scorer.probability(features.to_numpy(order="c"))
     lines = con.sql(_LINES, params=scope).pl()
     if lines.height != features.height:
         raise ScoresError(
@@ -112,10 +130,15 @@ def _score(
             "rebuild these days"
         )
     order = np.argsort(position)
-    own = order[np.searchsorted(position[order], lines["position"].to_numpy())]
-    return lines.drop("position").with_columns(
-        probability=probability[own],
-        expected_cost_cents=expected_cost_cents(probability[own], lines["line_value_cents"].to_numpy(), costs),
+    row = order[np.searchsorted(position[order], lines["position"].to_numpy())]
+    return lines.drop("position").with_columns(row=row), features.to_numpy(order="c")
+
+
+def _priced(lines: pl.DataFrame, probability: np.ndarray, release: Release, costs: CostSettings) -> pl.DataFrame:
+    own = probability[lines["row"].to_numpy()]
+    return lines.drop("row").with_columns(
+        probability=own,
+        expected_cost_cents=expected_cost_cents(own, lines["line_value_cents"].to_numpy(), costs),
         release=pl.lit(release.version),
         feature_set_hash=pl.lit(release.manifest.feature_set_hash),
     )

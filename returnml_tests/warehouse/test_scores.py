@@ -79,7 +79,7 @@ def test_a_failure_midway_leaves_the_old_partition(con, candidate: Candidate):
     build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
     before = con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl()
     con.execute(
-        "DELETE FROM core.orders WHERE line_id = (SELECT max(line_id) FROM features.order_lines WHERE day = '2024-02-10')"
+        "DELETE FROM core.orders WHERE line_id = (SELECT max(line_id) FROM features.order_lines WHERE day = '2024-01-14')"
     )
     with pytest.raises(ScoresError, match="rebuild these days"):
         build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
