@@ -1,0 +1,142 @@
+"""``returnml evaluate``: quality against a reference, on real data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from returnml.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from returnml.modeling.reference_study import Study
+
+app = typer.Typer(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
+
+BASELINE = "baselines/online_retail.py"
+FILES = "data/online_retail_by_day"
+_SHOWN = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "lift_top_1pct": "lift in the riskiest 1%",
+    "lift_top_5pct": "lift in the riskiest 5%",
+    "lift_top_10pct": "lift in the riskiest 10%",
+}
+
+
+@app.callback()
+def _evaluate() -> None:
+    """Measure the model's quality on real data beside a reference."""
+
+
+@app.command("online-retail")
+def online_retail(
+    shared: Annotated[Path, typer.Option(help="Folder with the daily files and the reference script.")] = Path("../shared"),
+    reference: Annotated[
+        Path | None, typer.Option(help="The reference's predictions (parquet); default: run its script.")
+    ] = None,
+    replicates: Annotated[int, typer.Option(help="Customer-bootstrap replicates.", min=20)] = 1_000,
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Train on Online Retail lines before August 2011, compare with the reference on its test lines (September to 8 November)."""
+    import msgspec
+
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.ledger.clock import SystemClock
+    from returnml.modeling.reference_study import StudyError, run_study
+    from returnml.warehouse.reference_study import prepare, study_lines, study_paths
+
+    def progress(step: str) -> None:
+        typer.echo(f"... {step}", err=True)
+
+    try:
+        settings = load_settings(data=data)
+        own = msgspec.structs.replace(settings, data=str(study_paths(settings).root), go_live=None)
+        if not (shared / FILES).is_dir():
+            raise SettingsError(f"no daily files at {shared / FILES}: name the folder with --shared")
+        con = prepare(shared / FILES, ORDER_LINE, own, SystemClock(), progress)
+        try:
+            lines, x = study_lines(con, ORDER_LINE, settings.label.window_days)
+        finally:
+            con.close()
+        progress("take the reference's predictions")
+        predictions = _reference_predictions(shared, reference)
+        progress("train on rolling origins and on all lines before August, compare")
+        study = run_study(lines, x, list(ORDER_LINE.outputs), predictions, replicates=replicates)
+    except (SettingsError, StudyError) as error:
+        typer.echo(f"returnml evaluate online-retail: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(json.dumps(_as_data(study), indent=2))
+    else:
+        typer.echo(_table(study))
+
+
+def _reference_predictions(shared: Path, file: Path | None) -> pl.DataFrame:
+    import polars as pl
+
+    if file is not None:
+        if not file.exists():
+            raise SettingsError(f"no reference predictions at {file}")
+        return pl.read_parquet(file)
+    script = shared / BASELINE
+    if not script.exists():
+        raise SettingsError(f"no reference script at {script}: name its predictions with --reference")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "reference.parquet"
+        done = subprocess.run([sys.executable, script, shared / FILES, out], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SettingsError(f"the reference script failed: {done.stderr.strip()[-500:]}")
+        return pl.read_parquet(out)
+
+
+def _as_data(study: Study) -> dict[str, Any]:
+    import msgspec
+
+    return asdict(study) | {"parity": msgspec.to_builtins(study.parity)}
+
+
+def _table(study: Study) -> str:
+    out = [
+        f"Online Retail: {study.rows:,} test lines of {study.customers:,} customers, {study.returned:,} returned "
+        f"({study.returned / study.rows:.2%}); trained on {study.train_rows:,} lines with {study.inputs} features",
+        "",
+        f"{'':26}{'ours':>10}{'reference':>11}{'difference':>12}   95% interval "
+        f"({study.replicates} paired customer-bootstrap replicates)",
+    ]
+    for name, label in _SHOWN.items():
+        value, low, high = study.differences[name]
+        out.append(
+            f"{label:26}{study.ours[name]:>10.4f}{study.reference[name]:>11.4f}{value:>+12.4f}   {low:+.4f} to {high:+.4f}"
+        )
+    base = study.returned / study.rows
+    ours, theirs = study.ours["average_precision"] / base, study.reference["average_precision"] / base
+    out += [
+        f"{'AP, times the base rate':26}{ours:>10.2f}{theirs:>11.2f}{ours - theirs:>+12.2f}",
+        "",
+        "Rolling origins before September (what everything was chosen on):",
+    ]
+    for fold in study.folds:
+        figures = fold.figures
+        out.append(
+            f"  from {fold.origin}: {fold.train_rows:,} train, {fold.test_rows:,} test lines, AUC {figures['auc']:.4f}, "
+            f"AP {figures['average_precision'] / figures['base_rate']:.2f} x base"
+        )
+    parity = study.parity
+    out.append(
+        f"ONNX against LightGBM: {parity.rows_over_tolerance} of {parity.rows:,} test rows differ by more than "
+        f"{parity.tolerance:g} (largest {parity.max_abs_difference:.2g})"
+    )
+    return "\n".join(out)

@@ -1,0 +1,63 @@
+"""``returnml score``: score a range of days with a release, into ``scores.daily``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from returnml.settings import Settings, SettingsError, load_settings
+
+
+def score(
+    first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="First day (UTC).")],
+    last: Annotated[datetime | None, typer.Argument(formats=["%Y-%m-%d"], help="Last day; default the first.")] = None,
+    release: Annotated[str | None, typer.Option(help="Release version; default the champion.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Score the order lines of a range of days again, replacing these days of scores.daily."""
+    from returnml.release.folder import ReleaseError
+    from returnml.warehouse.partition import open_warehouse
+    from returnml.warehouse.scores import ScoresError, build_scores
+
+    try:
+        settings = load_settings(data=data)
+        days = (first.date(), (last or first).date())
+        _refuse_backwards(*days)
+        folder = _release_folder(settings, release)
+        if not settings.paths.warehouse.exists():
+            raise SettingsError(f"no warehouse at {settings.paths.warehouse}: run the line first (`returnml run`)")
+        con = open_warehouse(settings.paths.warehouse)
+        try:
+            report = build_scores(con, folder, *days, settings.costs)
+        finally:
+            con.close()
+    except (SettingsError, ReleaseError, ScoresError) as error:
+        typer.echo(f"returnml score: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(json.dumps(asdict(report), default=str))
+        return
+    typer.echo(
+        f"{report.rows:,} lines from {report.first} to {report.last} scored by {report.release}: mean probability "
+        f"{report.mean_probability:.4f}, expected cost of returns {report.expected_cost_cents / 100:,.2f}"
+    )
+
+
+def _refuse_backwards(first: date, last: date) -> None:
+    if last < first:
+        raise SettingsError(f"last day {last} lies before the first, {first}")
+
+
+def _release_folder(settings: Settings, release: str | None) -> Path:
+    from returnml.release.deployment import read_state
+
+    version = release or read_state(settings.paths.deployment_state).champion
+    if version is None:
+        raise SettingsError("no release is deployed yet: name one with --release, or run the line first (`returnml run`)")
+    return settings.paths.releases / version
