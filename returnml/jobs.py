@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from returnml.partitions import DAILY
-
 DAILY_SELECTION = dg.AssetSelection.tag("cadence", "daily")
 TRAINING_SELECTION = dg.AssetSelection.tag("cadence", "training")
 
@@ -14,7 +12,6 @@ daily_job = dg.define_asset_job(
     "daily_job",
     DAILY_SELECTION,
     description="Landing files of a day (or, as one run, of a range) to scores, drift, online store and BI copy.",
-    partitions_def=DAILY,
     executor_def=dg.in_process_executor,
 )
 training_job = dg.define_asset_job(
@@ -27,7 +24,6 @@ whole_line = dg.define_asset_job(
     "whole_line",
     DAILY_SELECTION | TRAINING_SELECTION,
     description="Everything for a range of days in one run: data, features, model, release, scores.",
-    partitions_def=DAILY,
     executor_def=dg.in_process_executor,
 )
 

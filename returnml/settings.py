@@ -92,6 +92,12 @@ class DriftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retrain_cooldown_hours: int = 24
 
 
+class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When delivered data stop the line. A shop that also delivers guests' orders or fees needs a larger share."""
+
+    max_quarantined_share: float = 0.9
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one profile."""
 
@@ -105,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serving: ServingSettings = ServingSettings()
     training: TrainingSettings = TrainingSettings()
     drift: DriftSettings = DriftSettings()
+    quality: QualitySettings = QualitySettings()
 
     @property
     def paths(self) -> DataPaths:

@@ -71,13 +71,15 @@ def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
         checks=checks.core_specs(name),
         kinds={"duckdb", "pandera"},
     )
-    def core(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
+    def core(
+        context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+    ) -> dg.MaterializeResult:
         from returnml.warehouse.validate import build_core as validate
 
         first, last = days_of(context)
         with session(warehouse) as con:
             report = validate(con, stream, first, last)
-            results = checks.core_results(name, stream, con, first, last, report)
+            results = checks.core_results(name, stream, con, first, last, report, settings.quality)
         metadata = written(report.good, report.core.content_hash, quarantined=report.quarantined, by_rule=report.by_rule)
         return dg.MaterializeResult(metadata=metadata, check_results=results)
 

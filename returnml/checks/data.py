@@ -10,15 +10,13 @@ import dagster as dg
 
 from returnml.checks import result, spec
 from returnml.contracts.columns import DeliveredStream
+from returnml.settings import QualitySettings
 
 if TYPE_CHECKING:
     import duckdb
 
     from returnml.warehouse.ingest import IngestReport
     from returnml.warehouse.validate import CoreReport
-
-MAX_QUARANTINED_SHARE = 0.2
-"""More than this of a range in quarantine is a broken delivery, not bad rows. (Online Retail: about 4%, mostly fees.)"""
 
 
 def raw_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -42,12 +40,22 @@ def core_specs(asset: str) -> list[dg.AssetCheckSpec]:
     return [
         spec(asset, "in_equals_good_plus_quarantined", "Every raw row is validated or in quarantine, none is in both."),
         spec(asset, "contract_holds", "The written rows meet the validated contract (pandera)."),
-        spec(asset, "quarantine_is_small", f"At most {MAX_QUARANTINED_SHARE:.0%} of the rows are in quarantine."),
+        spec(
+            asset,
+            "quarantine_is_small",
+            "At most `quality.max_quarantined_share` of the rows are refused; more is a broken delivery.",
+        ),
     ]
 
 
 def core_results(
-    asset: str, stream: DeliveredStream, con: duckdb.DuckDBPyConnection, first: date, last: date, report: CoreReport
+    asset: str,
+    stream: DeliveredStream,
+    con: duckdb.DuckDBPyConnection,
+    first: date,
+    last: date,
+    report: CoreReport,
+    quality: QualitySettings,
 ) -> list[dg.AssetCheckResult]:
     """Counts are taken from the tables again, not from the report that is checked."""
     days = [first, last]
@@ -61,7 +69,7 @@ def core_results(
     return [
         result(asset, "in_equals_good_plus_quarantined", raw == good + bad == report.rows_in, counted),
         result(asset, "contract_holds", not broken, {"broken": broken}),
-        result(asset, "quarantine_is_small", share <= MAX_QUARANTINED_SHARE, {"share": share, **report.by_rule}),
+        result(asset, "quarantine_is_small", share <= quality.max_quarantined_share, {"share": share, **report.by_rule}),
     ]
 
 

@@ -1,0 +1,61 @@
+"""The asset graph as data: everything that the UI shows is there and fits together."""
+
+import dagster as dg
+import pytest
+
+from returnml.assets.table import OWNERS
+from returnml.definitions import ASSETS, build_defs, defs
+from returnml.features.order_line import GROUPS
+from returnml.resources.warehouse import POOL
+
+SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
+
+
+def test_the_definitions_load():
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_the_line_has_all_its_assets():
+    tiles = {f"tiles_{group.name}" for group in GROUPS}
+    assert set(SPECS) == tiles | {
+        *("raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
+        *("features_order_line", "training_set", "candidate_model", "evaluation", "release"),
+        *("online_generation", "scores_daily", "drift", "published_copy"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_every_asset_is_described(name: str):
+    spec = SPECS[name]
+    assert spec.description
+    assert spec.group_name
+    assert list(spec.owners) == OWNERS
+    assert spec.kinds
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_lineage_names_columns_that_the_upstream_asset_has(name: str):
+    lineage = SPECS[name].metadata.get("dagster/column_lineage")
+    upstream = {dep.asset_key.to_user_string() for dep in SPECS[name].deps}
+    for column, deps in lineage.deps_by_column.items() if lineage else ():
+        for dep in deps:
+            asset = dep.asset_key.to_user_string()
+            schema = SPECS[asset].metadata["dagster/column_schema"]
+            assert asset in upstream, f"{name}.{column} <- {asset}"
+            assert dep.column_name in {c.name for c in schema.columns}, f"{name}.{column} <- {asset}.{dep.column_name}"
+
+
+def test_what_touches_the_warehouse_is_in_its_pool():
+    outside = {"candidate_model", "evaluation", "release"}
+    for asset in ASSETS:
+        name = asset.key.to_user_string()
+        assert asset.op.pool == (None if name in outside else POOL), name
+
+
+def test_no_run_goes_on_after_a_broken_contract():
+    blocking = {spec.asset_key.to_user_string() for asset in ASSETS for spec in asset.check_specs if spec.blocking}
+    assert blocking >= {"orders", "returns", "inspections", "outcomes", "features_order_line", "candidate_model", "scores_daily"}
+
+
+def test_resources_can_be_overridden():
+    assert build_defs(resource_overrides={"clock": "a clock"}).resources["clock"] == "a clock"

@@ -1,0 +1,59 @@
+"""The command line as a user and a program meet it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from returnml.cli import app
+from returnml.features.order_line import ORDER_LINE
+
+COMMANDS = ("simulate", "import", "data", "run", "backfill", "status", "features", "serve", "dev", "demo")
+
+
+def invoke(*words: str):
+    return CliRunner().invoke(app, list(words))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    shown = invoke(command, "--help")
+    assert shown.exit_code == 0
+    assert len(shown.output.split("\n")) > 5
+    assert command in invoke("--help").output
+
+
+def test_features_as_json_is_the_feature_set():
+    found = json.loads(invoke("features", "--json").output)
+    assert [feature["name"] for feature in found] == list(ORDER_LINE.outputs)
+    assert set(found[0]) == {"name", "key", "source", "operation", "column", "window", "dtype", "description"}
+    assert all(feature["description"] for feature in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run",), "nothing was landed"),
+        (("backfill", "--from", "yesterday", "--to", "2025-01-01"), "'yesterday' is no day YYYY-MM-DD"),
+        (("demo", "--source", "elsewhere"), "simulate or online-retail"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(words, said, tmp_path):
+    refused = invoke(*words, "--data", str(tmp_path))
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_status_of_an_empty_root(tmp_path):
+    found = json.loads(invoke("status", "--data", str(tmp_path), "--json").output)
+    assert found["tables"] == []
+    assert found["deployment"] == {"champion": None, "challenger": None, "previous": None}
+
+
+def test_importing_the_command_line_stays_light():
+    heavy = "{'dagster', 'duckdb', 'polars', 'pandas', 'numpy', 'lightgbm', 'mlflow', 'pandera', 'matplotlib'}"
+    code = f"import sys, returnml.cli; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
