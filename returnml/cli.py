@@ -9,8 +9,10 @@ import typer
 from returnml.commands.backfill import backfill
 from returnml.commands.demo import demo
 from returnml.commands.dev import dev
+from returnml.commands.evaluate import app as evaluate_app
 from returnml.commands.features import features
 from returnml.commands.run import run
+from returnml.commands.score import score
 from returnml.commands.serve import serve
 from returnml.commands.sources import data_app, import_app, simulate
 from returnml.commands.status import status
@@ -26,7 +28,10 @@ app = typer.Typer(
 app.command()(simulate)
 app.add_typer(import_app, name="import")
 app.add_typer(data_app, name="data")
-for command in (run, backfill, status, features, serve, dev, demo):
+for command in (run, backfill, status, features):
+    app.command()(command)
+app.add_typer(evaluate_app, name="evaluate")
+for command in (score, serve, dev, demo):
     app.command()(command)
 
 
