@@ -21,10 +21,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 from rich.progress import track
 
 from returnml.features.order_line import ORDER_LINE
@@ -79,18 +81,22 @@ class Shop:
 
 
 def tables(path: Path, prefix: str) -> Content:
+    """The log of partitions is taken apart by the table that it speaks of: each is written with that table."""
     con = open_warehouse(path, read_only=True)
     try:
         names = con.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
-        return {f"{prefix} {name}": rows_of(con, name) for (name,) in names}
+        found = {f"{prefix} {name}": rows_of(con, name) for (name,) in names if name != "ops.partitions"}
+        logged = con.execute("SELECT DISTINCT table_name FROM ops.partitions").fetchall()
+        of_table = "ops.partitions WHERE table_name = ?"
+        return found | {f"{prefix} ops.partitions of {name}": rows_of(con, of_table, [name]) for (name,) in logged}
     finally:
         con.close()
 
 
-def rows_of(con, table: str) -> tuple:
-    columns = ", ".join(f'"{row[0]}"' for row in con.execute(f"DESCRIBE {table}").fetchall())
+def rows_of(con: duckdb.DuckDBPyConnection, table: str, params: Sequence[str] = ()) -> tuple:
+    columns = ", ".join(f'"{row[0]}"' for row in con.execute(f"DESCRIBE {table.split()[0]}").fetchall())
     sql = f"SELECT count(*), sum(hash({columns})::HUGEINT), bit_xor(hash({columns})) FROM {table}"
-    return con.execute(sql).fetchall()[0]
+    return con.execute(sql, list(params)).fetchall()[0]
 
 
 def differing(found: Content, *allowed: Content) -> list[str]:
