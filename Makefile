@@ -47,7 +47,7 @@ serve: $(READY)  ## the scoring service
 	$(BIN)/returnml serve
 
 bench: $(READY)  ## the benchmarks, with what they print
-	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+	for name in $$(grep -l __main__ benchmarks/*.py | xargs -n1 basename -s .py); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_daily_run

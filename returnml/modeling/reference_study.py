@@ -176,7 +176,8 @@ def run_study(
 
 def _folds(x: np.ndarray, y: np.ndarray, ordered: np.ndarray, names: list[str]) -> tuple[list[FoldResult], Calibration]:
     """Rolling origins before September, and the calibration fitted on their out-of-time margins."""
-    results, margins, labels = [], [], []
+    results: list[FoldResult] = []
+    margins, labels = [], []
     for fold in rolling_origin(ordered, [_us(d) for d in FOLD_ORIGINS], test_us=FOLD_TEST_US, gap_us=FOLD_GAP_US):
         margin = _fit(x[fold.train], y[fold.train], names).margin(x[fold.test])
         margins.append(margin)
