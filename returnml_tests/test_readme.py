@@ -35,7 +35,7 @@ def test_returnml_commands_run_one_after_the_other(tmp_path):
     environment = os.environ | SMALL | {"RETURNML_DATA": str(tmp_path / "data")}
     for command in (c for c in COMMANDS if c.startswith("returnml ")):
         words = command.split()[1:]
-        smaller = ["--lines-per-day", "60"] if words[0] == "simulate" else []
+        smaller = ["--lines-per-day", "100"] if words[0] == "simulate" else []
         done = subprocess.run(
             [sys.executable, "-m", "returnml.cli", *words, *smaller], cwd=ROOT, env=environment, capture_output=True, text=True
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from returnml.release.folder import Release
 
 _MODEL = "model_quality"
+CALIBRATION_BINS = 15
 MAX_CALIBRATION_ERROR = 0.05
-"""Expected calibration error above which probabilities would misstate costs."""
+"""Expected calibration error, beyond what chance alone shows, above which probabilities would misstate costs."""
 
 TRAINING_SET_SPECS = [
     spec("training_set", "hash_holds", "The rows on disk are those that the manifest was made for."),
@@ -29,7 +31,7 @@ CANDIDATE_SPECS = [
 ]
 EVALUATION_SPECS = [
     spec("evaluation", "beats_baselines", "AUC and log loss are better than those of every baseline.", kind=_MODEL),
-    spec("evaluation", "calibrated", f"The calibration error is at most {MAX_CALIBRATION_ERROR}.", kind=_MODEL),
+    spec("evaluation", "calibrated", f"The calibration error is at most {MAX_CALIBRATION_ERROR} beyond chance.", kind=_MODEL),
 ]
 RELEASE_SPECS = [spec("release", "files_match_manifest", "Every file of the folder has the hash of its manifest.", kind=_MODEL)]
 
@@ -71,6 +73,7 @@ def candidate_results(measured: Evaluation) -> list[dg.AssetCheckResult]:
 def evaluation_results(measured: Evaluation) -> list[dg.AssetCheckResult]:
     figures = measured.figures
     auc = max(baseline["auc"] for baseline in measured.baselines.values())
+    limit = MAX_CALIBRATION_ERROR + chance_calibration_error(measured.returned / measured.rows, measured.rows)
     log_loss = min(baseline["log_loss"] for baseline in measured.baselines.values())
     return [
         result(
@@ -82,10 +85,20 @@ def evaluation_results(measured: Evaluation) -> list[dg.AssetCheckResult]:
         result(
             "evaluation",
             "calibrated",
-            figures["calibration_error"] <= MAX_CALIBRATION_ERROR,
-            {"calibration_error": figures["calibration_error"]},
+            figures["calibration_error"] <= limit,
+            {"calibration_error": figures["calibration_error"], "limit": limit},
         ),
     ]
+
+
+def chance_calibration_error(base_rate: float, rows: int, bins: int = CALIBRATION_BINS) -> float:
+    """The calibration error that a perfectly calibrated model shows on so few rows: the mean absolute value of a normal
+    deviation in bins of equal size.
+
+    >>> round(chance_calibration_error(0.3, 1_260, 15), 3), round(chance_calibration_error(0.3, 1_000_000, 15), 4)
+    (0.04, 0.0014)
+    """
+    return math.sqrt(2 / math.pi * base_rate * (1 - base_rate) * bins / rows)
 
 
 def release_results(release: Release) -> list[dg.AssetCheckResult]:

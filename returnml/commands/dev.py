@@ -20,5 +20,6 @@ def dev(
     """Open Dagster's UI and run its daemon (schedules, sensors), with all storage below the data root."""
     home = enter(load_settings(data=data))
     os.chdir(home)
+    os.environ["PWD"] = str(home)  # .env refers to it
     arguments = ["dev", "-w", "workspace.yaml", "-p", str(port), "-h", host]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])
