@@ -95,7 +95,7 @@ class DriftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When delivered data stop the line. A shop that also delivers guests' orders or fees needs a larger share."""
 
-    max_quarantined_share: float = 0.9
+    max_quarantined_share: float = 0.2
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
