@@ -1,0 +1,79 @@
+"""The events a shop sends: orders, returns and inspection verdicts, as msgspec structs with a schema version.
+
+Shapes only. Whether a well-formed event is *accepted* is decided by ``returnml.ledger.validator``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""RFC 3339 with an offset."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What every event has. ``event_id`` makes sending it twice harmless."""
+
+    event_id: Identifier
+    occurred_at: Instant
+    schema_version: int = SCHEMA_VERSION
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One article in an order. Money in minor units of the order's currency."""
+
+    line_id: Identifier
+    article_id: Identifier
+    quantity: int
+    unit_price_cents: int
+    size: Text | None = None
+    color: Text | None = None
+    product_group: Text | None = None
+    brand: Text | None = None
+    list_price_cents: int | None = None
+
+
+class OrderPlaced(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="order"):
+    """An order with its lines; accepted or refused as a whole."""
+
+    order_id: Identifier
+    customer_id: Identifier
+    currency: Currency
+    lines: Annotated[list[OrderLine], msgspec.Meta(min_length=1, max_length=1000)]
+    country: Text | None = None
+    payment_method: Text | None = None
+    device: Text | None = None
+    voucher_code: Text | None = None
+
+
+class ReturnReceived(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="return"):
+    """Goods that came back. ``line_id`` is null where the shop cannot say; then customer and article are needed."""
+
+    return_id: Identifier
+    quantity: int
+    refund_cents: int
+    currency: Currency
+    line_id: Identifier | None = None
+    customer_id: Identifier | None = None
+    article_id: Identifier | None = None
+    reason: Text | None = None
+    is_cancellation: bool = False
+
+
+class InspectionCompleted(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="inspection"):
+    """What the inspection of a return found."""
+
+    inspection_id: Identifier
+    return_id: Identifier
+    verdict: Text
+
+
+AnyEvent = OrderPlaced | ReturnReceived | InspectionCompleted

@@ -1,0 +1,137 @@
+"""Whether an event is accepted: one pure function, asked once, inside the transaction that applies the event.
+
+Its verdict is logged beside the event; batch honours the logged verdict and never judges a second time. Rule names are
+those of the quarantine tables. An orphan (a return for a line nobody knows) that names its customer and article is
+accepted and marked: it counts in raw return windows and labels nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from returnml.features.order_line import ORDERS, RETURNS
+from returnml.ledger.events import SCHEMA_VERSION, AnyEvent, InspectionCompleted, OrderPlaced, ReturnReceived
+
+VERDICTS = ("as_new", "worn", "damaged", "empty_box", "wrong_article")
+MAX_AHEAD = timedelta(minutes=5)
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class KnownLine:
+    """What the store knows of an order line: when it was ordered (microseconds), pieces, pieces returned so far."""
+
+    ordered_at_us: int
+    quantity: int
+    returned_quantity: int
+
+
+class Known(Protocol):
+    """What has been applied so far."""
+
+    def line(self, line_id: str) -> KnownLine | None: ...
+
+    def has_return(self, return_id: str) -> bool: ...
+
+    def has_inspection(self, inspection_id: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Accepted, or refused by a rule about a field (``lines[2].quantity``)."""
+
+    rule: str | None = None
+    field: str | None = None
+    message: str | None = None
+    is_orphan: bool = False
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.rule is None
+
+
+ACCEPTED = Verdict()
+
+
+def validate(event: AnyEvent, known: Known, now_us: int) -> Verdict:
+    """Judge an event.
+
+    Args:
+        event: well-formed.
+        known: the state just before it.
+        now_us: the store's present, microseconds since the epoch.
+    """
+    if event.schema_version != SCHEMA_VERSION:
+        return Verdict("unknown_schema_version", "schema_version", f"{event.schema_version}, not {SCHEMA_VERSION}")
+    now = _EPOCH + timedelta(microseconds=now_us)
+    if event.occurred_at > now + MAX_AHEAD:
+        return Verdict("time_in_future", "occurred_at", f"{event.occurred_at.isoformat()} is after {now.isoformat()}")
+    if event.occurred_at < EARLIEST:
+        return Verdict("time_absurd", "occurred_at", f"{event.occurred_at.isoformat()} is before {EARLIEST.date()}")
+    if isinstance(event, OrderPlaced):
+        return _order(event, known)
+    if isinstance(event, ReturnReceived):
+        return _return(event, known)
+    return _inspection(event, known)
+
+
+def _order(event: OrderPlaced, known: Known) -> Verdict:
+    seen: set[str] = set()
+    for i, line in enumerate(event.lines):
+        at = f"lines[{i}]"
+        if line.line_id in seen or known.line(line.line_id) is not None:
+            return Verdict("duplicate_id", f"{at}.line_id", f"line {line.line_id!r} is there already")
+        seen.add(line.line_id)
+        if line.quantity < 1:
+            return Verdict("quantity_not_positive", f"{at}.quantity", f"{line.quantity}")
+        if line.unit_price_cents < 1:
+            return Verdict("unit_price_not_positive", f"{at}.unit_price_cents", f"{line.unit_price_cents}")
+        if line.list_price_cents is not None and line.list_price_cents < 0:
+            return Verdict("list_price_negative", f"{at}.list_price_cents", f"{line.list_price_cents}")
+        if _too_wide(line.quantity, ORDERS.columns["quantity"]):
+            return Verdict("quantity_too_large", f"{at}.quantity", f"{line.quantity}")
+        if _too_wide(line.quantity * line.unit_price_cents, ORDERS.columns["line_value_cents"]):
+            return Verdict("value_too_large", f"{at}.unit_price_cents", f"{line.quantity} x {line.unit_price_cents}")
+    return ACCEPTED
+
+
+def _return(event: ReturnReceived, known: Known) -> Verdict:
+    if known.has_return(event.return_id):
+        return Verdict("duplicate_id", "return_id", f"return {event.return_id!r} is there already")
+    if event.quantity < 1:
+        return Verdict("quantity_not_positive", "quantity", f"{event.quantity}")
+    if event.refund_cents < 0:
+        return Verdict("refund_negative", "refund_cents", f"{event.refund_cents}")
+    if _too_wide(event.quantity, RETURNS.columns["quantity"]):
+        return Verdict("quantity_too_large", "quantity", f"{event.quantity}")
+    if _too_wide(event.refund_cents, RETURNS.columns["refund_cents"]):
+        return Verdict("value_too_large", "refund_cents", f"{event.refund_cents}")
+    line = known.line(event.line_id) if event.line_id is not None else None
+    if line is None:
+        if event.customer_id is None or event.article_id is None:
+            message = f"line {event.line_id!r} is unknown, and customer_id and article_id are not both given"
+            return Verdict("unknown_order_line", "line_id", message)
+        return Verdict(is_orphan=True)
+    if event.occurred_at < _EPOCH + timedelta(microseconds=line.ordered_at_us):
+        return Verdict("return_before_order", "occurred_at", f"{event.occurred_at.isoformat()} is before the order")
+    if line.returned_quantity + event.quantity > line.quantity:
+        message = f"{event.quantity} pieces, but {line.quantity - line.returned_quantity} of {line.quantity} are left"
+        return Verdict("return_larger_than_order", "quantity", message)
+    return ACCEPTED
+
+
+def _inspection(event: InspectionCompleted, known: Known) -> Verdict:
+    if known.has_inspection(event.inspection_id):
+        return Verdict("duplicate_id", "inspection_id", f"inspection {event.inspection_id!r} is there already")
+    if not known.has_return(event.return_id):
+        return Verdict("unknown_return", "return_id", f"return {event.return_id!r} is unknown")
+    if event.verdict not in VERDICTS:
+        return Verdict("unknown_verdict", "verdict", f"{event.verdict!r}: expected one of {', '.join(VERDICTS)}")
+    return ACCEPTED
+
+
+def _too_wide(value: int, bits: int) -> bool:
+    return abs(value) >> bits != 0

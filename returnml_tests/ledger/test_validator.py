@@ -1,0 +1,98 @@
+"""Every rule of the validator once, on the smallest event that breaks it."""
+
+import msgspec
+import pytest
+
+from returnml.ledger.events import AnyEvent
+from returnml.ledger.validator import KnownLine, Verdict, validate
+
+NOW_US = 1_750_000_000_000_000  # 2025-06-15T15:06:40Z
+ORDER = {
+    "type": "order", "event_id": "e1", "occurred_at": "2025-06-15T15:00:00Z", "order_id": "o1", "customer_id": "c1",
+    "currency": "EUR", "lines": [{"line_id": "l1", "article_id": "a1", "quantity": 2, "unit_price_cents": 4999}],
+}  # fmt: skip
+RETURN = {
+    "type": "return", "event_id": "e2", "occurred_at": "2025-06-15T15:00:00Z", "return_id": "r1", "quantity": 1,
+    "refund_cents": 4999, "currency": "EUR", "line_id": "known",
+}  # fmt: skip
+INSPECTION = {
+    "type": "inspection", "event_id": "e3", "occurred_at": "2025-06-15T15:00:00Z", "inspection_id": "i2", "return_id": "r0",
+    "verdict": "worn",
+}  # fmt: skip
+
+
+class Known:
+    """One line of three pieces with one returned (by return r0, inspected as i0)."""
+
+    def line(self, line_id):
+        return KnownLine(1_749_000_000_000_000, 3, 1) if line_id == "known" else None
+
+    def has_return(self, return_id):
+        return return_id == "r0"
+
+    def has_inspection(self, inspection_id):
+        return inspection_id == "i0"
+
+
+def judge(event, **changes) -> Verdict:
+    return validate(msgspec.convert({**event, **changes}, AnyEvent), Known(), NOW_US)
+
+
+def line(**changes):
+    return [{**ORDER["lines"][0], **changes}]
+
+
+@pytest.mark.parametrize("event", [ORDER, RETURN, INSPECTION], ids=["order", "return", "inspection"])
+def test_good_events_are_accepted(event):
+    assert judge(event) == Verdict()
+
+
+@pytest.mark.parametrize(
+    ("event", "changes", "rule", "field"),
+    [
+        (ORDER, {"schema_version": 2}, "unknown_schema_version", "schema_version"),
+        (ORDER, {"occurred_at": "2025-06-15T15:11:41Z"}, "time_in_future", "occurred_at"),
+        (ORDER, {"occurred_at": "1989-12-31T00:00:00Z"}, "time_absurd", "occurred_at"),
+        (ORDER, {"lines": line(line_id="known")}, "duplicate_id", "lines[0].line_id"),
+        (ORDER, {"lines": line() + line()}, "duplicate_id", "lines[1].line_id"),
+        (ORDER, {"lines": line(quantity=0)}, "quantity_not_positive", "lines[0].quantity"),
+        (ORDER, {"lines": line(unit_price_cents=0)}, "unit_price_not_positive", "lines[0].unit_price_cents"),
+        (ORDER, {"lines": line(list_price_cents=-1)}, "list_price_negative", "lines[0].list_price_cents"),
+        (ORDER, {"lines": line(quantity=1 << 24)}, "quantity_too_large", "lines[0].quantity"),
+        (ORDER, {"lines": line(unit_price_cents=1 << 36)}, "value_too_large", "lines[0].unit_price_cents"),
+        (RETURN, {"return_id": "r0"}, "duplicate_id", "return_id"),
+        (RETURN, {"quantity": 0}, "quantity_not_positive", "quantity"),
+        (RETURN, {"refund_cents": -1}, "refund_negative", "refund_cents"),
+        (RETURN, {"quantity": 1 << 24}, "quantity_too_large", "quantity"),
+        (RETURN, {"refund_cents": 1 << 36}, "value_too_large", "refund_cents"),
+        (RETURN, {"line_id": None}, "unknown_order_line", "line_id"),
+        (RETURN, {"line_id": "x", "customer_id": "c"}, "unknown_order_line", "line_id"),
+        (RETURN, {"occurred_at": "2025-06-01T00:00:00Z"}, "return_before_order", "occurred_at"),
+        (RETURN, {"quantity": 3}, "return_larger_than_order", "quantity"),
+        (INSPECTION, {"inspection_id": "i0"}, "duplicate_id", "inspection_id"),
+        (INSPECTION, {"return_id": "r9"}, "unknown_return", "return_id"),
+        (INSPECTION, {"verdict": "fine"}, "unknown_verdict", "verdict"),
+    ],
+)
+def test_each_rule(event, changes, rule, field):
+    verdict = judge(event, **changes)
+    assert (verdict.is_accepted, verdict.rule, verdict.field) == (False, rule, field)
+    assert verdict.message
+
+
+def test_the_limits_themselves_are_accepted():
+    assert judge(ORDER, occurred_at="2025-06-15T15:11:40Z").is_accepted
+    assert judge(ORDER, lines=line(quantity=(1 << 24) - 1, unit_price_cents=1)).is_accepted
+    assert judge(RETURN, quantity=2).is_accepted
+
+
+def test_an_orphan_that_names_its_keys_is_accepted_and_marked():
+    assert judge(RETURN, line_id="x", customer_id="c", article_id="a") == Verdict(is_orphan=True)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"lines": []}, {"colour": "red"}, {"occurred_at": "2025-06-15T15:00:00"}, {"currency": "euro"}, {"event_id": ""}]
+)
+def test_malformed_events_are_no_events(broken):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({**ORDER, **broken}, AnyEvent)
