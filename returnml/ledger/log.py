@@ -2,9 +2,9 @@
 
 A segment is named after the first ``seq`` in it. A record is a fixed header (length, crc32, seq, known_at) and its
 payload; the checksum covers all but itself. A record torn by a kill can only be the last one of the last segment: it
-was never acknowledged, and is cut off when the log is opened for writing. Damage anywhere else is an error.
+was never acknowledged, and is cut off before the next one is written. Damage anywhere else is an error.
 
-One writer at a time (a file lock is held while open); any number of readers.
+One writer at a time (a file lock is held for its turn); any number of readers.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 from returnml.release.files import sync_folder
 
@@ -67,117 +69,126 @@ def read(folder: Path, after_seq: int = 0) -> Iterator[Record]:
                 yield record
 
 
+class Position(NamedTuple):
+    """Where the next record goes: the segment (named after its first ``seq``; 0 before there is one) and the byte."""
+
+    segment: int = 0
+    byte: int = 0
+
+
 class LogWriter:
-    """The one writer of a log.
+    """Appends to a log; several may be open, one at a time writes.
+
+    It remembers nothing of the log between two turns: who keeps the position of what was taken over (the store, in the
+    transaction that took it over) finds what others appended since, and what a killed writer left, in the tail.
 
     Args:
         folder: of the segments; made if absent.
         segment_bytes: a segment that reached this size is followed by a new one.
-
-    Raises:
-        LogError: if another process writes this log, or it is damaged.
     """
 
     def __init__(self, folder: Path, segment_bytes: int = 64 << 20) -> None:
         self.folder = folder
         self.segment_bytes = segment_bytes
-        self.last_seq = 0
-        self.last_known_at_us = 0
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(folder / ".writer.lock", "w")  # noqa: SIM115  (held while the writer lives)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            raise LogError(f"{folder}: another process writes this log") from error
-        self._file: BinaryIO | None = None
-        self._size = 0
-        self._recover()
+        self._lock = open(folder / ".writer.lock", "w")  # noqa: SIM115  (locked for a turn at a time)
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Append records and flush them to disk; after the return none of them can be lost.
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until no other writer has its turn, in this process or another, and take it."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def tail(self, position: Position) -> tuple[list[Record], Position]:
+        """The records from ``position`` on, and where the next one goes; a torn tail is cut off. Only in one's turn.
+
+        Raises:
+            LogError: for damage, or a log that ends before ``position``.
+        """
+        files = [file for file in segments(self.folder) if int(file.stem) >= position.segment]
+        if position.segment and (not files or int(files[0].stem) != position.segment):
+            raise LogError(f"{self.folder}: segment {position.segment} is missing")
+        found: list[Record] = []
+        for i, file in enumerate(files):
+            begin = position.byte if int(file.stem) == position.segment else 0
+            size = file.stat().st_size
+            if size < begin:
+                raise LogError(f"{file}: ends at byte {size}, before byte {begin} that was acknowledged")
+            end = begin
+            if size > begin:
+                for end, record in _scan(file, is_last=i + 1 == len(files), begin=begin):
+                    found.append(record)
+                if end < size:
+                    _cut(file, end)
+            position = Position(int(file.stem), end)
+        return found, position
+
+    def append(self, records: Sequence[Record], position: Position) -> Position:
+        """Append records where ``tail`` said and flush them to disk; after the return none of them can be lost.
 
         If writing fails (a full disk), what was written of the batch is cut off again, and nothing of it is in the log.
+
+        Returns:
+            Where the next record goes.
 
         Raises:
             LogError: if ``seq`` or ``known_at_us`` do not strictly increase.
             OSError: as the disk says.
         """
-        if not records:
-            return
-        seq, known_at_us = self.last_seq, self.last_known_at_us
-        for record in records:
-            if record.seq <= seq or record.known_at_us <= known_at_us:
-                raise LogError(f"record {record.seq} at {record.known_at_us}: not after record {seq} at {known_at_us}")
-            seq, known_at_us = record.seq, record.known_at_us
+        for before, record in pairwise(records):
+            if record.seq <= before.seq or record.known_at_us <= before.known_at_us:
+                raise LogError(
+                    f"record {record.seq} at {record.known_at_us}: not after record {before.seq} at {before.known_at_us}"
+                )
         content = b"".join(record.encode() for record in records)
-        file = self._segment_for(records[0].seq)
-        try:
-            file.write(content)
-            os.fsync(file.fileno())
-        except OSError:
-            os.ftruncate(file.fileno(), self._size)
-            os.lseek(file.fileno(), self._size, os.SEEK_SET)
-            raise
-        self._size += len(content)
-        self.last_seq, self.last_known_at_us = seq, known_at_us
+        is_new = not position.segment or position.byte >= self.segment_bytes
+        if is_new:
+            position = Position(records[0].seq, 0)
+        file = self.folder / f"{position.segment:020d}{SUFFIX}"
+        with open(file, "xb" if is_new else "r+b", buffering=0) as segment:
+            try:
+                segment.seek(position.byte)
+                written = 0
+                while written < len(content):
+                    written += segment.write(content[written:])
+                os.fsync(segment.fileno())
+            except OSError:
+                os.ftruncate(segment.fileno(), position.byte)
+                raise
+        if is_new:
+            sync_folder(self.folder)
+        return Position(position.segment, position.byte + len(content))
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
         self._lock.close()
 
-    def __enter__(self) -> LogWriter:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _segment_for(self, first_seq: int) -> BinaryIO:
-        if self._file is not None and self._size < self.segment_bytes:
-            return self._file
-        if self._file is not None:
-            self._file.close()
-        self._file = open(self.folder / f"{first_seq:020d}{SUFFIX}", "xb", buffering=0)  # noqa: SIM115
-        self._size = 0
-        sync_folder(self.folder)
-        return self._file
-
-    def _recover(self) -> None:
-        files = segments(self.folder)
-        while files:
-            end = 0
-            last: Record | None = None
-            for end, last in _scan(files[-1], is_last=True):  # noqa: B007
-                pass
-            if last is None:
-                files.pop().unlink()
-                continue
-            self.last_seq, self.last_known_at_us = last.seq, last.known_at_us
-            self._file = open(files[-1], "r+b", buffering=0)  # noqa: SIM115
-            self._file.truncate(end)
-            self._file.seek(end)
-            os.fsync(self._file.fileno())
-            self._size = end
-            return
+def _cut(file: Path, size: int) -> None:
+    with open(file, "r+b") as segment:
+        segment.truncate(size)
+        os.fsync(segment.fileno())
 
 
-def _scan(file: Path, *, is_last: bool) -> Iterator[tuple[int, Record]]:
-    """Records of one segment with the byte after each."""
-    content = file.read_bytes()
+def _scan(file: Path, *, is_last: bool, begin: int = 0) -> Iterator[tuple[int, Record]]:
+    """Records of one segment from byte ``begin`` on, with the byte after each."""
+    with open(file, "rb") as segment:
+        segment.seek(begin)
+        content = segment.read()
     at, seq, known_at_us = 0, 0, 0
     while at < len(content):
         record, problem = _decode(content, at)
         if record is None:
             if is_last and not _has_record_after(content, at):
                 return
-            raise LogError(f"{file}, byte {at}: {problem}, and records follow")
+            raise LogError(f"{file}, byte {begin + at}: {problem}, and records follow")
         if record.seq <= seq or record.known_at_us <= known_at_us:
-            raise LogError(f"{file}, byte {at}: record {record.seq} does not come after record {seq}")
+            raise LogError(f"{file}, byte {begin + at}: record {record.seq} does not come after record {seq}")
         seq, known_at_us = record.seq, record.known_at_us
         at += _HEADER.size + len(record.payload)
-        yield at, record
+        yield begin + at, record
 
 
 def _decode(content: bytes, at: int) -> tuple[Record | None, str]:
