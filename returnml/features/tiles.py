@@ -92,6 +92,11 @@ class GroupLayout:
         self._by_key = found
 
     @cached_property
+    def distinct(self) -> tuple[Measure, ...]:
+        """The measures whose values are listed beside the rows (see ``live_tiles``)."""
+        return tuple(m for m in self.measures if m.operation is Operation.DISTINCT)
+
+    @cached_property
     def keeps_lifetime(self) -> bool:
         return any(window.length_us is None for window in self.windows)
 

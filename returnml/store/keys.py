@@ -9,6 +9,11 @@ from functools import lru_cache
 MAX_BYTES = 480
 """LMDB takes 511; longer keys are stored under their hash."""
 
+LISTS = 0x80
+"""Added to a group's number: the lists of values of its ``distinct`` measures."""
+LINES, RETURNS, INSPECTIONS = 0xF0, 0xF1, 0xF2
+"""Sections of the index: what is known of order lines, and which returns and inspections there are."""
+
 _MAX_PART = 0xFFFE
 _HASHED = b"\xff\xff"
 
@@ -20,7 +25,7 @@ def encode_key(group: int, parts: Iterable[str]) -> bytes:
     b'\x03\x00\x02c1\x00\x02a9'
 
     Args:
-        group: the group's position in its feature set, below 255.
+        group: the group's position in its feature set, below 128, or a section of the above.
         parts: the key columns' values, none of them null.
 
     Raises:

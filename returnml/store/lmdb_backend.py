@@ -1,14 +1,17 @@
-"""The embedded backend: one LMDB environment per generation, written once and then only read."""
+"""The embedded backend: one LMDB environment per generation, written once and then only read, and one that lives."""
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lmdb
+
+from returnml.store.manifest import StoreError
 
 DATABASE_FILE = "data.mdb"
 LOCK_FILE = "lock.mdb"
@@ -53,7 +56,7 @@ class LmdbReader:
             return consume([get(key) for key in keys])
 
 
-def write_database(folder: Path, items: Iterable[tuple[bytes, memoryview]], size_bytes: int) -> None:
+def write_database(folder: Path, items: Iterable[tuple[bytes, bytes | memoryview]], size_bytes: int) -> None:
     """Write a new database and flush it to disk.
 
     Args:
@@ -69,3 +72,86 @@ def write_database(folder: Path, items: Iterable[tuple[bytes, memoryview]], size
     finally:
         environment.close()
     (folder / LOCK_FILE).unlink(missing_ok=True)
+
+
+MAP_BYTES = 64 << 30
+"""Address space, not disk: the file grows as it is written."""
+_LIVE_TABLES = (b"meta", b"state", b"events")
+META, STATE, EVENTS = range(3)
+
+_open_lives: weakref.WeakValueDictionary[tuple[int, int], LiveDatabase] = weakref.WeakValueDictionary()
+
+
+class LiveTransaction:
+    """Reads and, where it was opened so, writes the tables ``META``, ``STATE`` and ``EVENTS`` as one."""
+
+    def __init__(self, transaction: Any, tables: list[Any]) -> None:
+        self._transaction = transaction
+        self._tables = tables
+
+    def get(self, table: int, key: bytes) -> Any:
+        """The value as bytes, or as a buffer that is valid only inside a reading transaction; None where there is none."""
+        return self._transaction.get(key, db=self._tables[table])
+
+    def put(self, table: int, key: bytes, value: bytes) -> None:
+        self._transaction.put(key, value, db=self._tables[table])
+
+    def clear(self, table: int) -> None:
+        self._transaction.drop(self._tables[table], delete=False)
+
+
+class LiveDatabase:
+    """The environment that all workers write in turn. Get it from ``open_live``.
+
+    A commit is flushed once, its last page is not: a power cut may undo the last commit, never half of it. The event log
+    has it, and the next writer applies it again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lmdb = lmdb.open(str(folder), map_size=MAP_BYTES, max_dbs=len(_LIVE_TABLES), metasync=False, max_spare_txns=8)
+        self._tables = [self._lmdb.open_db(name) for name in _LIVE_TABLES]
+
+    @contextmanager
+    def reading(self) -> Iterator[LiveTransaction]:
+        """One snapshot; never blocks and is never blocked."""
+        with self._lmdb.begin(buffers=True) as transaction:
+            yield LiveTransaction(transaction, self._tables)
+
+    @contextmanager
+    def writing(self) -> Iterator[LiveTransaction]:
+        """Waits for other writers; committed at the end, undone by an exception.
+
+        Raises:
+            StoreError: where LMDB cannot write (a full map, a full disk).
+        """
+        try:
+            # What a killed process was reading would be kept for ever.
+            self._lmdb.reader_check()
+            with self._lmdb.begin(write=True) as transaction:
+                yield LiveTransaction(transaction, self._tables)
+        except lmdb.Error as error:
+            raise StoreError(f"{self.folder}: {error}") from error
+
+    def __del__(self) -> None:
+        if hasattr(self, "_lmdb"):
+            self._lmdb.close()
+
+
+def open_live(folder: Path) -> LiveDatabase:
+    """Open, or create, the live environment: once in a process, as LMDB demands.
+
+    Raises:
+        StoreError: where it cannot be opened.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stat = folder.stat()
+        with _opening:
+            live = _open_lives.get((stat.st_dev, stat.st_ino))
+            if live is None:
+                live = LiveDatabase(folder)
+                _open_lives[stat.st_dev, stat.st_ino] = live
+            return live
+    except (lmdb.Error, OSError) as error:
+        raise StoreError(f"{folder}: cannot be opened: {error}") from error

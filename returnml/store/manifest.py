@@ -14,7 +14,7 @@ from returnml.release.files import replace_file, sha256
 
 MANIFEST_FILE = "manifest.json"
 POINTER_FILE = "current.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class StoreError(Exception):
@@ -32,12 +32,14 @@ class GenerationManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     Attributes:
         cut_off_us: every event with ``known_at`` before it is in, none other is.
+        ledger_seq: events of the ledger up to this one are in, those after it in the live part.
         layout_hash: of the words of every group's rows.
         content_sha256: over all keys and values in order.
         database_bytes, database_sha256: of the data file as written.
     """
 
     cut_off_us: int
+    ledger_seq: int
     feature_set: str
     feature_set_hash: str
     layout_hash: str

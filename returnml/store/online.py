@@ -1,9 +1,10 @@
-"""The online engine: the vectors of an order's lines from a generation and the request itself."""
+"""The online engine: the vectors of an order's lines from generation, live part and the request itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from returnml.features.declarations import FeatureSet
 from returnml.features.program import VectorProgram
 from returnml.store.generation import Generation
+from returnml.store.live import LiveStore, Snapshot, read_generation
+from returnml.store.manifest import StoreError, layout_hash
 from returnml.store.plan import ReadPlan
 from returnml.store.request import RequestPlan
 
@@ -25,10 +28,12 @@ class Vectors:
     Attributes:
         matrix: float32, shape (lines, outputs), C order; missing is NaN.
         requested_at_us: the moment they are of.
+        seen: the generation and the mark that they were read at.
     """
 
     matrix: np.ndarray
     requested_at_us: int
+    seen: Snapshot
     _request: list[list[int | None]]
     _words: np.ndarray
     _plan: ReadPlan
@@ -41,42 +46,44 @@ class Vectors:
 
 
 class OnlineFeatures:
-    """Computes vectors from one generation. Not for use by two threads at once.
+    """Computes vectors. Not for use by two threads at once.
+
+    Args:
+        source: the store as it is; or one generation alone, without what came after it.
 
     Raises:
-        StoreError: if the generation is of other declarations.
+        StoreError: if a generation is of other declarations.
     """
 
-    def __init__(self, feature_set: FeatureSet, generation: Generation) -> None:
+    def __init__(self, feature_set: FeatureSet, source: LiveStore | Generation) -> None:
+        if isinstance(source, Generation):
+            manifest = source.manifest
+            if manifest.feature_set_hash != feature_set.hash or manifest.layout_hash != layout_hash(feature_set):
+                raise StoreError(f"{source.name}: of other declarations than {feature_set.name} {feature_set.hash[:12]}")
         self.feature_set = feature_set
-        self.generation = generation
-        self._plan = ReadPlan(feature_set, generation.manifest)
+        self._read: Any = source.read if isinstance(source, LiveStore) else partial(read_generation, source)
+        self._plan = ReadPlan(feature_set)
         self._request = RequestPlan(feature_set)
         self._program = VectorProgram(feature_set)
         self._first_aggregate = len(feature_set.request) + len(feature_set.basket)
 
-    def moment_us(self, now_us: int) -> int:
-        """``requested_at`` of a request that arrives now: never before the cut-off, whose events it sees."""
-        return max(now_us, self.generation.cut_off_us)
-
-    def vectors(self, order: Columns, requested_at_us: int) -> Vectors:
-        """The vectors of an order's lines.
+    def vectors(self, order: Columns, now_us: int) -> Vectors:
+        """The vectors of an order's lines, of the moment ``Snapshot.moment_us(now_us)`` and of one snapshot.
 
         Args:
             order: its lines by column.
-            requested_at_us: the moment, not before the generation's cut-off (see ``moment_us``).
+            now_us: the present.
 
         Raises:
             KeyError: naming a column that is absent. Missing is not zero.
-            ValueError: for a moment before the cut-off.
+            StoreError: while there is no good generation.
         """
-        if requested_at_us < self.generation.cut_off_us:
-            raise ValueError(f"requested_at {requested_at_us} lies before the cut-off {self.generation.cut_off_us}")
+        seen, words = self._plan.words(order, now_us, self._read)
+        requested_at_us = seen.moment_us(now_us)
         request = self._request.values(order, requested_at_us)
-        words = self._plan.words(order, requested_at_us, self.generation.read)
         work = self._program.matrix(words.shape[1])
         first = self._first_aggregate
         if first:
             work[:first] = np.array(request, np.float64)
         self._plan.fill(work[first : first + len(self.feature_set.aggregates)], words, requested_at_us)
-        return Vectors(self._program.run(work), requested_at_us, request, words, self._plan)
+        return Vectors(self._program.run(work), requested_at_us, seen, request, words, self._plan)

@@ -12,23 +12,20 @@ from typing import Any
 import numpy as np
 
 from returnml.features.declarations import FeatureSet, Operation
+from returnml.features.live_tiles import Combination, count_new
 from returnml.features.tiles import NULL, WORD, GroupLayout
-from returnml.store.keys import encode_key
-from returnml.store.manifest import GenerationManifest, StoreError, layout_hash
+from returnml.store.keys import LISTS, encode_key
+from returnml.store.live import Consume, Snapshot, Values
 
-Read = Callable[[Sequence[bytes], Callable[[list[memoryview | None]], bytes]], bytes]
+Joined = tuple[Snapshot, bytes, bytes | None]
+Read = Callable[[Sequence[bytes], Consume[Joined]], Joined]
+"""``LiveStore.read``, or ``live.read_generation`` of one."""
 
 
 class ReadPlan:
-    """The precompiled read of one feature set.
+    """The precompiled read of one feature set."""
 
-    Raises:
-        StoreError: if the generation's rows are laid out otherwise.
-    """
-
-    def __init__(self, feature_set: FeatureSet, manifest: GenerationManifest) -> None:
-        if manifest.feature_set_hash != feature_set.hash or manifest.layout_hash != layout_hash(feature_set):
-            raise StoreError(f"generation {manifest.name}: of other declarations than {feature_set.name} {feature_set.hash[:12]}")
+    def __init__(self, feature_set: FeatureSet) -> None:
         self.feature_set = feature_set
         self._layouts = [GroupLayout(group) for group in feature_set.groups]
         self._block = [len(layout.windows) * layout.row_width for layout in self._layouts]
@@ -40,17 +37,19 @@ class ReadPlan:
         operations = [a.aggregation.operation for a in aggregates]
         self._since = np.array([i for i, o in enumerate(operations) if o is Operation.SINCE_LAST], np.intp)
         self._wide = [i for i, o in enumerate(operations) if o is Operation.SUM_OF_SQUARES]
+        self._combine = Combination(operations)
         self._starts_at: int | None = None
         self._starts: list[list[int | None]] = []
 
-    def words(self, order: Mapping[str, Sequence[Any]], requested_at_us: int, read: Read) -> np.ndarray:
-        """The stored words of every aggregate of every line.
+    def words(self, order: Mapping[str, Sequence[Any]], now_us: int, read: Read) -> tuple[Snapshot, np.ndarray]:
+        """What was seen, and the words of every aggregate of every line as of ``Snapshot.moment_us(now_us)``.
 
         Returns:
-            int64, shape (aggregates + wide ones, lines): ``NULL`` where missing; after the aggregates the low words
-            of those that have two.
+            The words: int64, shape (aggregates + wide ones, lines): ``NULL`` where missing; after the aggregates the low
+            words of those that have two.
         """
         keys: list[bytes] = []
+        lists: list[bytes] = []
         owners: list[int] = []
         begins: list[list[int]] = []
         at = len(self._nulls) // WORD
@@ -67,23 +66,47 @@ class ReadPlan:
                         begin, at = at, at + block
                         keys.append(encode_key(g, parts))
                         owners.append(g)
+                        if layout.distinct:
+                            lists.append(encode_key(g + LISTS, parts))
                     known[parts] = begin
                 line_begins.append(begin)
             begins.append(line_begins)
-        starts = self._window_starts(requested_at_us)
-        layouts = self._layouts
 
-        def join(values: list[memoryview | None]) -> bytes:
-            rows: list[bytes | memoryview] = [self._nulls]
-            for g, value in zip(owners, values, strict=True):
-                rows += layouts[g].read(value, starts[g])
-            return b"".join(rows)
+        def join(snapshot: Snapshot, published: Values, live: Values | None) -> Joined:
+            starts = self._window_starts(snapshot.moment_us(now_us))
+            rows = self._rows(owners, published, starts)
+            if live is None or not any(live):
+                return snapshot, rows, None
+            return snapshot, rows, self._live_rows(owners, published, live, starts)
 
-        words = np.frombuffer(read(keys, join), "<i8")
+        snapshot, published, live = read(keys + lists, join)
         index = np.array(begins, np.intp)[self._group_of] + self._word_of
         if self._wide:
             index = np.concatenate([index, index[self._wide] + 1])
-        return words[index]
+        words = np.frombuffer(published, "<i8")[index]
+        if live is not None:
+            words = self._combine(words, np.frombuffer(live, "<i8")[index])
+        return snapshot, words
+
+    def _rows(self, owners: list[int], values: Values, starts: list[list[int | None]]) -> bytes:
+        layouts = self._layouts
+        rows: list[bytes | memoryview] = [self._nulls]
+        for g, value in zip(owners, values, strict=False):  # the lists of values come after the rows
+            rows += layouts[g].read(value, starts[g])
+        return b"".join(rows)
+
+    def _live_rows(self, owners: list[int], published: Values, live: Values, starts: list[list[int | None]]) -> bytes:
+        rows: list[bytes | memoryview] = [self._nulls]
+        at = len(owners)
+        for g, value in zip(owners, live, strict=False):
+            layout = self._layouts[g]
+            own: list[bytes | memoryview] = layout.read(value, starts[g])
+            if layout.distinct:
+                if value is not None:
+                    own = count_new(layout, own, published[at], live[at], starts[g])
+                at += 1
+            rows += own
+        return b"".join(rows)
 
     def fill(self, out: np.ndarray, words: np.ndarray, requested_at_us: int) -> None:
         """Write the aggregates as float64 (aggregates, lines), missing as NaN."""

@@ -14,17 +14,25 @@ import numpy as np
 import polars as pl
 
 from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.live_tiles import encode_lists
 from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, encode
 from returnml.features.windows import DAY_US, floor_day
-from returnml.store.generation import EncodedGroup, Generation, write_generation
-from returnml.store.keys import encode_key
+from returnml.store.generation import EncodedGroup, Generation
+from returnml.store.keys import LISTS, encode_key
+from returnml.store.publishing import write_generation
+from returnml.warehouse.line_index import line_index
 
 _DAY = f"(epoch_us(known_at) // {DAY_US} * {DAY_US})"
 _LIMB_MASK = (1 << 31) - 1
 
 
 def publish_generation(
-    con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, cutoff_us: int, store_root: Path, keep: int = 3
+    con: duckdb.DuckDBPyConnection,
+    feature_set: FeatureSet,
+    cutoff_us: int,
+    store_root: Path,
+    keep: int = 3,
+    ledger_seq: int = 0,
 ) -> Generation:
     """Publish everything known before a cut-off.
 
@@ -33,6 +41,7 @@ def publish_generation(
         cutoff_us: microseconds since the epoch (UTC); events with ``known_at`` before it are in.
         store_root: see ``settings.DataPaths.store``.
         keep: how many generations stay on disk.
+        ledger_seq: the tables hold the ledger's events up to this one.
 
     Returns:
         The published generation, opened.
@@ -43,7 +52,8 @@ def publish_generation(
     for stream in {s.name: s for g in feature_set.groups for s in g.streams}.values():
         _check_bits(con, stream, cutoff_us)
     groups = [encode_group(con, i, group, cutoff_us) for i, group in enumerate(feature_set.groups)]
-    return write_generation(store_root, feature_set, cutoff_us, groups, keep)
+    index = line_index(con, feature_set, cutoff_us)
+    return write_generation(store_root, feature_set, cutoff_us, groups, index, ledger_seq, keep)
 
 
 def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cutoff_us: int) -> EncodedGroup:
@@ -60,7 +70,17 @@ def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cu
     words = encode(layout, first, frame["start_us"].to_numpy(), tiles)
     ends = np.append(first[1:], n)[: len(first)] * (1 + layout.row_width)
     encoded = [encode_key(index, parts) for parts in zip(*(key.gather(first).to_list() for key in keys), strict=True)]
-    return EncodedGroup(group.name, encoded, words, ends, n)
+    return EncodedGroup(group.name, encoded, words, ends, n, _lists(con, index, layout, cutoff_us))
+
+
+def _lists(con: duckdb.DuckDBPyConnection, index: int, layout: GroupLayout, cutoff_us: int) -> list[tuple[bytes, bytes]]:
+    """By key the values of each ``distinct`` measure with the starts of their last tiles."""
+    found: dict[tuple[str, ...], list[list[tuple[int, int]]]] = {}
+    for i, measure in enumerate(layout.distinct):
+        [stream] = [s for s in layout.group.streams if s.name == measure.stream]
+        for *parts, value, start_us in con.execute(f"{_latest_sql(layout, stream, measure, cutoff_us)} ORDER BY ALL").fetchall():
+            found.setdefault(tuple(parts), [[] for _ in layout.distinct])[i].append((value, start_us))
+    return sorted((encode_key(index + LISTS, parts), encode_lists(lists)) for parts, lists in found.items())
 
 
 def _values(frame: pl.DataFrame, measure: Measure) -> np.ndarray:
@@ -75,6 +95,25 @@ def _tiles_sql(layout: GroupLayout, cutoff_us: int) -> str:
 
     Tiles older than the longest window serve only ``lifetime``: they are merged into one, or left out.
     """
+    keys = ", ".join(_quoted(k) for k in layout.group.keys)
+    parts = []
+    for stream in layout.group.streams:
+        measures = [m for m in layout.measures if m.stream == stream.name]
+        start, source = _source_sql(layout, stream, cutoff_us)
+        plain = [_measure_sql(m) for m in measures if m.operation is not Operation.DISTINCT]
+        if plain:
+            parts.append(f"SELECT {keys}, {start} AS start_us, {', '.join(plain)} {source} GROUP BY ALL")
+        for m in measures:
+            if m.operation is Operation.DISTINCT:
+                latest = _latest_sql(layout, stream, m, cutoff_us)
+                parts.append(f"SELECT {keys}, start_us, count(*) AS {_quoted(m.name)} FROM ({latest}) GROUP BY ALL")
+    union = " UNION ALL BY NAME ".join(parts)
+    merged = ", ".join(column for m in layout.measures for column in _merged_sql(m))
+    return f"SELECT {keys}, start_us, {merged} FROM ({union}) GROUP BY {keys}, start_us ORDER BY {keys}, start_us"
+
+
+def _source_sql(layout: GroupLayout, stream: Stream, cutoff_us: int) -> tuple[str, str]:
+    """The start of a row's tile, and the rows of a stream that have one."""
     oldest_us = floor_day(cutoff_us) - layout.horizon_us
     visible = f"known_at < make_timestamp({cutoff_us})"
     if layout.keeps_lifetime:
@@ -82,24 +121,16 @@ def _tiles_sql(layout: GroupLayout, cutoff_us: int) -> str:
     else:
         start = f"{_DAY}::BIGINT"
         visible += f" AND known_at >= make_timestamp({oldest_us})"
-    keys = ", ".join(_quoted(k) for k in layout.group.keys)
     named = " AND ".join(f"{_quoted(k)} IS NOT NULL" for k in layout.group.keys)
-    parts = []
-    for stream in layout.group.streams:
-        measures = [m for m in layout.measures if m.stream == stream.name]
-        source = f"FROM {stream.table} WHERE {visible} AND {named}"
-        plain = [_measure_sql(m) for m in measures if m.operation is not Operation.DISTINCT]
-        if plain:
-            parts.append(f"SELECT {keys}, {start} AS start_us, {', '.join(plain)} {source} GROUP BY ALL")
-        for m in measures:
-            if m.operation is Operation.DISTINCT:
-                latest = (
-                    f"SELECT {keys}, {_quoted(m.column)}, max({start}) AS start_us {source} AND {_quoted(m.column)} IS NOT NULL"
-                )
-                parts.append(f"SELECT {keys}, start_us, count(*) AS {_quoted(m.name)} FROM ({latest} GROUP BY ALL) GROUP BY ALL")
-    union = " UNION ALL BY NAME ".join(parts)
-    merged = ", ".join(column for m in layout.measures for column in _merged_sql(m))
-    return f"SELECT {keys}, start_us, {merged} FROM ({union}) GROUP BY {keys}, start_us ORDER BY {keys}, start_us"
+    return start, f"FROM {stream.table} WHERE {visible} AND {named}"
+
+
+def _latest_sql(layout: GroupLayout, stream: Stream, measure: Measure, cutoff_us: int) -> str:
+    """The key columns, each value of a ``distinct`` measure, and ``start_us`` of its last tile."""
+    start, source = _source_sql(layout, stream, cutoff_us)
+    keys = ", ".join(_quoted(k) for k in layout.group.keys)
+    column = _quoted(measure.column)
+    return f"SELECT {keys}, {column}, max({start}) AS start_us {source} AND {column} IS NOT NULL GROUP BY ALL"
 
 
 def _measure_sql(measure: Measure) -> str:

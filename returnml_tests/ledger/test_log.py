@@ -54,9 +54,13 @@ def test_a_writer_finds_what_another_appended_since(tmp_path):
 
 
 def test_only_one_writer_has_its_turn(tmp_path):
-    code = "import sys, pathlib; from returnml.ledger.log import LogWriter\nwith LogWriter(pathlib.Path(sys.argv[1])).turn(): print(1)"
+    code = (
+        "import sys, pathlib; from returnml.ledger.log import LogWriter as L\nwith L(pathlib.Path(sys.argv[1])).turn(): print(1)"
+    )
     with LogWriter(tmp_path).turn():
-        other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."})
+        other = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}
+        )
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(1.0)
     assert other.communicate(timeout=20)[0] == b"1\n"

@@ -50,7 +50,7 @@ def test_keeps_the_last_generations_and_readers_theirs(tmp_path):
     generations = [publish(tmp_path, days) for days in (3, 4, 5, 6)]
     kept = [g.name for g in reversed(generations[1:])]
     assert read_pointer(tmp_path).generations == kept
-    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == sorted([*kept, POINTER_FILE])
+    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == sorted([*kept, POINTER_FILE, "live"])
     assert [count_of(g) for g in generations] == [1, 2, 2, 2]
     assert open_current(tmp_path, FEATURES).name == generations[-1].name
 
@@ -142,7 +142,7 @@ def test_kill_9_leaves_the_old_or_the_new(tmp_path):
         assert count_of(generation) == len(range(0, min(days, 9), 3))
     publish(tmp_path, 4)
     kept = read_pointer(tmp_path).generations
-    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == sorted(kept)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == sorted([*kept, "live"])
 
 
 def test_a_long_history_is_read_by_binary_search(tmp_path):

@@ -81,11 +81,10 @@ def test_equals_the_naive_oracle(events, cutoff, later, tmp_path_factory):
     assert vectors.matrix.tobytes() == assemble(FEATURES, as_float).tobytes()
 
 
-def test_a_moment_before_the_cut_off_is_refused(tmp_path):
+def test_a_moment_is_never_before_what_it_sees(tmp_path):
     online = OnlineFeatures(FEATURES, publish_generation(warehouse([]), FEATURES, T0, tmp_path))
-    assert online.moment_us(T0 - 5) == T0
-    with pytest.raises(ValueError, match="lies before the cut-off"):
-        online.vectors({"key": ["a"], "other": ["b"]}, T0 - 1)
+    order = {"key": ["a"], "other": ["b"]}
+    assert [online.vectors(order, T0 + later).requested_at_us for later in (-5, 0, 5)] == [T0, T0, T0 + 5]
 
 
 def test_an_absent_column_is_refused(tmp_path):

@@ -1,0 +1,127 @@
+"""Writing a generation and publishing it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from returnml.features.declarations import FeatureSet
+from returnml.release.files import sync_folder, write_synced
+from returnml.store.generation import EncodedGroup, Generation, file_hash, open_generation
+from returnml.store.lmdb_backend import DATABASE_FILE, write_database
+from returnml.store.manifest import (
+    MANIFEST_FILE,
+    GenerationManifest,
+    GroupManifest,
+    Pointer,
+    StoreError,
+    generation_name,
+    layout_hash,
+    read_manifest,
+    read_pointer,
+    write_pointer,
+)
+from returnml.store.writer import publish_live
+
+_TEMPORARY = ".generation-"
+
+
+def write_generation(
+    store_root: Path,
+    feature_set: FeatureSet,
+    cut_off_us: int,
+    groups: Sequence[EncodedGroup],
+    index: Iterable[tuple[bytes, bytes]] = (),
+    ledger_seq: int = 0,
+    keep: int = 3,
+) -> Generation:
+    """Write and publish a generation; the same content again is only published.
+
+    A kill at any moment leaves the old generation published, or the new one.
+
+    Args:
+        store_root: the folder of all generations.
+        groups: one for each of ``feature_set.groups``, in that order.
+        index: order lines, returns and inspections that events may refer to, ascending by key.
+        ledger_seq: the last event of the ledger that is in; those after it make the live part.
+        keep: how many published generations stay on disk, the new one included.
+    """
+    store_root.mkdir(parents=True, exist_ok=True)
+    with _locked(store_root):
+        for dead in store_root.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(dead)
+        items: list[tuple[bytes, bytes | memoryview]] = [item for group in groups for item in group.items()]
+        items += [item for group in groups for item in group.lists]
+        items += index
+        content_sha256 = _content_hash(feature_set, ledger_seq, items)
+        target = store_root / generation_name(cut_off_us, content_sha256)
+        if not _is_intact(target):
+            temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=store_root))
+            write_database(temporary, items, sum(len(k) + len(v) for k, v in items))
+            size, digest = file_hash(temporary / DATABASE_FILE)
+            manifest = GenerationManifest(
+                cut_off_us=cut_off_us,
+                ledger_seq=ledger_seq,
+                feature_set=feature_set.name,
+                feature_set_hash=feature_set.hash,
+                layout_hash=layout_hash(feature_set),
+                groups=[GroupManifest(g.name, len(g.keys), g.tiles) for g in groups],
+                content_sha256=content_sha256,
+                database_bytes=size,
+                database_sha256=digest,
+            )
+            write_synced(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+            temporary.chmod(0o755)
+            sync_folder(temporary)
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(temporary, target)
+            sync_folder(store_root)
+        generation = open_generation(target, feature_set)
+        publish_live(store_root, feature_set, generation)
+        _list(store_root, target.name, keep)
+    return generation
+
+
+def _list(store_root: Path, name: str, keep: int) -> None:
+    """Say in a file what is published (the live environment decides), and remove generations of long ago."""
+    pointer = read_pointer(store_root)
+    kept = [name, *(g for g in pointer.generations if g != name)][: max(keep, 1)]
+    if kept != pointer.generations:
+        write_pointer(store_root, Pointer(kept, pointer.revision + 1))
+    for manifest in store_root.glob(f"*/{MANIFEST_FILE}"):
+        if manifest.parent.name not in kept:
+            # Out of the way first: a kill inside rmtree must not leave half a generation under its name.
+            dead = manifest.parent.rename(store_root / f"{_TEMPORARY}removed-{manifest.parent.name}")
+            shutil.rmtree(dead)
+
+
+def _is_intact(folder: Path) -> bool:
+    try:
+        manifest = read_manifest(folder)
+        return file_hash(folder / DATABASE_FILE) == (manifest.database_bytes, manifest.database_sha256)
+    except (StoreError, OSError):
+        return False
+
+
+def _content_hash(feature_set: FeatureSet, ledger_seq: int, items: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
+    digest = hashlib.sha256(f"{feature_set.hash}{layout_hash(feature_set)}{ledger_seq}".encode())
+    for key, value in items:
+        digest.update(len(key).to_bytes(4, "big") + len(value).to_bytes(8, "big") + key)
+        digest.update(value)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _locked(store_root: Path) -> Iterator[None]:
+    with open(store_root / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

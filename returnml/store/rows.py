@@ -1,0 +1,61 @@
+"""From an accepted event to rows of the declared streams, with the keys that the batch line gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from returnml.ledger.events import OrderPlaced, ReturnReceived
+
+ORDERS_TABLE, RETURNS_TABLE = "core.orders", "core.returns"
+KEYS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
+"""A line's keys, which its returns copy."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_KEYS = (None,) * len(KEYS)
+
+Row = tuple[str, Mapping[str, Any]]
+"""A stream's table and the row's columns."""
+
+
+class StoredLine(msgspec.Struct, array_like=True, frozen=True):
+    """What the store knows of an order line; ``keys`` in the order of ``KEYS``."""
+
+    ordered_at_us: int
+    quantity: int
+    returned_quantity: int
+    keys: tuple[str | None, ...]
+
+
+def order_rows(event: OrderPlaced) -> Iterator[tuple[Row, StoredLine]]:
+    """One row a line, in the order of ``seq`` in batch: by line id."""
+    ordered_at_us = instant_us(event.occurred_at)
+    for line in sorted(event.lines, key=lambda line: line.line_id):
+        keys = (
+            event.customer_id, line.article_id, line.size, line.color, line.product_group, line.brand,
+            event.country, event.payment_method, event.device,
+        )  # fmt: skip
+        columns: dict[str, Any] = dict(zip(KEYS, keys, strict=True))
+        columns["line_id"] = line.line_id
+        columns["quantity"] = line.quantity
+        columns["line_value_cents"] = line.quantity * line.unit_price_cents
+        yield (ORDERS_TABLE, columns), StoredLine(ordered_at_us, line.quantity, 0, keys)
+
+
+def return_row(event: ReturnReceived, line: StoredLine | None) -> Row:
+    """A return with its line's keys; an orphan (``line`` is None) has the customer and article that it names."""
+    keys = line.keys if line is not None else (event.customer_id, event.article_id, *_NO_KEYS[2:])
+    columns: dict[str, Any] = dict(zip(KEYS, keys, strict=True))
+    columns["quantity"] = event.quantity
+    columns["refund_cents"] = event.refund_cents
+    return RETURNS_TABLE, columns
+
+
+def instant_us(at: datetime) -> int:
+    """
+    >>> instant_us(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC))
+    1000005
+    """
+    return (at - _EPOCH) // timedelta(microseconds=1)

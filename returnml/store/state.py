@@ -1,0 +1,113 @@
+"""What the live environment holds over its generation, and how one event changes it.
+
+The state is a function of the generation and of the events after it: tiles, what is known of order lines, and which
+returns and inspections there are. Publishing builds it anew. Changes are collected and written once a batch.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from returnml.features.declarations import FeatureSet
+from returnml.features.live_tiles import LiveTiles
+from returnml.features.tiles import GroupLayout
+from returnml.ledger.events import AnyEvent, InspectionCompleted, OrderPlaced
+from returnml.ledger.validator import KnownLine, Verdict
+from returnml.store.generation import Generation
+from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
+from returnml.store.lmdb_backend import STATE, LiveTransaction
+from returnml.store.rows import Row, StoredLine, order_rows, return_row
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE_LINE = msgspec.msgpack.Decoder(StoredLine).decode
+
+
+class LiveLayout:
+    """A feature set's groups, sorted by the tables that feed them, worked out once."""
+
+    def __init__(self, feature_set: FeatureSet) -> None:
+        self.feature_set = feature_set
+        self.groups = [GroupLayout(group) for group in feature_set.groups]
+        self.fed_by: dict[str, list[tuple[int, GroupLayout, str]]] = {}
+        for i, group in enumerate(feature_set.groups):
+            for stream in group.streams:
+                self.fed_by.setdefault(stream.table, []).append((i, self.groups[i], stream.name))
+
+
+class LiveState:
+    """The state inside one writing transaction; also what the validator asks (``validator.Known``)."""
+
+    def __init__(self, transaction: LiveTransaction, generation: Generation, layout: LiveLayout) -> None:
+        self._transaction = transaction
+        self._generation = generation
+        self._layout = layout
+        self._tiles: dict[bytes, tuple[LiveTiles, bytes | None]] = {}
+        self._changed: dict[bytes, bytes] = {}
+
+    def line(self, line_id: str) -> KnownLine | None:
+        stored = self._line(line_id)
+        return stored and KnownLine(stored.ordered_at_us, stored.quantity, stored.returned_quantity)
+
+    def has_return(self, return_id: str) -> bool:
+        return self._get(encode_key(RETURNS, (return_id,))) is not None
+
+    def has_inspection(self, inspection_id: str) -> bool:
+        return self._get(encode_key(INSPECTIONS, (inspection_id,))) is not None
+
+    def apply(self, event: AnyEvent, verdict: Verdict, known_at_us: int) -> None:
+        """Let an accepted event take effect."""
+        if isinstance(event, OrderPlaced):
+            for row, line in order_rows(event):
+                self._changed[encode_key(LINES, (row[1]["line_id"],))] = _ENCODE(line)
+                self._add(row, known_at_us)
+        elif isinstance(event, InspectionCompleted):
+            self._changed[encode_key(INSPECTIONS, (event.inspection_id,))] = b""
+        else:
+            returned = None
+            if not verdict.is_orphan and event.line_id is not None:
+                returned = self._line(event.line_id)
+            if returned is not None and event.line_id is not None:
+                quantity = returned.returned_quantity + event.quantity
+                changed = msgspec.structs.replace(returned, returned_quantity=quantity)
+                self._changed[encode_key(LINES, (event.line_id,))] = _ENCODE(changed)
+            self._changed[encode_key(RETURNS, (event.return_id,))] = b""
+            self._add(return_row(event, returned), known_at_us)
+
+    def flush(self) -> None:
+        """Write what changed."""
+        put = self._transaction.put
+        for key, (tiles, list_key) in self._tiles.items():
+            put(STATE, key, tiles.encode())
+            if list_key is not None:
+                put(STATE, list_key, tiles.encode_lists())
+        for key, value in self._changed.items():
+            put(STATE, key, value)
+        self._tiles.clear()
+        self._changed.clear()
+
+    def _add(self, row: Row, known_at_us: int) -> None:
+        table, columns = row
+        for i, layout, stream in self._layout.fed_by.get(table, ()):
+            parts = [columns[name] for name in layout.group.keys]
+            if None in parts:
+                continue
+            key = encode_key(i, parts)
+            found = self._tiles.get(key)
+            if found is None:
+                list_key = encode_key(i + LISTS, parts) if layout.distinct else None
+                listed = None if list_key is None else self._transaction.get(STATE, list_key)
+                found = LiveTiles(layout, self._transaction.get(STATE, key), listed), list_key
+                self._tiles[key] = found
+            found[0].add(stream, known_at_us, columns)
+
+    def _line(self, line_id: str) -> StoredLine | None:
+        value = self._get(encode_key(LINES, (line_id,)))
+        return None if value is None else _DECODE_LINE(value)
+
+    def _get(self, key: bytes) -> bytes | None:
+        value = self._changed.get(key)
+        if value is None:
+            value = self._transaction.get(STATE, key)
+        if value is None:
+            value = self._generation.read([key], lambda values: values[0] if values[0] is None else bytes(values[0]))
+        return value
