@@ -29,6 +29,7 @@ class DataPaths:
         self.releases = self.root / "releases"
         self.deployment_state = self.root / "deployment" / "state.json"
         self.store = self.root / "store"
+        self.ledger = self.root / "ledger"
         self.reports = self.root / "reports"
         self.exports = self.root / "exports"
         self.truth = self.root / "simulator" / "truth"

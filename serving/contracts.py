@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -56,10 +56,12 @@ class LineScore(Struct, frozen=True):
 
 
 class FeatureTime(Struct, frozen=True):
-    """What the features were made from: every event known before ``cut_off``, as published in ``generation``."""
+    """What the features were made from: every event known before ``cut_off``, as published in ``generation``, and the
+    ledger's events up to ``seq``."""
 
     generation: str
     cut_off: datetime
+    seq: int
 
 
 class Scores(Struct, frozen=True):
@@ -73,6 +75,30 @@ class Scores(Struct, frozen=True):
     features: FeatureTime
     currency: str
     lines: list[LineScore]
+
+
+class EventAnswer(Struct, frozen=True, omit_defaults=True):
+    """What became of one event of the request, in its order.
+
+    ``accepted``: durable, and applied. ``duplicate``: its ``event_id`` was accepted before. ``refused``: by ``rule``, about
+    ``field``; the ledger keeps it (at ``seq``) unless it is ``malformed``. Sending a refused event again refuses it again.
+    """
+
+    status: Literal["accepted", "duplicate", "refused"]
+    event_id: str | None = None
+    seq: int | None = None
+    rule: str | None = None
+    field: str | None = None
+    message: str | None = None
+
+
+class EventAnswers(Struct, frozen=True):
+    """How many events were accepted, duplicates and refused, and each one's answer."""
+
+    accepted: int
+    duplicates: int
+    refused: int
+    events: list[EventAnswer]
 
 
 class Live(Struct, frozen=True):

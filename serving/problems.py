@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from serving.contracts import FieldError, Problem
-from serving.errors import InvalidOrder, NotReady
+from serving.errors import EventsUnavailable, InvalidOrder, NotReady, TooManyEvents
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,12 @@ def invalid_order(request: Request[Any, Any, Any], error: InvalidOrder) -> Respo
     return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(error.field, error.rule)])
 
 
-def not_ready(request: Request[Any, Any, Any], error: NotReady) -> Response[Problem]:
+def not_ready(request: Request[Any, Any, Any], error: NotReady | EventsUnavailable) -> Response[Problem]:
     return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": _RETRY_AFTER_SECONDS})
+
+
+def too_many_events(request: Request[Any, Any, Any], error: TooManyEvents) -> Response[Problem]:
+    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
 
 def invalid_body(request: Request[Any, Any, Any], error: msgspec.DecodeError | UnicodeDecodeError) -> Response[Problem]:
@@ -68,6 +72,8 @@ def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Pr
 HANDLERS: dict[Any, Any] = {
     InvalidOrder: invalid_order,
     NotReady: not_ready,
+    EventsUnavailable: not_ready,
+    TooManyEvents: too_many_events,
     msgspec.DecodeError: invalid_body,
     UnicodeDecodeError: invalid_body,
     HTTPException: http_error,

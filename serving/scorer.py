@@ -11,7 +11,7 @@ import numpy as np
 from returnml.features.declarations import FeatureSet
 from returnml.policy.costs import expected_cost_cents
 from returnml.settings import CostSettings
-from returnml.store.generation import Generation
+from returnml.store.live import LiveStore, Snapshot
 from returnml.store.online import OnlineFeatures
 from serving.contracts import FeatureTime, LineScore, Order, Scores
 from serving.errors import InvalidOrder
@@ -23,16 +23,18 @@ MAX_LINE_VALUE_BITS = 36
 
 
 class Scorer:
-    """Scores orders with one model on the features of one generation."""
+    """Scores orders with one model on the features of the store."""
 
-    def __init__(
-        self, model: Model, generation: Generation, feature_set: FeatureSet, costs: CostSettings, max_lines: int
-    ) -> None:
+    def __init__(self, model: Model, store: LiveStore, feature_set: FeatureSet, costs: CostSettings, max_lines: int) -> None:
         self.model = model
-        self.features = OnlineFeatures(feature_set, generation)
-        self.feature_time = FeatureTime(generation.name, instant(generation.cut_off_us))
+        self._store = store
+        self._features = OnlineFeatures(feature_set, store)
         self._costs = costs
         self._max_lines = max_lines
+
+    def feature_time(self) -> FeatureTime:
+        """What the store says just now."""
+        return self._store.read([], lambda seen, _, __: feature_time(seen))
 
     def score(self, order: Order, now_us: int) -> Scores:
         """Score every line of an order as of now.
@@ -40,22 +42,25 @@ class Scorer:
         Raises:
             InvalidOrder: naming the field that breaks a rule.
         """
-        requested_at_us = self.features.moment_us(now_us)
-        requested_at = instant(requested_at_us)
-        check_order(order, requested_at, self._max_lines)
+        check_order(order, instant(max(now_us, self._store.generation.cut_off_us)), self._max_lines)
         columns = order_columns(order)
-        probability = self.model.probability(self.features.vectors(columns, requested_at_us).matrix)
+        vectors = self._features.vectors(columns, now_us)
+        probability = self.model.probability(vectors.matrix)
         cost = expected_cost_cents(probability, np.array(columns["line_value_cents"], np.int64), self._costs)
         return Scores(
             uuid.uuid4().hex,
             order.order_id,
             self.model.version,
             self.model.feature_set_hash,
-            requested_at,
-            self.feature_time,
+            instant(vectors.requested_at_us),
+            feature_time(vectors.seen),
             order.currency,
             [LineScore(*line) for line in zip(columns["line_id"], probability.tolist(), cost.tolist(), strict=True)],
         )
+
+
+def feature_time(seen: Snapshot) -> FeatureTime:
+    return FeatureTime(seen.generation.name, instant(seen.generation.cut_off_us), seen.seq)
 
 
 def check_order(order: Order, requested_at: datetime, max_lines: int) -> None:

@@ -14,8 +14,8 @@ from returnml.ledger.clock import Clock
 from returnml.release.deployment import DeploymentError, read_state
 from returnml.release.folder import ReleaseError, load_release
 from returnml.settings import Settings
-from returnml.store.generation import Generation, open_current
-from returnml.store.manifest import POINTER_FILE, StoreError
+from returnml.store.live import LiveStore
+from returnml.store.manifest import StoreError
 from serving.contracts import Order, Ready, Scores
 from serving.errors import NotReady
 from serving.model import Model, ModelError
@@ -30,7 +30,7 @@ RETRY_EVERY = 10
 
 
 class ServingState:
-    """Holds the scorer; replaces it whole, so that a request sees one release and one generation.
+    """Holds the scorer; replaces it whole when the release changes. The store follows what is published by itself.
 
     What cannot be loaded is refused and said in ``failures``; what was loaded before goes on scoring.
     """
@@ -40,8 +40,9 @@ class ServingState:
         self._clock = clock
         self._feature_set = feature_set
         self._model: Model | None = None
-        self._generation: Generation | None = None
-        self._marks: dict[str, FileMark] = {}
+        self._live: LiveStore | None = None
+        self._has_generation = False
+        self._marks: dict[str, object] = {}
         self._looks_until_retry: dict[str, int] = {}
         self._scorer: Scorer | None = None
         self.failures: dict[str, str] = {}
@@ -68,20 +69,20 @@ class ServingState:
         if scorer is None:
             raise NotReady(self._reason())
         model = scorer.model
-        return Ready(model.version, model.feature_set_hash, scorer.feature_time, list(self.failures.values()))
+        return Ready(model.version, model.feature_set_hash, scorer.feature_time(), list(self.failures.values()))
 
     def refresh(self) -> None:
-        """Load whatever is published and not loaded yet. Two ``stat`` calls when nothing changed."""
-        paths = self._settings.paths
-        changed = self._refresh("release", paths.deployment_state, self._load_model)
-        changed |= self._refresh("store", paths.store / POINTER_FILE, self._load_generation)
-        if changed and self._model is not None and self._generation is not None:
+        """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
+        state = self._settings.paths.deployment_state
+        changed = self._refresh("release", lambda: _mark(state), self._load_model)
+        changed |= self._refresh("store", self._published, self._load_generation)
+        if changed and self._model is not None and self._live is not None and self._has_generation:
             serving = self._settings.serving
-            self._scorer = Scorer(self._model, self._generation, self._feature_set, self._settings.costs, serving.max_lines)
-            logger.info("scoring with release %s on generation %s", self._model.version, self._generation.name)
+            self._scorer = Scorer(self._model, self._live, self._feature_set, self._settings.costs, serving.max_lines)
+            logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
 
-    def _refresh(self, part: str, pointer: Path, load: Callable[[], None]) -> bool:
-        mark = _mark(pointer)
+    def _refresh(self, part: str, look: Callable[[], object], load: Callable[[], None]) -> bool:
+        mark = look()
         if part in self._marks and self._marks[part] == mark:
             if part not in self.failures:
                 return False
@@ -108,8 +109,20 @@ class ServingState:
         if self._model is None or self._model.version != champion:
             self._model = Model(load_release(paths.releases / champion), self._feature_set)
 
+    def _published(self) -> str | None:
+        try:
+            return self._store().published()
+        except StoreError:
+            return None  # loading it says why
+
     def _load_generation(self) -> None:
-        self._generation = open_current(self._settings.paths.store, self._feature_set)
+        self._store().refresh()
+        self._has_generation = True
+
+    def _store(self) -> LiveStore:
+        if self._live is None:
+            self._live = LiveStore(self._settings.paths.store, self._feature_set)
+        return self._live
 
     def _reason(self) -> str:
         return "; ".join(self.failures.values()) or "the release and the store are not loaded yet"

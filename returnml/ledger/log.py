@@ -76,6 +76,9 @@ class Position(NamedTuple):
     byte: int = 0
 
 
+START = Position()
+
+
 class LogWriter:
     """Appends to a log; several may be open, one at a time writes.
 
@@ -119,7 +122,7 @@ class LogWriter:
                 raise LogError(f"{file}: ends at byte {size}, before byte {begin} that was acknowledged")
             end = begin
             if size > begin:
-                for end, record in _scan(file, is_last=i + 1 == len(files), begin=begin):
+                for end, record in _scan(file, is_last=i + 1 == len(files), begin=begin):  # noqa: B007
                     found.append(record)
                 if end < size:
                     _cut(file, end)

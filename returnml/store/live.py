@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from returnml.features.declarations import FeatureSet
-from returnml.ledger.log import Position
+from returnml.ledger.log import START, Position
 from returnml.store.generation import Generation, open_generation
 from returnml.store.lmdb_backend import META, STATE, LiveTransaction, open_live
 from returnml.store.manifest import StoreError
@@ -30,7 +30,7 @@ class Mark:
 
     seq: int = 0
     known_at_us: int = 0
-    position: Position = Position()
+    position: Position = START
 
 
 @dataclass(frozen=True)

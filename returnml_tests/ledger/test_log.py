@@ -54,9 +54,8 @@ def test_a_writer_finds_what_another_appended_since(tmp_path):
 
 
 def test_only_one_writer_has_its_turn(tmp_path):
-    code = (
-        "import sys, pathlib; from returnml.ledger.log import LogWriter as L\nwith L(pathlib.Path(sys.argv[1])).turn(): print(1)"
-    )
+    code = "import sys, pathlib; from returnml.ledger.log import LogWriter\nlog = LogWriter(pathlib.Path(sys.argv[1]))"
+    code += "\nwith log.turn(): print(1)"
     with LogWriter(tmp_path).turn():
         other = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}

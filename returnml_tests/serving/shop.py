@@ -17,33 +17,40 @@ from returnml.release.manifest import Manifest
 from returnml.settings import DataPaths
 from returnml.store.generation import Generation
 from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.schema import ensure_schema
 
 DAY_US = 86_400_000_000
 CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
 KEYS = "customer_id, article_id, size, product_group, brand, country, payment_method"
-KEY_TYPES = ", ".join(f"{k} VARCHAR" for k in KEYS.split(", "))
 PRIOR = 8.0
 
 
 def warehouse() -> duckdb.DuckDBPyConnection:
     """Customer c1 bought a1 twice (one came back and matured) and a2 once."""
-    con = duckdb.connect()
-    con.execute("CREATE SCHEMA core")
-    head = f"seq BIGINT, known_at TIMESTAMP, {KEY_TYPES}"
-    con.execute(f"CREATE TABLE core.orders ({head}, quantity BIGINT, line_value_cents BIGINT)")
-    con.execute(f"CREATE TABLE core.returns ({head}, quantity BIGINT, refund_cents BIGINT)")
-    con.execute(f"CREATE TABLE core.outcomes ({head}, returned BIGINT, returned_quantity BIGINT, refund_cents BIGINT)")
+    con = open_warehouse(":memory:", threads=1)
+    ensure_schema(con)
     a1 = ("c1", "a1", "M", "shirts", "acme", "DE", "invoice")
     a2 = ("c1", "a2", None, "shoes", "acme", "DE", "card")
-    order = "INSERT INTO core.orders VALUES (?, make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    con.execute(order, [1, CUT_OFF_US - 100 * DAY_US, *a1, 2, 4000]).fetchall()
-    con.execute(order, [2, CUT_OFF_US - 10 * DAY_US, *a1, 1, 2000]).fetchall()
-    con.execute(order, [3, CUT_OFF_US - DAY_US, *a2, 1, 9000]).fetchall()
-    returned = "INSERT INTO core.returns VALUES (?, make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    con.execute(returned, [4, CUT_OFF_US - 90 * DAY_US, *a1, 1, 2000]).fetchall()
-    outcome = "INSERT INTO core.outcomes VALUES (?, make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    con.execute(outcome, [5, CUT_OFF_US - 67 * DAY_US, *a1, 1, 1, 2000]).fetchall()
+    _insert(con, "orders", "quantity, line_value_cents, line_id", 1, CUT_OFF_US - 100 * DAY_US, *a1, 2, 4000, "o1-1")
+    _insert(con, "orders", "quantity, line_value_cents, line_id", 2, CUT_OFF_US - 10 * DAY_US, *a1, 1, 2000, "o2-1")
+    _insert(con, "orders", "quantity, line_value_cents, line_id", 3, CUT_OFF_US - DAY_US, *a2, 1, 9000, "o2-2")
+    returned = (CUT_OFF_US - 90 * DAY_US, *a1, 1, 2000, "o1-1", "r1", False)
+    _insert(con, "returns", "quantity, refund_cents, line_id, return_id, is_orphan", 4, *returned)
+    _insert(con, "outcomes", "returned, returned_quantity, refund_cents", 5, CUT_OFF_US - 67 * DAY_US, *a1, 1, 1, 2000)
     return con
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, columns: str, seq: int, known_at_us: int, *values: object) -> None:
+    """Known when it was ordered."""
+    places = ", ".join("?" for _ in values)
+    at = f"make_timestamp({known_at_us})"
+    ordered_at = "" if table == "outcomes" else ", ordered_at"
+    con.execute(
+        f"INSERT INTO core.{table} (seq, known_at, known_day{ordered_at}, {KEYS}, {columns}) "
+        f"VALUES ({seq}, {at}, {at}::DATE{', ' + at if ordered_at else ''}, {places})",
+        values,
+    )
 
 
 def publish(data: Path, cut_off_us: int = CUT_OFF_US, feature_set: FeatureSet = ORDER_LINE) -> Generation:

@@ -1,0 +1,50 @@
+"""A body of events in, one answer for each out; knows no HTTP."""
+
+from __future__ import annotations
+
+import msgspec
+
+from returnml.ledger.events import AnyEvent
+from returnml.store.writer import Applied
+from serving.contracts import EventAnswer, EventAnswers
+from serving.errors import TooManyEvents
+from serving.intake import EventIntake
+from serving.problems import field_error
+
+MAX_EVENTS = 10_000
+
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_EVENT = msgspec.json.Decoder(AnyEvent)
+
+
+async def take_in(intake: EventIntake, body: bytes) -> EventAnswers:
+    """Take in one event (a JSON object) or several (an array); what is malformed leaves the others alone.
+
+    Raises:
+        msgspec.DecodeError: if the body is no JSON.
+        TooManyEvents: nothing is taken in.
+        EventsUnavailable: nothing is acknowledged.
+    """
+    items: list[bytes | msgspec.Raw] = list(_ITEMS.decode(body)) if body.lstrip()[:1] == b"[" else [body]
+    if len(items) > MAX_EVENTS:
+        raise TooManyEvents(f"{len(items)} events: at most {MAX_EVENTS} in a request")
+    answers: list[EventAnswer | None] = []
+    events: list[AnyEvent] = []
+    for item in items:
+        try:
+            events.append(_EVENT.decode(item))
+            answers.append(None)
+        except msgspec.ValidationError as error:
+            found = field_error(error)
+            answers.append(EventAnswer("refused", rule="malformed", field=found.field, message=found.message))
+    applied = zip(events, await intake.submit(events), strict=True)
+    given = [answer or _answer(*next(applied)) for answer in answers]
+    counts = {status: sum(a.status == status for a in given) for status in ("accepted", "duplicate", "refused")}
+    return EventAnswers(counts["accepted"], counts["duplicate"], counts["refused"], given)
+
+
+def _answer(event: AnyEvent, applied: Applied) -> EventAnswer:
+    outcome = applied.outcome
+    if outcome.rule is not None:
+        return EventAnswer("refused", event.event_id, outcome.seq, outcome.rule, outcome.field, outcome.message)
+    return EventAnswer("duplicate" if applied.is_duplicate else "accepted", event.event_id, outcome.seq)

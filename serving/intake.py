@@ -1,0 +1,140 @@
+"""Events on their way into the store: one writer thread, so that waiting for the disk or another worker blocks no request.
+
+What arrives while a batch is being written becomes the next batch (group commit): the disk is flushed once for all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from returnml.features.declarations import FeatureSet
+from returnml.ledger.clock import Clock
+from returnml.ledger.events import AnyEvent
+from returnml.ledger.log import LogError
+from returnml.store.manifest import StoreError
+from returnml.store.writer import Applied, EventWriter
+from serving.errors import EventsUnavailable
+
+logger = logging.getLogger(__name__)
+
+MAX_GROUP = 2_000
+"""Events written in one transaction, give or take a request."""
+MAX_WAITING = 50_000
+"""Events that may wait in memory; beyond it requests are answered 503."""
+
+
+@dataclass(frozen=True)
+class _Submission:
+    events: Sequence[AnyEvent]
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[list[Applied]]
+
+    def resolve(self, applied: list[Applied] | None, error: Exception | None) -> None:
+        """From the writer thread; the request may be gone meanwhile."""
+
+        def settle() -> None:
+            if self.answer.done():
+                return
+            if error is not None:
+                self.answer.set_exception(error)
+            elif applied is not None:
+                self.answer.set_result(applied)
+
+        self.loop.call_soon_threadsafe(settle)
+
+
+class EventIntake:
+    """Takes events in, batch by batch, on a thread of its own while ``running``."""
+
+    def __init__(self, store_root: Path, feature_set: FeatureSet, clock: Clock) -> None:
+        self._store_root = store_root
+        self._feature_set = feature_set
+        self._clock = clock
+        self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
+        self._waiting = 0
+        self._writer: EventWriter | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """At the end what waits is still written."""
+        thread = Thread(target=self._run, name="event-writer", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._queue.put(None)
+            await asyncio.to_thread(thread.join)
+
+    async def submit(self, events: Sequence[AnyEvent]) -> list[Applied]:
+        """After the return each event is durable and applied.
+
+        Raises:
+            EventsUnavailable: nothing of it is acknowledged; it may be sent again.
+        """
+        if not events:
+            return []
+        if self._waiting >= MAX_WAITING:
+            raise EventsUnavailable(f"{self._waiting} events wait to be written")
+        loop = asyncio.get_running_loop()
+        submission = _Submission(events, loop, loop.create_future())
+        self._waiting += len(events)
+        self._queue.put(submission)
+        try:
+            return await submission.answer
+        finally:
+            self._waiting -= len(events)
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            group: list[_Submission] = []
+            is_open = self._collect(group)
+            if not group:
+                continue
+            try:
+                applied = self._write([event for submission in group for event in submission.events])
+            except (StoreError, LogError, OSError) as error:
+                logger.error("events refused: %s", error)
+                self._fail(group, EventsUnavailable(f"events cannot be taken in: {error}"))
+            except Exception as error:
+                # The thread must outlive a defect: later events are taken in or refused, never left waiting.
+                logger.exception("taking events in failed")
+                self._fail(group, error)
+            else:
+                begin = 0
+                for submission in group:
+                    submission.resolve(applied[begin : begin + len(submission.events)], None)
+                    begin += len(submission.events)
+        if self._writer is not None:
+            self._writer.close()
+
+    def _collect(self, group: list[_Submission]) -> bool:
+        """Wait for a submission and take what else is there; False when no more will come."""
+        submission = self._queue.get()
+        size = 0
+        while submission is not None:
+            group.append(submission)
+            size += len(submission.events)
+            if size >= MAX_GROUP:
+                return True
+            try:
+                submission = self._queue.get_nowait()
+            except Empty:
+                return True
+        return False
+
+    def _write(self, events: list[AnyEvent]) -> list[Applied]:
+        if self._writer is None:
+            self._writer = EventWriter(self._store_root, self._feature_set, self._clock)
+        return self._writer.submit(events)
+
+    def _fail(self, group: list[_Submission], error: Exception) -> None:
+        for submission in group:
+            submission.resolve(None, error)
