@@ -1,0 +1,126 @@
+"""A feature set over all operations on orders and returns, events to send, and a warehouse of what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.order_line import ORDERS, RETURNS
+from returnml.features.windows import DAY_US, Window
+from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
+from returnml.ledger.log import read
+from returnml.ledger.records import decode_payload
+from returnml.store.rows import KEYS
+from returnml.store.writer import ledger_folder
+from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.schema import ensure_schema
+from returnml_tests.oracle import Event
+
+T0 = 1_729_468_800_000_000  # 2024-10-21T00:00:00Z
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ALL = ("sum", "sum_of_squares", "min", "max", "last", "distinct")
+
+
+def _operations(stream: Stream, column: str, *windows: str) -> tuple[Aggregation, ...]:
+    parsed = tuple(Window.parse(w) for w in windows)
+    return (
+        Aggregation(stream, Operation.COUNT, None, parsed),
+        *(Aggregation(stream, Operation(o), column, parsed) for o in _ALL),
+        Aggregation(stream, Operation.SINCE_LAST, None, (Window.parse("lifetime"),)),
+    )
+
+
+FEATURES = FeatureSet(
+    "live",
+    1,
+    (),
+    (),
+    (
+        KeyGroup("customer", ("customer_id",), (*_operations(ORDERS, "line_value_cents", "1d", "3d", "lifetime"),)),
+        KeyGroup(
+            "pair",
+            ("customer_id", "size"),
+            (*_operations(RETURNS, "refund_cents", "1d", "2d"), *_operations(ORDERS, "quantity", "2d")),
+        ),
+    ),
+    (),
+)
+
+
+def event(body: dict[str, Any], at_us: int) -> AnyEvent:
+    return msgspec.convert({**body, "occurred_at": _EPOCH + timedelta(microseconds=at_us), "currency": "EUR"}, AnyEvent)
+
+
+class Ledger:
+    """What the log says was accepted, as naive rows: returns take their line's keys, orphans their own."""
+
+    def __init__(self, store: Path) -> None:
+        self.orders: list[tuple[int, int, int, OrderPlaced, Any]] = []
+        self.returns: list[tuple[int, int, int, ReturnReceived, dict[str, Any], bool]] = []
+        self.seqs: list[tuple[int, int]] = []
+        self.ids: list[str] = []
+        lines: dict[str, dict[str, Any]] = {}
+        for record in read(ledger_folder(store)):
+            judged = decode_payload(record)
+            sent = judged.event
+            self.ids.append(sent.event_id)
+            self.seqs.append((record.known_at_us, record.seq))
+            if not judged.verdict.is_accepted:
+                continue
+            if isinstance(sent, OrderPlaced):
+                for line in sorted(sent.lines, key=lambda line: line.line_id):
+                    lines[line.line_id] = {k: getattr(line, k, getattr(sent, k, None)) for k in KEYS}
+                    self.orders.append((len(self.orders), record.known_at_us, record.seq, sent, line))
+            elif isinstance(sent, ReturnReceived):
+                own = dict.fromkeys(KEYS) | {"customer_id": sent.customer_id, "article_id": sent.article_id}
+                keys = own if judged.verdict.is_orphan else lines[sent.line_id or ""]
+                row = (len(self.returns), record.known_at_us, record.seq, sent, keys, judged.verdict.is_orphan)
+                self.returns.append(row)
+
+    def streams(self) -> dict[str, list[Event]]:
+        orders = [
+            Event(
+                seq,
+                at,
+                {k: getattr(line, k, getattr(sent, k, None)) for k in KEYS},
+                {"quantity": line.quantity, "line_value_cents": line.quantity * line.unit_price_cents},
+            )
+            for seq, at, _, sent, line in self.orders
+        ]
+        returns = [
+            Event(seq, at, keys, {"quantity": sent.quantity, "refund_cents": sent.refund_cents})
+            for seq, at, _, sent, keys, _ in self.returns
+        ]
+        return {"orders": orders, "returns": returns}
+
+    def last_seq(self, cut_off_us: int) -> int:
+        return max((seq for at, seq in self.seqs if at < cut_off_us), default=0)
+
+    def warehouse(self) -> duckdb.DuckDBPyConnection:
+        con = open_warehouse(":memory:", threads=1)
+        ensure_schema(con)
+        for seq, at, _, sent, line in self.orders:
+            columns = {k: getattr(line, k, getattr(sent, k, None)) for k in KEYS} | {"line_id": line.line_id}
+            columns |= {"quantity": line.quantity, "line_value_cents": line.quantity * line.unit_price_cents}
+            _insert(con, "orders", seq, at, columns | {"ordered_at": sent.occurred_at.replace(tzinfo=None)})
+        for seq, at, _, sent, keys, is_orphan in self.returns:
+            columns = keys | {"return_id": sent.return_id, "quantity": sent.quantity, "refund_cents": sent.refund_cents}
+            _insert(con, "returns", seq, at, columns | {"line_id": sent.line_id, "is_orphan": is_orphan})
+        return con
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, seq: int, at_us: int, columns: dict[str, Any]) -> None:
+    names = ", ".join(columns)
+    values: Sequence[Any] = [seq, at_us, at_us // DAY_US, *columns.values()]
+    places = ", ".join("?" for _ in columns)
+    con.execute(
+        f"INSERT INTO core.{table} (seq, known_at, known_day, {names}) "
+        f"VALUES (?, make_timestamp(?), DATE '1970-01-01' + ?::INTEGER, {places})",
+        values,
+    )

@@ -1,0 +1,152 @@
+"""Whatever happens to the live store, in whatever order: every read equals the naive oracle over the ledger."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from returnml.features.windows import DAY_US
+from returnml.store.live import LiveStore
+from returnml.store.online import OnlineFeatures
+from returnml.store.writer import EventWriter
+from returnml.warehouse.generation import publish_generation
+from returnml_tests.oracle import Moment, group_aggregates
+from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
+
+CUSTOMERS, SIZES = ("a", "b"), ("M", None)
+IDS = st.integers(0, 12)
+SMALL = st.integers(1, 3)
+ORDER = st.fixed_dictionaries(
+    {
+        "type": st.just("order"),
+        "event_id": IDS.map(lambda n: f"e{n}"),
+        "order_id": st.just("o"),
+        "customer_id": st.sampled_from(CUSTOMERS),
+        "lines": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "line_id": IDS.map(lambda n: f"l{n}"),
+                    "article_id": st.just("x"),
+                    "size": st.sampled_from(SIZES),
+                    "quantity": SMALL,
+                    "unit_price_cents": st.one_of(SMALL, st.just(2**34)),
+                }
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+    }
+)
+RETURN = st.fixed_dictionaries(
+    {
+        "type": st.just("return"),
+        "event_id": IDS.map(lambda n: f"f{n}"),
+        "return_id": IDS.map(lambda n: f"r{n}"),
+        "line_id": st.one_of(st.none(), IDS.map(lambda n: f"l{n}")),
+        "customer_id": st.one_of(st.none(), st.sampled_from(CUSTOMERS)),
+        "article_id": st.just("x"),
+        "quantity": st.just(1),
+        "refund_cents": st.integers(0, 3),
+    }
+)
+EVENTS = st.lists(st.one_of(ORDER, RETURN), min_size=1, max_size=4)
+
+
+class HandClock:
+    """May also step back."""
+
+    def __init__(self, now):
+        self.now = now
+
+    def now_us(self):
+        return self.now
+
+
+class Killed(Exception):
+    pass
+
+
+class LiveStoreMachine(RuleBasedStateMachine):
+    @initialize()
+    def start(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.store = self.folder / "store"
+        self.clock = HandClock(T0 + DAY_US // 2)
+        self.cut_off = T0
+        self.answered = {}
+        publish_generation(Ledger(self.store).warehouse(), FEATURES, T0, self.store)
+        self.open()
+
+    def open(self):
+        self.writers = [EventWriter(self.store, FEATURES, self.clock) for _ in range(2)]
+        self.online = OnlineFeatures(FEATURES, LiveStore(self.store, FEATURES))
+
+    @rule(bodies=EVENTS, writer=st.integers(0, 1), late_us=st.sampled_from([0, 1, 5 * DAY_US]))
+    def send(self, bodies, writer, late_us):
+        sent = [event(b, self.clock.now - late_us) for b in bodies]
+        for one, answer in zip(sent, self.writers[writer].submit(sent), strict=True):
+            first = self.answered.setdefault(one.event_id, answer.outcome)
+            assert answer.outcome == first
+
+    @rule(bodies=EVENTS, step=st.sampled_from(["write_mark", "log"]))
+    def killed_while_sending(self, bodies, step):
+        """After the log was flushed and before the commit, or before the log."""
+
+        def killed(*_):
+            raise Killed
+
+        sent = [event(b, self.clock.now) for b in bodies]
+        with pytest.MonkeyPatch.context() as patch:
+            if step == "log":
+                patch.setattr("returnml.ledger.log.LogWriter.append", killed)
+            patch.setattr("returnml.store.writer.write_mark", killed)
+            with pytest.raises(Killed):
+                self.writers[0].submit(sent)
+        self.writers[1].submit([])
+
+    @rule(step_us=st.sampled_from([-DAY_US, -1, 1, 3_600_000_000, DAY_US - 1, DAY_US, 2 * DAY_US]))
+    def time_passes(self, step_us):
+        self.clock.now += step_us
+
+    @rule(back_us=st.sampled_from([0, 1, DAY_US // 3, DAY_US, 3 * DAY_US]), at_midnight=st.booleans())
+    def publish(self, back_us, at_midnight):
+        ledger = Ledger(self.store)
+        until = max([self.clock.now, *(at for at, _ in ledger.seqs)]) + 1 - back_us
+        until = max(until // DAY_US * DAY_US if at_midnight else until, T0)
+        publish_generation(ledger.warehouse(), FEATURES, until, self.store, ledger_seq=ledger.last_seq(until))
+
+    @rule()
+    def restart(self):
+        for writer in self.writers:
+            writer.close()
+        self.open()
+
+    @invariant()
+    def equals_the_oracle(self):
+        ledger = Ledger(self.store)
+        assert len(set(ledger.ids)) == len(ledger.ids)
+        lines = [(c, s) for c in (*CUSTOMERS, "unknown") for s in SIZES]
+        order = {"customer_id": [c for c, _ in lines], "size": [s for _, s in lines]}
+        vectors = self.online.vectors(order, self.clock.now)
+        assert vectors.seen.seq == len(ledger.ids)
+        raw = vectors.raw()
+        at = vectors.requested_at_us
+        assert at > max((known for known, _ in ledger.seqs), default=0)
+        for i, (customer, size) in enumerate(lines):
+            moment = Moment(i, at, at, at, {"customer_id": customer, "size": size})
+            for group in FEATURES.groups:
+                expected = group_aggregates(group, ledger.streams(), moment)
+                assert {name: raw[name][i] for name in expected} == expected
+
+    def teardown(self):
+        for writer in self.writers:
+            writer.close()
+        shutil.rmtree(self.folder)
+
+
+TestLiveStore = LiveStoreMachine.TestCase
+TestLiveStore.settings = settings(max_examples=20, stateful_step_count=14, deadline=None)
