@@ -1,0 +1,130 @@
+"""Events taken in per second, batched, by one worker: over HTTP, in process, and beside what log and LMDB alone can do.
+
+    python -m benchmarks.event_intake [--events 20000] [--batch 1000]
+
+An event is an order of one line or a return, over 2,000 customers and 1,000 articles, with the feature set that is
+served. The bare loop appends records of the same size to the log and puts as many values of the same size as the
+writer puts, a batch a transaction: no judging, no decoding, no arithmetic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from benchmarks.serving import served
+from returnml.features.order_line import ORDER_LINE
+from returnml.features.windows import DAY_US
+from returnml.ledger.clock import SystemClock
+from returnml.ledger.events import AnyEvent
+from returnml.ledger.log import START, LogWriter, Record
+from returnml.settings import DataPaths
+from returnml.store.lmdb_backend import EVENTS, META, STATE, open_live
+from returnml.store.writer import EventWriter
+from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.schema import ensure_schema
+
+
+def events(n: int, seed: int) -> list[dict]:
+    """Orders of one line; every fourth event is a return of an earlier line."""
+    chance = random.Random(seed)
+    now = datetime.now(UTC).isoformat()
+    made: list[dict] = []
+    for i in range(n):
+        head = {"event_id": f"e{i}", "occurred_at": now, "currency": "EUR"}
+        if i % 4 == 3:
+            made.append(head | {"type": "return", "return_id": f"r{i}", "line_id": f"l{i - 3}", "quantity": 1, "refund_cents": 900})
+            continue
+        article = chance.randrange(1000)
+        line = {"line_id": f"l{i}", "article_id": f"a{article}", "quantity": 1, "unit_price_cents": 900, "size": "M"}
+        line |= {"product_group": f"g{article % 20}", "brand": f"b{article % 50}"}
+        order = {"type": "order", "order_id": f"o{i}", "customer_id": f"c{chance.randrange(2000)}", "lines": [line]}
+        made.append(head | order | {"country": "DE", "payment_method": "invoice"})
+    return made
+
+
+def batches(items: Sequence, size: int) -> list[Sequence]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def publish_empty(data: Path) -> None:
+    con = open_warehouse(":memory:", threads=1)
+    ensure_schema(con)
+    cut_off_us = SystemClock().now_us() // DAY_US * DAY_US
+    publish_generation(con, ORDER_LINE, cut_off_us, DataPaths(data).store)
+    con.close()
+
+
+def over_http(folder: Path, sent: list[dict], size: int) -> float:
+    """Seconds for all of them over one connection."""
+    publish_empty(folder / "http")
+    bodies = [msgspec.json.encode(b) for b in batches(sent, size)]
+    with served("serving.app:create_app", folder / "http", "/v1/events", 0) as (url, _), httpx.Client(timeout=60) as client:
+        return seconds(lambda: [client.post(url, content=body).raise_for_status() for body in bodies])
+
+
+def in_process(folder: Path, sent: list[dict], size: int) -> float:
+    """Seconds for judging, stamping, logging and applying what is decoded already."""
+    publish_empty(folder / "process")
+    writer = EventWriter(DataPaths(folder / "process").store, ORDER_LINE, SystemClock())
+    decoded = batches(msgspec.convert(sent, list[AnyEvent]), size)
+    return seconds(lambda: [writer.submit(batch) for batch in decoded])
+
+
+def bare(folder: Path, sent: list[dict], size: int, puts_per_event: int, value_bytes: int) -> float:
+    """Seconds for appending and putting alone."""
+    log, live = LogWriter(folder / "bare" / "ledger"), open_live(folder / "bare" / "live")
+    value = bytes(value_bytes)
+    payloads = batches([msgspec.json.encode(e) for e in sent], size)
+
+    def run() -> None:
+        seq, position = 0, START
+        for batch in payloads:
+            with log.turn(), live.writing() as transaction:
+                records = [Record(seq + i, seq + i, payload) for i, payload in enumerate(batch, 1)]
+                seq += len(batch)
+                for record in records:
+                    transaction.put(EVENTS, b"e%d" % record.seq, b"1")
+                    for k in range(puts_per_event):
+                        transaction.put(STATE, b"%d-%d" % (k, record.seq % 2000), value)
+                position = log.append(records, position)
+                transaction.put(META, b"mark", b"%d" % seq)
+
+    return seconds(run)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, default=1_000)
+    options = parser.parse_args()
+    sent = events(options.events, seed=1)
+    puts = len(ORDER_LINE.groups) + 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = {
+            "POST /v1/events, one worker": over_http(folder, sent, options.batch),
+            "EventWriter.submit": in_process(folder, sent, options.batch),
+            "bare append and put": bare(folder, sent, options.batch, puts, value_bytes=150),
+        }
+    for label, taken in found.items():
+        print(f"{label:30} {options.events / taken:10,.0f} events/s")
+
+
+if __name__ == "__main__":
+    main()
