@@ -42,7 +42,8 @@ def events(n: int, seed: int) -> list[dict]:
     for i in range(n):
         head = {"event_id": f"e{i}", "occurred_at": now, "currency": "EUR"}
         if i % 4 == 3:
-            made.append(head | {"type": "return", "return_id": f"r{i}", "line_id": f"l{i - 3}", "quantity": 1, "refund_cents": 900})
+            returned = {"type": "return", "return_id": f"r{i}", "line_id": f"l{i - 3}", "quantity": 1, "refund_cents": 900}
+            made.append(head | returned)
             continue
         article = chance.randrange(1000)
         line = {"line_id": f"l{i}", "article_id": f"a{article}", "quantity": 1, "unit_price_cents": 900, "size": "M"}

@@ -46,7 +46,9 @@ class LiveState:
 
     def line(self, line_id: str) -> KnownLine | None:
         stored = self._line(line_id)
-        return stored and KnownLine(stored.ordered_at_us, stored.quantity, stored.returned_quantity)
+        if stored is None:
+            return None
+        return KnownLine(stored.ordered_at_us, stored.quantity, stored.returned_quantity)
 
     def has_return(self, return_id: str) -> bool:
         return self._get(encode_key(RETURNS, (return_id,))) is not None

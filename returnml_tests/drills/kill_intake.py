@@ -40,13 +40,13 @@ def batch(writer: str, number: int, at_us: int) -> list:
                 "order_id": f"{writer}-{n}",
                 "customer_id": f"c{n % 3}",
                 "lines": [
-                    {"line_id": f"{writer}-{n}-{i}", "article_id": "x", "size": "M", "quantity": 1, "unit_price_cents": n % 50 + 1}
+                    {"line_id": f"{writer}-{n}-{i}", "article_id": "x", "size": "M", "quantity": 1, "unit_price_cents": n}
                     for i in range(2)
                 ],
             },
             at_us,
         )
-        for n in range(number * BATCH, (number + 1) * BATCH)
+        for n in range(number * BATCH + 1, (number + 1) * BATCH + 1)
     ]
 
 
@@ -71,7 +71,7 @@ def check(store: Path, acknowledged: dict[str, int]) -> int:
     if len(there) != len(ledger.ids):
         raise AssertionError("an event is in the ledger twice")
     for writer, number in acknowledged.items():
-        missing = {f"{writer}-{n}" for n in range((number + 1) * BATCH)} - there
+        missing = {f"{writer}-{n}" for n in range(1, (number + 1) * BATCH + 1)} - there
         if missing:
             raise AssertionError(f"acknowledged, but not in the ledger: {sorted(missing)[:5]}")
     customers = ["c0", "c1", "c2"]

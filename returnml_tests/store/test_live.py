@@ -1,0 +1,111 @@
+"""The live store where things go wrong: foreign generations, a lost environment, a generation without the ledger."""
+
+import shutil
+
+import pytest
+
+from returnml.features.windows import DAY_US
+from returnml.ledger.clock import VirtualClock
+from returnml.store.live import LiveStore
+from returnml.store.manifest import StoreError
+from returnml.store.online import OnlineFeatures
+from returnml.store.writer import EventWriter
+from returnml.warehouse.generation import publish_generation
+from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
+from returnml_tests.store.streams import feature_set as other_features
+from returnml_tests.store.streams import warehouse as other_warehouse
+
+NOW = T0 + DAY_US // 2
+ORDER = {"customer_id": ["a"], "size": ["M"]}
+
+
+def placed(n, quantity=1):
+    line = {"line_id": f"l{n}", "article_id": "x", "size": "M", "quantity": quantity, "unit_price_cents": 100}
+    return event({"type": "order", "event_id": f"e{n}", "order_id": f"o{n}", "customer_id": "a", "lines": [line]}, NOW)
+
+
+def publish(store, cut_off_us=T0, **ledger_seq):
+    return publish_generation(Ledger(store).warehouse(), FEATURES, cut_off_us, store, **ledger_seq)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = tmp_path / "store"
+    publish(store)
+    return store
+
+
+@pytest.fixture
+def writer(store):
+    return EventWriter(store, FEATURES, VirtualClock(NOW))
+
+
+def count_and_mark(live):
+    vectors = OnlineFeatures(FEATURES, live).vectors(ORDER, NOW)
+    return vectors.raw()["customer_orders_count_lifetime"], vectors.seen.seq
+
+
+def test_all_operations_of_generation_and_live_part_together(store, writer):
+    writer.submit([placed(1, 5), placed(2, 3)])
+    publish(store, NOW + 10, ledger_seq=2)
+    writer.submit([placed(3, 3), placed(4, 4)])
+    raw = OnlineFeatures(FEATURES, LiveStore(store, FEATURES)).vectors(ORDER, NOW).raw()
+    value = {o: raw[f"pair_orders_quantity_{o}_2d"] for o in ("sum", "sum_of_squares", "min", "max", "last", "distinct")}
+    assert value == {"sum": [15], "sum_of_squares": [59], "min": [3], "max": [5], "last": [4], "distinct": [3]}
+    assert raw["pair_returns_refund_cents_min_1d"] == [None]
+    # Known at NOW + 10 and one later: never before the cut-off, though the clock stands before it.
+    assert raw["customer_orders_since_last_us"] == [1]
+
+
+def test_a_refused_generation_leaves_the_one_before_without_what_came_later(store, writer):
+    live = LiveStore(store, FEATURES)
+    live.refresh()
+    writer.submit([placed(1)])
+    assert count_and_mark(live) == ([1], 1)
+    publish_generation(other_warehouse([]), other_features(), T0 + 1, store)
+    assert count_and_mark(live) == ([0], 0)
+    with pytest.raises(StoreError, match="foreign generation"):
+        live.refresh()
+    assert count_and_mark(live) == ([0], 0)
+    with pytest.raises(StoreError, match="foreign generation"):
+        writer.submit([placed(2)])
+    publish(store)
+    assert count_and_mark(live) == ([1], 1)
+
+
+def test_a_torn_generation_is_found_by_the_next_verification(store, writer):
+    live = LiveStore(store, FEATURES)
+    live.refresh()
+    writer.submit([placed(1)])
+    torn = publish(store, T0 + 1)
+    assert count_and_mark(live) == ([1], 1)
+    database = torn.path / "data.mdb"
+    content = bytearray(database.read_bytes())
+    content[-1] ^= 1
+    database.unlink()
+    database.write_bytes(content)
+    with pytest.raises(StoreError, match="torn or changed"):
+        live.refresh()
+    assert (live.generation.cut_off_us, *count_and_mark(live)) == (T0, [0], 0)
+
+
+def test_a_lost_live_environment_is_built_again_from_the_ledger(store, writer):
+    writer.submit([placed(1), placed(2)])
+    writer.close()
+    del writer
+    shutil.rmtree(store / "live")
+    with pytest.raises(StoreError, match="no generation is published"):
+        EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(3)])
+    publish(store)
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([2], 2)
+    again = EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(1), placed(3)])
+    assert [(a.is_duplicate, a.outcome.seq) for a in again] == [(True, 1), (False, 3)]
+
+
+def test_a_generation_past_events_that_it_does_not_hold_is_refused_where_order_matters(store, writer):
+    writer.submit([placed(1)])
+    with pytest.raises(StoreError, match=r"event 'e1' \(seq 1\) was known before the cut-off"):
+        publish(store, NOW + 1)
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
+    publish(store, NOW + 1, ledger_seq=1)
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
