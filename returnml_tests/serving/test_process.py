@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from returnml_tests.serving import shop
+from returnml_tests.serving.test_events import placed
 
 ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = ("dagster", "mlflow", "lightgbm", "pandas", "duckdb", "pandera", "polars", "onnx")
@@ -46,6 +47,12 @@ def test_serves_over_http(tmp_path, port, workers):
         answer = httpx.post(f"{url}/v1/score", json=shop.order()).raise_for_status().json()
         assert [line["probability"] for line in answer["lines"]] == pytest.approx([5 / 13, 4 / 12], rel=1e-7)
         assert answer["requested_at"].startswith("2011-06-15T12:0")
+        sent = httpx.post(f"{url}/v1/events", json=[placed(), placed("e2", "o10")]).raise_for_status().json()
+        assert [e["seq"] for e in sent["events"]] == [1, 2]
+        for _ in range(4 * workers):  # a connection each: whichever worker answers has seen both
+            answer = httpx.post(f"{url}/v1/score", json=shop.order()).raise_for_status().json()
+            assert answer["features"]["seq"] == 2
+            assert answer["lines"][0]["probability"] == pytest.approx(7 / 15, rel=1e-7)
         refused = httpx.post(f"{url}/v1/score", json=shop.order(lines=[]))
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "lines")
     finally:
