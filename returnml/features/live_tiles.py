@@ -153,22 +153,27 @@ class Combination:
         def rows(*wanted: Operation) -> np.ndarray:
             return np.array([i for i, o in enumerate(operations) if o in wanted], np.intp)
 
-        self._added = rows(Operation.COUNT, Operation.SUM, Operation.DISTINCT)
         self._least = rows(Operation.MIN)
+        self._greatest = rows(Operation.MAX, Operation.SINCE_LAST)
         self._last = rows(Operation.LAST)
         self._high = rows(Operation.SUM_OF_SQUARES)
         self._low = np.arange(len(self._high)) + len(operations)
 
     def __call__(self, published: np.ndarray, live: np.ndarray) -> np.ndarray:
         """int64, shape (words, lines), both; missing is ``NULL``."""
-        words = np.maximum(published, live)  # the greater one wins, and any value over a missing one
-        a, b = published[self._added], live[self._added]
-        words[self._added] = np.where(a == NULL, NULL, a + b)
-        a, b = published[self._least], live[self._least]
-        words[self._least] = np.where((a == NULL) | (b == NULL), words[self._least], np.minimum(a, b))
-        a, b = published[self._last], live[self._last]
-        words[self._last] = np.where(b == NULL, a, b)
-        high, low = published[self._high], published[self._low] + live[self._low]
-        words[self._high] = np.where(high == NULL, NULL, high + live[self._high] + (low >> _LOW_BITS))
-        words[self._low] = low & _LOW_MASK
+        # What is added up is missing in both or in neither; the operations that are not are put right below.
+        words = np.where(published == NULL, NULL, published + live)
+        if len(self._greatest):
+            words[self._greatest] = np.maximum(published[self._greatest], live[self._greatest])
+        if len(self._least):
+            a, b = published[self._least], live[self._least]
+            words[self._least] = np.where((a == NULL) | (b == NULL), np.maximum(a, b), np.minimum(a, b))
+        if len(self._last):
+            a, b = published[self._last], live[self._last]
+            words[self._last] = np.where(b == NULL, a, b)
+        if len(self._high):
+            low = published[self._low] + live[self._low]
+            high = published[self._high] + live[self._high] + (low >> _LOW_BITS)
+            words[self._high] = np.where(published[self._high] == NULL, NULL, high)
+            words[self._low] = low & _LOW_MASK
         return words

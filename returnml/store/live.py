@@ -139,7 +139,7 @@ class LiveStore:
                     return read_generation(generation, keys, consume)
             mark = read_mark(transaction)
             snapshot = Snapshot(generation, mark.seq, mark.known_at_us)
-            live = [transaction.get(STATE, key) for key in keys]
+            live = transaction.get_all(STATE, keys)
             return generation.read(keys, lambda published: consume(snapshot, published, live))
 
     def _follow(self, name: str | None) -> Generation:

@@ -93,6 +93,11 @@ class LiveTransaction:
         """The value as bytes, or as a buffer that is valid only inside a reading transaction; None where there is none."""
         return self._transaction.get(key, db=self._tables[table])
 
+    def get_all(self, table: int, keys: Sequence[bytes]) -> list[Any]:
+        """The values of ``keys``, as ``get`` gives them."""
+        get, db = self._transaction.get, self._tables[table]
+        return [get(key, None, db) for key in keys]
+
     def put(self, table: int, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value, db=self._tables[table])
 
