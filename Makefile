@@ -5,7 +5,7 @@ REAL ?= ../shared/data/online_retail_by_day
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test lint fmt types dev serve bench clean lock drill-kill
+.PHONY: help demo demo-real test lint fmt types dev serve bench clean lock drill-kill drill-intake
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -51,6 +51,9 @@ bench: $(READY)  ## the benchmarks, with what they print
 
 drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_daily_run
+
+drill-intake: $(READY)  ## kill -9 at 50 random moments of event intake (slow)
+	$(BIN)/python -m returnml_tests.drills.kill_intake
 
 lock: $(READY)  ## resolve the dependencies anew and pin them
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml -o requirements.lock

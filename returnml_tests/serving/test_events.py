@@ -114,7 +114,7 @@ def test_each_item_of_a_batch_is_judged_by_itself_and_after_those_before_it(clie
 
 
 def test_known_at_strictly_increases_though_the_clock_stands_still(client, data):
-    send(client, [placed("e1", "o1"), placed("e2", "o2")])
+    send(client, [placed("e1", "o20"), placed("e2", "o21")])
     send(client, placed("e3", "o3"))
     now = shop.now_us()
     assert [(r.seq, r.known_at_us) for r in read(DataPaths(data).ledger)] == [(1, now), (2, now + 1), (3, now + 2)]
@@ -164,6 +164,21 @@ def test_a_defect_in_the_writer_is_500_and_the_next_request_is_served(client, mo
     assert (response.status_code, "secret" in response.text) == (500, False)
     assert send(client, placed())["accepted"] == 1
     assert evidence(client) == (2 + 4, 1)
+
+
+def test_more_events_than_memory_may_hold_are_503(client, monkeypatch):
+    monkeypatch.setattr("serving.intake.MAX_WAITING", 0)
+    response = client.post("/v1/events", json=placed())
+    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+
+
+def test_a_damaged_ledger_stops_events_and_not_scores(client, data):
+    send(client, [placed("e1", "o20"), placed("e2", "o21")])
+    [segment] = DataPaths(data).ledger.glob("*.log")
+    segment.write_bytes(segment.read_bytes()[:40])
+    response = client.post("/v1/events", json=placed("e3", "o3"))
+    assert (response.status_code, "that was acknowledged" in response.json()["detail"]) == (503, True)
+    assert evidence(client) == (2 + 5, 2)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1,", b"\xff"])
