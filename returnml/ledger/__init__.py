@@ -1,4 +1,4 @@
-"""Time and events as every component sees them: the injected clock (and, with live events, the ledger).
+"""Time and events as every component sees them: the injected clock, the events a shop sends, the validator and the log.
 
 Must not be here: anything that reads the wall clock other than ``SystemClock``.
 """
