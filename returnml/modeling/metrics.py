@@ -36,7 +36,9 @@ class ScoredSample:
         clipped = np.clip(self.p, _SMALLEST, 1 - _SMALLEST)
         self._log_loss = -np.where(self.y == 1, np.log(clipped), np.log1p(-clipped))
         self._squared = (self.p - self.y) ** 2
-        self._bin = np.minimum(np.arange(len(p)) * CALIBRATION_BINS // len(p), CALIBRATION_BINS - 1)
+        self._excess = self.p - self.y
+        bins = min(CALIBRATION_BINS, len(p))
+        self._bin_starts = np.arange(bins) * len(p) // bins
 
     def figures(self, weights: np.ndarray | None = None) -> dict[str, float]:
         """All figures.
@@ -67,13 +69,13 @@ class ScoredSample:
                 "base_rate": float(tp[-1] / total),
                 "mean_probability": float(w @ self.p / total),
             }
-            for share in LIFT_SHARES:
-                caught = np.interp(share * total, np.append(0.0, everything), np.append(0.0, tp))
+            reached = np.interp(np.array(LIFT_SHARES) * total, np.append(0.0, everything), np.append(0.0, tp))
+            for share, caught in zip(LIFT_SHARES, reached, strict=True):
                 out[f"lift_top_{round(share * 100)}pct"] = float(caught / tp[-1] / share)
         return out
 
     def _calibration_error(self, w: np.ndarray, total: float) -> float:
-        gap = np.bincount(self._bin, w * (self.p - self.y), CALIBRATION_BINS)
+        gap = np.add.reduceat(w * self._excess, self._bin_starts)
         return float(np.abs(gap).sum() / total)
 
 

@@ -43,7 +43,7 @@ SETTINGS = TrainingSettings(
     feature_fraction=0.3,
     bagging_fraction=0.7,
     lambda_l2=50.0,
-    threads=2,
+    threads=1,
 )
 SEEDS = (1, 2, 3, 4, 5)
 
