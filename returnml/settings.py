@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,6 +36,7 @@ class DataPaths:
         self.dagster = self.root / "dagster"
         self.mlflow = self.root / "mlflow"
         self.logs = self.root / "logs"
+        self.inference_log = self.logs / "inference"
 
 
 class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,13 +55,20 @@ class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``clock_shift_us`` moves the service's clock (privileged: a replay, a demo on old data); 0 in production."""
+    """How the service listens and answers.
+
+    Attributes:
+        clock_shift_us: moves the service's clock (privileged: a replay, a demo on old data); 0 in production.
+        log_policy: ``require``: an answer is given only once its record is on disk, else 503. ``shed``: it is given at
+            once; if its record cannot be written, that is counted and shown.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8300
     workers: int = 1
     max_lines: int = 200
     clock_shift_us: int = 0
+    log_policy: Literal["require", "shed"] = "shed"
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,10 +12,12 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import Clock, ShiftedClock, SystemClock
 from returnml.settings import Settings, load_settings
+from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
 from serving.problems import HANDLERS
 from serving.routes.events import events_route
 from serving.routes.health import live, ready_route
+from serving.routes.metrics import metrics_route
 from serving.routes.score import score_route
 from serving.state import ServingState, kept_fresh
 from serving.strict_json import StrictRequest
@@ -41,16 +43,18 @@ def create_app(
     """
     settings = settings or load_settings()
     clock = clock or ShiftedClock(SystemClock(), settings.serving.clock_shift_us)
-    service = ServingState(settings, clock, feature_set)
+    log = InferenceLog(settings)
+    service = ServingState(settings, clock, feature_set, log)
     intake = EventIntake(settings.paths.store, feature_set, clock)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with kept_fresh(service, reload_seconds), intake.running():
-            yield
+        with log.running():
+            async with kept_fresh(service, reload_seconds), intake.running():
+                yield
 
     return Litestar(
-        [score_route(service), events_route(intake), live, ready_route(service)],
+        [score_route(service), events_route(intake), live, ready_route(service), metrics_route(log)],
         exception_handlers=HANDLERS,
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema"),

@@ -105,13 +105,31 @@ class Live(Struct, frozen=True):
     status: str = "live"
 
 
+class LogStatus(Struct, frozen=True):
+    """The worker's inference log since its start, in answers.
+
+    Attributes:
+        shed: answered, but not logged.
+        waiting_lines: order lines of answers that are to be written.
+        failure: why the last attempt to write failed; null when it did not.
+    """
+
+    policy: str
+    worker: str
+    written: int
+    shed: int
+    waiting_lines: int
+    failure: str | None
+
+
 class Ready(Struct, frozen=True):
-    """What the service scores with. ``warnings`` say what could not be loaded since."""
+    """What the service scores with. ``warnings`` say what could not be loaded since, or is not logged."""
 
     release: str
     feature_set_hash: str
     features: FeatureTime
     warnings: list[str]
+    inference_log: LogStatus
     status: str = "ready"
 
 

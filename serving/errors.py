@@ -27,3 +27,7 @@ class EventsUnavailable(Exception):
 
 class TooManyEvents(Exception):
     """A batch larger than what is taken at once."""
+
+
+class LogUnavailable(Exception):
+    """The answer cannot be logged and the policy requires it; the message says why."""

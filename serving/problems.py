@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from serving.contracts import FieldError, Problem
-from serving.errors import EventsUnavailable, InvalidOrder, NotReady, TooManyEvents
+from serving.errors import EventsUnavailable, InvalidOrder, LogUnavailable, NotReady, TooManyEvents
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def invalid_order(request: Request[Any, Any, Any], error: InvalidOrder) -> Respo
     return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(error.field, error.rule)])
 
 
-def not_ready(request: Request[Any, Any, Any], error: NotReady | EventsUnavailable) -> Response[Problem]:
+def not_ready(request: Request[Any, Any, Any], error: NotReady | EventsUnavailable | LogUnavailable) -> Response[Problem]:
     return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": _RETRY_AFTER_SECONDS})
 
 
@@ -74,6 +74,7 @@ HANDLERS: dict[Any, Any] = {
     NotReady: not_ready,
     EventsUnavailable: not_ready,
     TooManyEvents: too_many_events,
+    LogUnavailable: not_ready,
     msgspec.DecodeError: invalid_body,
     UnicodeDecodeError: invalid_body,
     HTTPException: http_error,

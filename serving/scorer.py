@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.policy.costs import expected_cost_cents
 from returnml.settings import CostSettings
 from returnml.store.live import LiveStore, Snapshot
-from returnml.store.online import OnlineFeatures
+from returnml.store.online import OnlineFeatures, Vectors
 from serving.contracts import FeatureTime, LineScore, Order, Scores
 from serving.errors import InvalidOrder
 from serving.model import Model
@@ -20,6 +21,19 @@ from serving.model import Model
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CLOCK_DIFFERENCE = timedelta(days=1)
 MAX_LINE_VALUE_BITS = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An answer and what it was made from, for the log.
+
+    Attributes:
+        columns: the order's lines by column.
+    """
+
+    scores: Scores
+    columns: dict[str, list[Any]]
+    vectors: Vectors
 
 
 class Scorer:
@@ -36,7 +50,7 @@ class Scorer:
         """What the store says just now."""
         return self._store.read([], lambda seen, _, __: feature_time(seen))
 
-    def score(self, order: Order, now_us: int) -> Scores:
+    def score(self, order: Order, now_us: int) -> Scored:
         """Score every line of an order as of now.
 
         Raises:
@@ -47,7 +61,7 @@ class Scorer:
         vectors = self._features.vectors(columns, now_us)
         probability = self.model.probability(vectors.matrix)
         cost = expected_cost_cents(probability, np.array(columns["line_value_cents"], np.int64), self._costs)
-        return Scores(
+        scores = Scores(
             uuid.uuid4().hex,
             order.order_id,
             self.model.version,
@@ -57,6 +71,7 @@ class Scorer:
             order.currency,
             [LineScore(*line) for line in zip(columns["line_id"], probability.tolist(), cost.tolist(), strict=True)],
         )
+        return Scored(scores, columns, vectors)
 
 
 def feature_time(seen: Snapshot) -> FeatureTime:

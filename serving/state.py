@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from serving.contracts import Order, Ready, Scores
 from serving.errors import NotReady
+from serving.inference_log import InferenceLog
 from serving.model import Model, ModelError
 from serving.scorer import Scorer
 
@@ -35,10 +37,11 @@ class ServingState:
     What cannot be loaded is refused and said in ``failures``; what was loaded before goes on scoring.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, feature_set: FeatureSet) -> None:
+    def __init__(self, settings: Settings, clock: Clock, feature_set: FeatureSet, log: InferenceLog) -> None:
         self._settings = settings
         self._clock = clock
         self._feature_set = feature_set
+        self._log = log
         self._model: Model | None = None
         self._live: LiveStore | None = None
         self._has_generation = False
@@ -47,29 +50,39 @@ class ServingState:
         self._scorer: Scorer | None = None
         self.failures: dict[str, str] = {}
 
-    def score(self, order: Order) -> Scores:
-        """Score an order as of now.
+    async def score(self, order: Order) -> Scores:
+        """Score an order as of now, and log the answer.
 
         Raises:
             NotReady: while there is no release or no generation.
             InvalidOrder: naming the field that breaks a rule.
+            LogUnavailable: if the answer must be logged and cannot be.
         """
+        begun = time.perf_counter_ns()
         scorer = self._scorer
         if scorer is None:
             raise NotReady(self._reason())
-        return scorer.score(order, self._clock.now_us())
+        scored = scorer.score(order, self._clock.now_us())
+        await self._log.record(scored, (time.perf_counter_ns() - begun) // 1_000)
+        return scored.scores
 
     def ready(self) -> Ready:
         """What it scores with.
 
         Raises:
-            NotReady: if it cannot score, saying why.
+            NotReady: if it cannot score, or cannot log what it must, saying why.
         """
         scorer = self._scorer
+        log = self._log.status()
         if scorer is None:
             raise NotReady(self._reason())
+        if log.failure and log.policy == "require":
+            raise NotReady(log.failure)
+        warnings = [*self.failures.values(), *([log.failure] if log.failure else [])]
+        if log.shed:
+            warnings.append(f"inference log: {log.shed} answers were given and not logged")
         model = scorer.model
-        return Ready(model.version, model.feature_set_hash, scorer.feature_time(), list(self.failures.values()))
+        return Ready(model.version, model.feature_set_hash, scorer.feature_time(), warnings, log)
 
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""

@@ -44,6 +44,10 @@ class Vectors:
         values: list[list[int | None]] = [*self._request, *self._plan.exact(self._words, self.requested_at_us)]
         return dict(zip(names, values, strict=True))
 
+    def raw_bytes(self) -> bytes:
+        """The words behind the aggregates, for the log: little-endian int64; ``plan.exact_values`` reads them."""
+        return self._words.tobytes()
+
 
 class OnlineFeatures:
     """Computes vectors. Not for use by two threads at once.

@@ -122,12 +122,7 @@ class ReadPlan:
 
     def exact(self, words: np.ndarray, requested_at_us: int) -> list[list[int | None]]:
         """The aggregates as integers, None where missing, in ``FeatureSet.aggregates`` order."""
-        rows = words[: len(self.feature_set.aggregates)].tolist()
-        for i in self._since:
-            rows[i] = [v if v == NULL else requested_at_us - v for v in rows[i]]
-        for low, i in zip(words[len(rows) :].tolist(), self._wide, strict=True):
-            rows[i] = [v if v == NULL else (v << 62) | w for v, w in zip(rows[i], low, strict=True)]
-        return [[None if v == NULL else v for v in row] for row in rows]
+        return exact_values(self.feature_set, words, requested_at_us)
 
     def _window_starts(self, requested_at_us: int) -> list[list[int | None]]:
         """By group the start of each of its windows; they change once a hop."""
@@ -136,3 +131,26 @@ class ReadPlan:
             self._starts = [[w.start_us(requested_at_us) for w in layout.windows] for layout in self._layouts]
             self._starts_at = hop
         return self._starts
+
+
+def exact_values(feature_set: FeatureSet, words: np.ndarray, requested_at_us: int) -> list[list[int | None]]:
+    """What stored words say.
+
+    Args:
+        feature_set: the declarations.
+        words: int64, shape (aggregates + wide ones, lines), as ``ReadPlan.words`` returns them and the inference log
+            keeps them.
+        requested_at_us: the moment they are of.
+
+    Returns:
+        For each aggregate one integer for each line, None where missing.
+    """
+    operations = [a.aggregation.operation for a in feature_set.aggregates]
+    rows = words[: len(operations)].tolist()
+    wide = [i for i, operation in enumerate(operations) if operation is Operation.SUM_OF_SQUARES]
+    for i, operation in enumerate(operations):
+        if operation is Operation.SINCE_LAST:
+            rows[i] = [v if v == NULL else requested_at_us - v for v in rows[i]]
+    for low, i in zip(words[len(rows) :].tolist(), wide, strict=True):
+        rows[i] = [v if v == NULL else (v << 62) | w for v, w in zip(rows[i], low, strict=True)]
+    return [[None if v == NULL else v for v in row] for row in rows]

@@ -13,7 +13,9 @@ from serving.state import ServingState
 _PROBLEMS = {
     400: ResponseSpec(Problem, description="The body is no JSON."),
     422: ResponseSpec(Problem, description="A field is unknown, missing, of a wrong type or out of bounds; it is named."),
-    503: ResponseSpec(Problem, description="No verified release or no good store generation yet."),
+    503: ResponseSpec(
+        Problem, description="No verified release or no good store generation yet; or the answer cannot be logged and must be."
+    ),
 }
 
 
@@ -23,6 +25,6 @@ def score_route(service: ServingState) -> HTTPRouteHandler:
     @post("/v1/score", status_code=200, summary="Score the lines of an order", responses=_PROBLEMS)
     async def score(data: JSONBody[Order]) -> Scores:
         """For each line the probability that it comes back, and the expected cost of that."""
-        return service.score(data)
+        return await service.score(data)
 
     return score
