@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from returnml.commands.answers import explain, replay
 from returnml.commands.backfill import backfill
 from returnml.commands.demo import demo
 from returnml.commands.dev import dev
@@ -31,7 +32,7 @@ app.add_typer(data_app, name="data")
 for command in (run, backfill, status, features):
     app.command()(command)
 app.add_typer(evaluate_app, name="evaluate")
-for command in (score, serve, dev, demo):
+for command in (score, explain, replay, serve, dev, demo):
     app.command()(command)
 
 

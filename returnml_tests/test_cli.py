@@ -10,7 +10,22 @@ from typer.testing import CliRunner
 from returnml.cli import app
 from returnml.features.order_line import ORDER_LINE
 
-COMMANDS = ("simulate", "import", "data", "run", "backfill", "status", "features", "evaluate", "score", "serve", "dev", "demo")
+COMMANDS = (
+    "simulate",
+    "import",
+    "data",
+    "run",
+    "backfill",
+    "status",
+    "features",
+    "evaluate",
+    "score",
+    "explain",
+    "replay",
+    "serve",
+    "dev",
+    "demo",
+)
 
 
 def invoke(*words: str):

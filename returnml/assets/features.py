@@ -75,7 +75,7 @@ TILES = [build_group_tiles(group) for group in GROUPS]
     "features_order_line",
     table="features.order_lines",
     group="features",
-    deps=["orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in GROUPS)],
+    deps=["orders", "returns", "outcomes", "moments", *(f"tiles_{group.name}" for group in GROUPS)],
     description="One row per order line, key `line_id`: its feature vector as of its moment, float32, missing is NaN. Training "
     "and the morning's scores read these; the service computes the same bits from the online store.",
     columns=_schema(),
@@ -84,10 +84,12 @@ TILES = [build_group_tiles(group) for group in GROUPS]
 )
 def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
     from returnml.warehouse.features import build_order_lines
+    from returnml.warehouse.inference import MOMENTS, ensure_tables
 
     first, last = days_of(context)
     with session(warehouse) as con:
-        report = build_order_lines(con, ORDER_LINE, first, last)
+        ensure_tables(con)
+        report = build_order_lines(con, ORDER_LINE, first, last, MOMENTS)
         results = checks.results(con, ORDER_LINE, first, last)
     metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns))
     return dg.MaterializeResult(metadata=metadata, check_results=results)

@@ -1,9 +1,10 @@
 """Builds ``features.order_lines``: the vector of every order line as of its moment, in partitions by day.
 
-One row per order line. A line's moment is the one it was scored at, where it is linked (``moments``), else the
-instant its order became known. A partition holds vectors of one feature set; its hash stands in every row. When the
-declarations change, columns that are new are added (null in partitions built before) and columns no longer declared
-stay for the partitions that hold them: readers select by ``feature_set_hash``.
+One row per order line, in the partition of the day on which its order became known. A line's moment is the one it was
+scored at, where it is linked (``moments``), else the instant its order became known. A partition holds vectors of one
+feature set; its hash stands in every row. When the declarations change, columns that are new are added (null in
+partitions built before) and columns no longer declared stay for the partitions that hold them: readers select by
+``feature_set_hash``.
 """
 
 from __future__ import annotations
@@ -109,9 +110,8 @@ def _create_spine(con: duckdb.DuckDBPyConnection, first: date, last: date, momen
     con.execute(
         "create or replace temp view pit_order_lines as select o.*, o.line_id as moment_id, "
         + ", ".join(f"coalesce(m.{c}, o.known_at) as {c}" for c in ("requested_at", "visible_until", "derived_until"))
-        + f", coalesce(m.requested_at, o.known_at)::DATE as day from core.orders as o left join {moments} as m "
-        f"on m.line_id = o.line_id where coalesce(m.requested_at, o.known_at) >= timestamp '{first}' "
-        f"and coalesce(m.requested_at, o.known_at) < timestamp '{until}'"
+        + f", o.known_day as day from core.orders as o left join {moments} as m "
+        f"on m.line_id = o.line_id where o.known_day >= date '{first}' and o.known_day < date '{until}'"
     )
 
 

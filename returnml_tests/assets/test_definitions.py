@@ -20,6 +20,7 @@ def test_the_line_has_all_its_assets():
     assert set(SPECS) == tiles | {
         *("raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
         *("features_order_line", "training_set", "candidate_model", "evaluation", "release"),
+        *("inference_log", "moments", "consistency"),
         *("online_generation", "scores_daily", "drift", "published_copy"),
     }
 

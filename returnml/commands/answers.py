@@ -1,0 +1,159 @@
+"""``returnml replay`` and ``returnml explain``: one answered request, computed again and taken apart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from returnml.commands.refusal import day, refuse
+from returnml.settings import DataPaths, load_settings
+
+if TYPE_CHECKING:
+    from returnml.ledger.inference import Answer
+    from returnml.modeling.replay import ReplayedLine
+    from returnml.warehouse.explain import Contribution
+
+RequestArgument = Annotated[str, typer.Argument(help="`request_id` of the answer.", show_default=False)]
+DayOption = Annotated[str | None, typer.Option("--day", help="Day of the answer (UTC); default: seek it, newest first.")]
+DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def replay(request_id: RequestArgument, on: DayOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Compute an answer again from the log and its release; exit code 1 where a bit differs."""
+    paths = load_settings(data=data).paths
+    answer = _answer(paths, request_id, on)
+    lines = _replayed(paths, answer)
+    if as_json:
+        typer.echo(
+            json.dumps({**_about(answer), "lines": [asdict(n) | {"is_identical": n.is_identical} for n in lines]}, indent=2)
+        )
+    else:
+        _print_about(answer)
+        for n in lines:
+            typer.echo(
+                f"  {n.line_id}: probability {n.probability!r} replayed {n.replayed_probability!r}, expected cost "
+                f"{n.expected_cost_cents} replayed {n.replayed_cost_cents}: {'identical' if n.is_identical else 'DIFFERS'}"
+            )
+            for name in n.differing:
+                typer.echo(f"    feature {name} differs")
+    if not all(n.is_identical for n in lines):
+        raise typer.Exit(1)
+
+
+def explain(
+    request_id: RequestArgument,
+    on: DayOption = None,
+    events: Annotated[int, typer.Option(help="How many of the latest events of each key to name.")] = 3,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what an answer was made from: inputs, features, and the events behind every window."""
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.modeling.replay import raw_values, served_vectors
+    from returnml.warehouse.explain import contributions
+
+    paths = load_settings(data=data).paths
+    answer = _answer(paths, request_id, on)
+    replayed = _replayed(paths, answer)
+    raw = raw_values(answer, ORDER_LINE)
+    vectors = served_vectors(answer, ORDER_LINE).tolist()
+    con = _warehouse(paths)
+    try:
+        behind = [contributions(con, ORDER_LINE, answer, raw, i, events) for i in range(answer.lines)]
+    finally:
+        con.close()
+    found = [
+        {
+            "line_id": line.line_id,
+            "probability": line.probability,
+            "expected_cost_cents": line.expected_cost_cents,
+            "is_replayed_identically": line.is_identical,
+            "inputs": {name: values[i] for name, values in answer.inputs.items()},
+            # NaN is no JSON
+            "features": {n: None if v != v else v for n, v in zip(ORDER_LINE.outputs, vectors[i], strict=True)},
+            "contributions": [asdict(c) | {"differing": c.differing} for c in behind[i]],
+        }
+        for i, line in enumerate(replayed)
+    ]
+    if as_json:
+        typer.echo(json.dumps({**_about(answer), "lines": found}, indent=2, default=str))
+        return
+    _print_about(answer)
+    for line, made in zip(found, behind, strict=True):
+        _print_line(line, made)
+
+
+def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
+    from returnml.ledger.inference import find
+    from returnml.ledger.log import LogError
+
+    try:
+        answer = find(paths.inference_log, request_id, day(on, "--day") if on else None)
+    except LogError as error:
+        refuse(str(error))
+    if answer is None:
+        refuse(f"request {request_id!r} is not in the inference log below {paths.inference_log}")
+    return answer
+
+
+def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.modeling.replay import ReplayError, replay
+    from returnml.release.folder import ReleaseError, load_release
+
+    try:
+        return replay(answer, ORDER_LINE, load_release(paths.releases / answer.release).model)
+    except (ReplayError, ReleaseError) as error:
+        refuse(str(error))
+
+
+def _warehouse(paths: DataPaths) -> Any:
+    import duckdb
+
+    from returnml.warehouse.partition import open_warehouse
+
+    if not paths.warehouse.exists():
+        refuse(f"{paths.warehouse}: there is no warehouse to read the events from; returnml run makes it")
+    try:
+        return open_warehouse(paths.warehouse, read_only=True)
+    except duckdb.IOException as error:
+        refuse(f"the warehouse is being written by another process; try again when it is done ({str(error).splitlines()[0]})")
+
+
+def _about(answer: Answer) -> dict[str, Any]:
+    names = ("request_id", "order_id", "release", "role", "generation", "mark", "feature_set_hash", "worker", "latency_us")
+    instants = ("requested_at", "visible_until", "derived_until")
+    return {n: getattr(answer, n) for n in names} | {n: _text(getattr(answer, f"{n}_us")) for n in instants}
+
+
+def _print_about(answer: Answer) -> None:
+    for name, value in _about(answer).items():
+        typer.echo(f"{name:<17}{value}")
+
+
+def _print_line(line: dict[str, Any], made: list[Contribution]) -> None:
+    same = "replayed bit-identically" if line["is_replayed_identically"] else "REPLAYED DIFFERENTLY: see returnml replay"
+    cost = line["expected_cost_cents"]
+    typer.echo(f"\nline {line['line_id']}: probability {line['probability']:.4f}, expected cost {cost} ({same})")
+    typer.echo("  inputs    " + ", ".join(f"{n}={v}" for n, v in line["inputs"].items() if v is not None))
+    typer.echo("  features")
+    for name, value in line["features"].items():
+        typer.echo(f"    {name:<52}{'missing' if value is None else f'{value:.6g}':>14}")
+    typer.echo("  windows and the events behind them")
+    for c in made:
+        typer.echo(f"    {c.group} {'/'.join(c.key.values())}: {c.stream} known before {c.until}")
+        for w in c.windows:
+            since = f"from {w.since}" if w.since else "from the start"
+            wrong = "" if w.logged == w.from_events else f"  BUT {w.from_events} from the warehouse's events"
+            typer.echo(f"      {w.name:<50}{'missing' if w.logged is None else w.logged!s:>14}  {w.events} events {since}{wrong}")
+        for event in c.latest:
+            typer.echo("        " + ", ".join(f"{n} {v}" for n, v in event.items() if v is not None))
+
+
+def _text(at_us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)).isoformat()
