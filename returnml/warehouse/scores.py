@@ -16,7 +16,7 @@ from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.policy.costs import expected_cost_cents
 from returnml.release.folder import Release, load_release
 from returnml.settings import CostSettings
-from returnml.warehouse.partition import PartitionResult, combine_hashes, replace_partition, transaction
+from returnml.warehouse.partition import PartitionResult, combine_hashes, registered, replace_partition
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,11 +34,11 @@ CREATE TABLE IF NOT EXISTS scores.daily (
 )"""
 
 _LINES = """
-SELECT f.rowid AS position, f.day AS "day", f.line_id, f.order_id, l.customer_id, l.article_id, f.requested_at,
+CREATE OR REPLACE TEMP TABLE {name} AS
+SELECT f.rowid AS position, f.day, f.line_id, f.order_id, l.customer_id, l.article_id, f.requested_at,
        l.line_value_cents, l.currency
 FROM features.order_lines f JOIN core.orders l USING (line_id)
-WHERE f.day BETWEEN $first AND $last
-ORDER BY f.day, f.requested_at, f.line_id"""
+WHERE f.day BETWEEN DATE '{first}' AND DATE '{last}'"""
 
 
 class ScoresError(Exception):
@@ -64,7 +64,7 @@ class ScoresReport:
 
 
 def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date, last: date, costs: CostSettings) -> ScoresReport:
-    """Score the lines of the days from ``first`` to ``last`` (inclusive), replacing these partitions at once.
+    """Score the lines of the days from ``first`` to ``last`` (inclusive); each day is replaced whole or not at all.
 
     Args:
         con: the warehouse, with ``features.order_lines`` and ``core.orders``.
@@ -81,16 +81,38 @@ def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date,
     con.execute(DDL)
     parts: list[PartitionResult] = []
     cost, mass = 0, 0.0
-    with transaction(con):
-        for chunk, scored in _scored(con, scorer, release, _chunks(con, first, last), costs):
-            cost += int(scored["expected_cost_cents"].sum())
-            mass += float(scored["probability"].cast(pl.Float64).sum())
+    for chunk, probability, cents in _scored(con, scorer, release, _chunks(con, first, last), costs):
+        scored = pl.DataFrame({"position": chunk.position, "probability": probability, "expected_cost_cents": cents})
+        with registered(con, "scored_lines", scored):
+            rows = (
+                f"SELECT * EXCLUDE (position), '{release.version}' AS release, "
+                f"'{release.manifest.feature_set_hash}' AS feature_set_hash FROM {chunk.table} JOIN scored_lines USING (position)"
+            )
             inputs = f"{release.version} {costs}"
-            parts.append(replace_partition(con, TABLE, *chunk, scored, day_column="day", inputs_hash=inputs))
-    rows = sum(part.rows for part in parts)
+            parts.append(replace_partition(con, TABLE, *chunk.days, rows, day_column="day", inputs_hash=inputs))
+        con.execute(f"DROP TABLE {chunk.table}")
+        cost += int(cents.sum())
+        mass += float(probability.sum(dtype=np.float64))
+    rows_written = sum(part.rows for part in parts)
     days = [day for part in parts for day in part.days]
     content_hash = combine_hashes(f"{day.day}:{day.content_hash}" for day in days)
-    return ScoresReport(release.version, first, last, rows, mass / rows if rows else 0.0, cost, content_hash)
+    mean = mass / rows_written if rows_written else 0.0
+    return ScoresReport(release.version, first, last, rows_written, mean, cost, content_hash)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Lines that were read and are being scored.
+
+    Attributes:
+        table: temporary, one row per line, with its ``position`` in ``features.order_lines``.
+        position, line_value_cents: int64, shape (n,), in the order of the matrix that is scored.
+    """
+
+    days: tuple[date, date]
+    table: str
+    position: np.ndarray
+    line_value_cents: np.ndarray
 
 
 def _scored(
@@ -99,49 +121,45 @@ def _scored(
     release: Release,
     chunks: list[tuple[date, date]],
     costs: CostSettings,
-) -> Iterator[tuple[tuple[date, date], pl.DataFrame]]:
-    """The rows of ``scores.daily`` of each chunk; others are read and written while one is being scored."""
+) -> Iterator[tuple[_Chunk, np.ndarray, np.ndarray]]:
+    """Each chunk with its probabilities and expected costs; others are read and written while one is being scored."""
+
+    def finish(chunk: _Chunk, future: Future[np.ndarray]) -> tuple[_Chunk, np.ndarray, np.ndarray]:
+        probability = future.result()
+        return chunk, probability, expected_cost_cents(probability, chunk.line_value_cents, costs)
+
     with ThreadPoolExecutor(1) as executor:
-        running: tuple[tuple[date, date], pl.DataFrame, Future[np.ndarray]] | None = None
-        for chunk in chunks:
-            lines, matrix = _read(con, release, chunk)
-            following = (chunk, lines, executor.submit(scorer.probability, matrix))
+        running: tuple[_Chunk, Future[np.ndarray]] | None = None
+        for i, days in enumerate(chunks):
+            chunk, matrix = _read(con, release, days, f"score_lines_{i % 2}")
+            following = (chunk, executor.submit(scorer.probability, matrix))
             if running is not None:
-                yield running[0], _priced(running[1], running[2].result(), release, costs)
+                yield finish(*running)
             running = following
         if running is not None:
-            yield running[0], _priced(running[1], running[2].result(), release, costs)
+            yield finish(*running)
 
 
-def _read(con: duckdb.DuckDBPyConnection, release: Release, days: tuple[date, date]) -> tuple[pl.DataFrame, np.ndarray]:
-    """Lines with ``row``, their row in the matrix, and the float32 matrix of these days.
+def _read(con: duckdb.DuckDBPyConnection, release: Release, days: tuple[date, date], table: str) -> tuple[_Chunk, np.ndarray]:
+    """The lines of these days and their float32 matrix.
 
-    The wide table is only scanned, never joined or sorted; the narrow one is, and finds its features by position.
+    The wide table is only scanned, never joined or sorted; the narrow one is, inside DuckDB, and meets its scores by
+    position.
     """
     columns = ", ".join(f'"{name}"' for name in release.manifest.inputs)
     wide = f"SELECT rowid AS position, {columns} FROM features.order_lines WHERE day BETWEEN $first AND $last"
-    scope = {"first": days[0], "last": days[1]}
-    features = con.sql(wide, params=scope).pl()
+    features = con.sql(wide, params={"first": days[0], "last": days[1]}).pl()
     position = features.drop_in_place("position").to_numpy()
-    lines = con.sql(_LINES, params=scope).pl()
-    if lines.height != features.height:
+    con.execute(_LINES.format(name=table, first=days[0], last=days[1]))
+    lines = con.sql(f"SELECT position, line_value_cents FROM {table}").fetchnumpy()
+    if len(lines["position"]) != features.height:
         raise ScoresError(
-            f"{days[0]} to {days[1]}: {features.height} lines with features, but {lines.height} matches in core.orders: "
-            "rebuild these days"
+            f"{days[0]} to {days[1]}: {features.height} lines with features, but {len(lines['position'])} matches in "
+            "core.orders: rebuild these days"
         )
-    order = np.argsort(position)
-    row = order[np.searchsorted(position[order], lines["position"].to_numpy())]
-    return lines.drop("position").with_columns(row=row), features.to_numpy(order="c")
-
-
-def _priced(lines: pl.DataFrame, probability: np.ndarray, release: Release, costs: CostSettings) -> pl.DataFrame:
-    own = probability[lines["row"].to_numpy()]
-    return lines.drop("row").with_columns(
-        probability=own,
-        expected_cost_cents=expected_cost_cents(own, lines["line_value_cents"].to_numpy(), costs),
-        release=pl.lit(release.version),
-        feature_set_hash=pl.lit(release.manifest.feature_set_hash),
-    )
+    order = np.argsort(lines["position"])
+    value = np.asarray(lines["line_value_cents"])[order[np.searchsorted(lines["position"], position, sorter=order)]]
+    return _Chunk(days, table, position, value), features.to_numpy(order="c")
 
 
 def _chunks(con: duckdb.DuckDBPyConnection, first: date, last: date) -> list[tuple[date, date]]:
