@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import duckdb
 
@@ -41,10 +42,18 @@ class TileChain:
     days: Mapping[date, TileDay]
     streams: Mapping[tuple[str, date], str]
 
+    @cached_property
+    def _declarations(self) -> str:
+        return declaration_hash(self.group)
+
+    @cached_property
+    def _stream_tables(self) -> tuple[str, ...]:
+        return tuple(s.table for s in self.group.streams)
+
     def inputs_hash(self, day: date, previous: str) -> str:
         """What a day is made from, given the content of the day before."""
-        own = [self.streams.get((s.table, day), "") for s in self.group.streams]
-        return combine_hashes([declaration_hash(self.group), previous, *own])
+        own = [self.streams.get((table, day), "") for table in self._stream_tables]
+        return combine_hashes([self._declarations, previous, *own])
 
     def checkpoints(self, until: date) -> tuple[list[date], int, int]:
         """Checkpoint days before ``until``, the rows since the last one and that one's rows."""
