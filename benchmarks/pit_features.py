@@ -92,8 +92,10 @@ def our_checksums(con: duckdb.DuckDBPyConnection, peers: ModuleType) -> dict[str
 
 
 def reference_checksums(folder: Path, work: Path, rows: int) -> dict[str, int]:
-    """The peers' plain definition over the whole data."""
+    """The peers' plain definition over the whole data, which is generated first where it is not there."""
     peers = load_peers(folder, work)
+    if not Path(peers.paths(rows)[0]).exists():
+        peers.gen(rows)
     return peers.checksum(*peers.np_reference(rows))
 
 
@@ -111,13 +113,12 @@ def main() -> None:
     args = parser.parse_args()
     peers = load_peers(args.peers, args.work)
     reference = args.work / f"lines-{args.rows}" / "checksums.json"
-    if not Path(peers.paths(args.rows)[0]).exists():
-        print(f"generating {args.rows:,} lines", file=sys.stderr)
-        peers.gen(args.rows)
     if not reference.exists():  # in a process of its own, so that the peak below is ours
+        print(f"generating {args.rows:,} lines and their checksums", file=sys.stderr)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             reference.write_text(json.dumps(pool.submit(reference_checksums, args.peers, args.work, args.rows).result()))
     want = json.loads(reference.read_text())
+    peak = 0
     times: dict[str, list[float]] = {"np_timeline": [], "returnml": []}
     cpu: list[float] = []
     for _ in range(args.rounds):
@@ -132,6 +133,7 @@ def main() -> None:
         compute_windows(con, GROUPS, "spine", "result", from_tiles=False)
         times["returnml"].append(time.perf_counter() - start)
         cpu.append(time.process_time() - spent)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # before the result is fetched to be checked
         got = our_checksums(con, peers)
         con.close()
         (args.work / "bench.duckdb").unlink()
@@ -139,7 +141,6 @@ def main() -> None:
         if wrong:
             raise SystemExit(f"{len(wrong)} of {len(peers.COLS)} columns differ: {wrong[:4]}")
     best = {name: min(found) for name, found in times.items() if found}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"{args.rows:,} lines x {len(peers.COLS)} columns, keys {'strings' if args.strings else 'integers'}, all exact")
     for name, seconds in best.items():
         print(f"  {name:12} best {seconds:6.2f} s")
