@@ -27,7 +27,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
-from rich.progress import track
+from rich.progress import Progress
 
 from returnml.features.order_line import ORDER_LINE
 from returnml.settings import DataPaths
@@ -152,14 +152,18 @@ def main() -> None:
     changed = differing(after, before)
     print(f"an undisturbed daily run takes {seconds:.1f} s and changes {len(changed)} of {len(after)} tables", flush=True)
     chance, met, failed = random.Random(options.seed), Counter[str](), 0
-    for number in track(range(options.kills), description="kill -9"):
-        after_s = seconds * chance.random()
-        outcome, problems = kill_once(shop, number, after_s, before, after, generation)
-        met[outcome] += 1
-        failed += bool(problems)
-        for problem in problems:
-            print(f"kill {number} after {after_s:.2f} s: {problem}", flush=True)
-    print(f"{options.kills} kills: {options.kills - failed} completed and equal, {failed} not; the kill met {dict(met)}")
+    with Progress() as progress:
+        task, number = progress.add_task("kill -9", total=options.kills), 0
+        while met.total() - met["finished"] < options.kills:
+            number += 1
+            after_s = seconds * chance.random()
+            outcome, problems = kill_once(shop, number, after_s, before, after, generation)
+            met[outcome] += 1
+            failed += bool(problems)
+            progress.update(task, completed=met.total() - met["finished"])
+            for problem in problems:
+                print(f"kill {number} after {after_s:.2f} s: {problem}", flush=True)
+    print(f"{met.total()} runs, {options.kills} of them killed: {met.total() - failed} equal, {failed} not; met {dict(met)}")
     if failed:
         raise SystemExit(1)
     shutil.rmtree(folder)
