@@ -69,7 +69,7 @@ def over_http(folder: Path, sent: list[dict], size: int) -> float:
     """Seconds for all of them over one connection."""
     publish_empty(folder / "http")
     bodies = [msgspec.json.encode(b) for b in batches(sent, size)]
-    with served("serving.app:create_app", folder / "http", "/v1/events", 0) as (url, _), httpx.Client(timeout=60) as client:
+    with served("serving.app:create_app", folder / "http", "/v1/events") as (url, _), httpx.Client(timeout=60) as client:
         return seconds(lambda: [client.post(url, content=body).raise_for_status() for body in bodies])
 
 

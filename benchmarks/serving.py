@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.load_client import measure
 from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import SystemClock
+from returnml.ledger.clock import FileClockDriver
 from returnml.settings import DataPaths
 from returnml.store.generation import Generation, open_current
 from returnml.store.online import OnlineFeatures
@@ -61,13 +61,15 @@ def _without_nulls(record: dict) -> dict:
 
 
 @contextmanager
-def served(factory: str, data: Path, path: str, shift_us: int) -> Iterator[tuple[str, int]]:
+def served(factory: str, data: Path, path: str, replay_clock: Path | None = None) -> Iterator[tuple[str, int]]:
     """Address and process id of a worker of ``factory`` while the block runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--factory", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    environ = os.environ | {"RETURNML_DATA": str(data), "RETURNML_SERVING__CLOCK_SHIFT_US": str(shift_us)}
+    environ = os.environ | {"RETURNML_DATA": str(data)}
+    if replay_clock is not None:
+        environ["RETURNML_REPLAY_CLOCK"] = str(replay_clock)
     command = [sys.executable, "-m", "uvicorn", factory, *options, "--log-level", "warning"]
     process = subprocess.Popen(command, env=environ)
     try:
@@ -112,7 +114,7 @@ def main() -> None:
     paths = DataPaths(options.data)
     generation = open_current(paths.store, ORDER_LINE)
     online = OnlineFeatures(ORDER_LINE, generation)
-    shift_us = generation.cut_off_us - SystemClock().now_us()
+    FileClockDriver(paths.replay_clock, generation.cut_off_us)
     print(f"{'what':<34}{'lines':>6}{'round':>6}{'requests/s':>12}{'p50 us':>9}{'p99 us':>9}{'cpu us':>8}{'errors':>7}")
     for lines in LINES:
         orders = real_orders(paths, lines)
@@ -122,7 +124,7 @@ def main() -> None:
             bodies["/score"].write_bytes(b"".join(_rows(online, order) + b"\n" for order in orders))
             for number in range(1, options.rounds + 1):
                 for factory, path in (("benchmarks.model_only:create_app", "/score"), ("serving.app:create_app", "/v1/score")):
-                    with served(factory, options.data, path, shift_us) as (url, pid):
+                    with served(factory, options.data, path, paths.replay_clock) as (url, pid):
                         measure(url, bodies[path], 1, options.connections)
                         before = cpu_seconds(pid)
                         load = measure(url, bodies[path], options.seconds, options.connections)

@@ -9,7 +9,7 @@ import dagster as dg
 
 from returnml.assets import data, features, inference, monitoring, serving, training
 from returnml.jobs import JOBS
-from returnml.ledger.clock import SystemClock
+from returnml.ledger.clock import clock_of
 from returnml.resources.mlflow import mlflow_resource
 from returnml.resources.warehouse import warehouse_resource
 from returnml.schedules import SCHEDULES
@@ -34,7 +34,7 @@ def build_defs(
     settings = settings or load_settings()
     resources = {
         "settings": settings,
-        "clock": SystemClock(),
+        "clock": clock_of(settings.replay_clock),
         "warehouse": warehouse_resource(settings),
         "mlflow": mlflow_resource(settings),
         # holds the names that training steps hand on: snapshot and release

@@ -33,6 +33,7 @@ class DataPaths:
         self.reports = self.root / "reports"
         self.exports = self.root / "exports"
         self.truth = self.root / "simulator" / "truth"
+        self.replay_clock = self.root / "replay" / "clock"
         self.dagster = self.root / "dagster"
         self.mlflow = self.root / "mlflow"
         self.logs = self.root / "logs"
@@ -58,7 +59,6 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the service listens and answers.
 
     Attributes:
-        clock_shift_us: moves the service's clock (privileged: a replay, a demo on old data); 0 in production.
         log_policy: ``require``: an answer is given only once its record is on disk, else 503. ``shed``: it is given at
             once; if its record cannot be written, that is counted and shown.
     """
@@ -67,7 +67,6 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 8300
     workers: int = 1
     max_lines: int = 200
-    clock_shift_us: int = 0
     log_policy: Literal["require", "shed"] = "shed"
 
 
@@ -108,13 +107,18 @@ class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings of one profile."""
+    """All settings of one profile.
+
+    Attributes:
+        replay_clock: a file that says what time it is (privileged: a replay, a demo on old data); none in production.
+    """
 
     profile: str = "dev"
     data: str = "data"
     go_live: str | None = None
     first_day: str | None = None
     timezone: str = "UTC"
+    replay_clock: str | None = None
     label: LabelSettings = LabelSettings()
     costs: CostSettings = CostSettings()
     serving: ServingSettings = ServingSettings()

@@ -10,7 +10,7 @@ from litestar.openapi.config import OpenAPIConfig
 
 from returnml.features.declarations import FeatureSet
 from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import Clock, ShiftedClock, SystemClock
+from returnml.ledger.clock import Clock, clock_of
 from returnml.settings import Settings, load_settings
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
@@ -37,12 +37,12 @@ def create_app(
 
     Args:
         settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
-        clock: default: the machine's, moved by ``serving.clock_shift_us`` (replay).
+        clock: default: the one that the setting ``replay_clock`` chooses.
         feature_set: the declarations that releases and generations must have been made with.
         reload_seconds: how often to look for a new release or generation.
     """
     settings = settings or load_settings()
-    clock = clock or ShiftedClock(SystemClock(), settings.serving.clock_shift_us)
+    clock = clock or clock_of(settings.replay_clock)
     log = InferenceLog(settings)
     service = ServingState(settings, clock, feature_set, log)
     intake = EventIntake(settings.paths.store, feature_set, clock)

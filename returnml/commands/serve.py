@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,7 +21,7 @@ def serve(
     data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
     at: Annotated[
         str | None,
-        typer.Option(help="Replay: let the service's clock start here; an instant (UTC) or `cutoff`, that of the store."),
+        typer.Option(help="Replay: the time it is for the service; an instant (UTC) or `cutoff`, that of the store."),
     ] = None,
 ) -> None:
     """Serve POST /v1/score, GET /health/live, GET /health/ready and the OpenAPI pages at /schema."""
@@ -31,7 +32,7 @@ def serve(
         # Workers are processes of their own: they read the settings again, from the environment.
         os.environ["RETURNML_DATA"] = str(settings.paths.root)
         if at is not None:
-            os.environ["RETURNML_SERVING__CLOCK_SHIFT_US"] = str(_shift_us(settings, at))
+            os.environ["RETURNML_REPLAY_CLOCK"] = str(_stopped_clock(settings, at))
     except SettingsError as error:
         typer.echo(f"returnml serve: {error}", err=True)
         raise typer.Exit(2) from error
@@ -48,10 +49,11 @@ def serve(
     )
 
 
-def _shift_us(settings: Settings, at: str) -> int:
-    from returnml.ledger.clock import SystemClock
+def _stopped_clock(settings: Settings, at: str) -> Path:
+    from returnml.ledger.clock import FileClockDriver
 
-    return _instant_us(settings, at) - SystemClock().now_us()
+    FileClockDriver(settings.paths.replay_clock, _instant_us(settings, at))
+    return settings.paths.replay_clock
 
 
 def _instant_us(settings: Settings, at: str) -> int:

@@ -33,7 +33,7 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
-    from returnml.ledger.clock import SystemClock
+    from returnml.ledger.clock import clock_of
     from returnml.sources.simulator.plan import Plan, Scenario
     from returnml.sources.simulator.run import simulate as run_simulation
 
@@ -43,7 +43,7 @@ def simulate(
     except ValueError as error:
         _refuse(str(error), as_json)
     with _refused(as_json), _progress(as_json) as progress:
-        simulated = run_simulation(plan, settings.paths, SystemClock(), progress)
+        simulated = run_simulation(plan, settings.paths, clock_of(settings.replay_clock), progress)
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
         return
@@ -64,11 +64,12 @@ def import_online_retail_command(
     as_json: JsonOption = False,
 ) -> None:
     """Import the Online Retail files; returns are linked to order lines and the coverage is printed."""
-    from returnml.ledger.clock import SystemClock
+    from returnml.ledger.clock import clock_of
     from returnml.sources.online_retail import import_online_retail
 
     with _refused(as_json), _progress(as_json) as progress:
-        imported = import_online_retail(path, _paths(data).landing, SystemClock(), progress)
+        settings = load_settings(data=data)
+        imported = import_online_retail(path, settings.paths.landing, clock_of(settings.replay_clock), progress)
     coverage = imported.coverage
     if as_json:
         typer.echo(json.dumps(asdict(imported) | {"linked_share": coverage.linked_share}))
@@ -198,13 +199,14 @@ def data_diff(
 def _import_mapped(
     file_format: Literal["csv", "json"], orders: Path, returns: Path | None, mapping: Path, data: str | None, as_json: bool
 ) -> None:
-    from returnml.ledger.clock import SystemClock
+    from returnml.ledger.clock import clock_of
     from returnml.sources.mapped_tables import import_mapped
 
     with _refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
+        clock = clock_of(settings.replay_clock)
         landing = settings.paths.landing
-        done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, SystemClock(), progress)
+        done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, clock, progress)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
@@ -235,13 +237,14 @@ def _paths(data: str | None) -> DataPaths:
 @contextmanager
 def _refused(as_json: bool = False) -> Iterator[None]:
     """Turn what a user can cause into one line on stderr and exit code 2."""
+    from returnml.ledger.clock import ClockError
     from returnml.sources.errors import SourceError
     from returnml.sources.landing import LandingError
 
     # both are ValueErrors, as is what a frame that does not fit raises; that one is our defect and stays a traceback
     try:
         yield
-    except (SourceError, LandingError, SettingsError) as error:
+    except (SourceError, LandingError, SettingsError, ClockError) as error:
         _refuse(str(error), as_json)
 
 

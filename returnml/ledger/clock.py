@@ -1,9 +1,23 @@
-"""The injected clock. No other code reads the wall clock."""
+"""The injected clock. No other code reads the wall clock.
+
+Replay is privileged: where the setting ``replay_clock`` names a file, every process reads the present from it, and
+whoever may write that file moves the time of all of them.
+"""
 
 from __future__ import annotations
 
+import mmap
+import os
+import sys
 import time
+from pathlib import Path
 from typing import Protocol
+
+_INSTANT_BYTES = 8
+
+
+class ClockError(Exception):
+    """A replay clock that cannot be read; the message names the file."""
 
 
 class Clock(Protocol):
@@ -17,21 +31,6 @@ class SystemClock:
 
     def now_us(self) -> int:
         return time.time_ns() // 1_000
-
-
-class ShiftedClock:
-    """Another clock, moved by a fixed time: how a replay puts a running service into the past.
-
-    >>> ShiftedClock(VirtualClock(100), -40).now_us()
-    60
-    """
-
-    def __init__(self, clock: Clock, shift_us: int) -> None:
-        self._clock = clock
-        self._shift_us = shift_us
-
-    def now_us(self) -> int:
-        return self._clock.now_us() + self._shift_us
 
 
 class VirtualClock:
@@ -58,3 +57,72 @@ class VirtualClock:
         if now_us < self._now_us:
             raise ValueError(f"a clock does not go back: {now_us} < {self._now_us}")
         self._now_us = now_us
+
+
+class FileClock:
+    """The present as a file says it: 8 bytes of microseconds, mapped into every process that follows it.
+
+    Reading costs a memory access. An aligned word of the map is read whole: never half an old and half a new instant.
+
+    Raises:
+        ClockError: where the file is absent or of another size.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._instant = _mapped(path, "rb").cast("q")
+
+    def now_us(self) -> int:
+        return self._instant[0]
+
+
+class FileClockDriver:
+    """Makes a replay clock and moves it. A new file at ``path``: who follows an older one there stays with that.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     driver = FileClockDriver(Path(folder, "clock"), 10)
+    ...     clock = FileClock(Path(folder, "clock"))
+    ...     driver.advance_to(25)
+    ...     clock.now_us()
+    25
+    """
+
+    def __init__(self, path: Path, now_us: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        unfinished.write_bytes(now_us.to_bytes(_INSTANT_BYTES, sys.byteorder, signed=True))
+        os.replace(unfinished, path)
+        self._instant = _mapped(path, "r+b").cast("q")
+
+    def now_us(self) -> int:
+        return self._instant[0]
+
+    def advance_to(self, now_us: int) -> None:
+        """Move to ``now_us``.
+
+        Raises:
+            ValueError: if that lies before the present.
+        """
+        if now_us < self._instant[0]:
+            raise ValueError(f"a clock does not go back: {now_us} < {self._instant[0]}")
+        self._instant[0] = now_us
+
+
+def clock_of(replay_clock: str | None) -> Clock:
+    """The clock that the setting ``replay_clock`` chooses: the machine's, or the file's.
+
+    Raises:
+        ClockError: where the file cannot be read.
+    """
+    return SystemClock() if replay_clock is None else FileClock(Path(replay_clock))
+
+
+def _mapped(path: Path, mode: str) -> memoryview:
+    access = mmap.ACCESS_READ if mode == "rb" else mmap.ACCESS_WRITE
+    try:
+        with open(path, mode) as file:
+            if os.fstat(file.fileno()).st_size != _INSTANT_BYTES:
+                raise ClockError(f"{path}: a replay clock has {_INSTANT_BYTES} bytes")
+            return memoryview(mmap.mmap(file.fileno(), _INSTANT_BYTES, access=access))
+    except OSError as error:
+        raise ClockError(f"{path}: the replay clock cannot be read: {error.strerror}") from error

@@ -1,13 +1,12 @@
 """``returnml serve``: what it hands to uvicorn and to the workers' environment."""
 
-import os
-
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from returnml.commands.serve import serve
-from returnml.ledger.clock import SystemClock
+from returnml.ledger.clock import clock_of
+from returnml.settings import load_settings
 from returnml_tests.serving import shop
 
 app = typer.Typer()
@@ -20,7 +19,7 @@ def started(monkeypatch, tmp_path):
     calls = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RETURNML_DATA", "")
-    monkeypatch.setenv("RETURNML_SERVING__CLOCK_SHIFT_US", "0")
+    monkeypatch.setenv("RETURNML_REPLAY_CLOCK", "")
     monkeypatch.setattr("uvicorn.run", lambda *args, **kwargs: calls.append((args, kwargs)))
     return calls
 
@@ -34,16 +33,11 @@ def test_options_reach_uvicorn(started, tmp_path):
 
 
 @pytest.mark.parametrize("at", ["cutoff", "2011-06-15", "2011-06-15T02:00:00+02:00"])
-def test_the_clock_starts_at_an_instant(started, tmp_path, at):
+def test_the_clock_stands_at_an_instant(started, tmp_path, at):
     shop.publish(tmp_path)
-    before = SystemClock().now_us()
     result = CliRunner().invoke(app, ["--data", str(tmp_path), "--at", at])
     assert result.exit_code == 0, result.output
-    assert (
-        shop.CUT_OFF_US - SystemClock().now_us()
-        <= int(os.environ["RETURNML_SERVING__CLOCK_SHIFT_US"])
-        <= shop.CUT_OFF_US - before
-    )
+    assert clock_of(load_settings().replay_clock).now_us() == shop.CUT_OFF_US
 
 
 @pytest.mark.parametrize(("at", "said"), [("noon", "--at 'noon'"), ("cutoff", "no generation is published")])
