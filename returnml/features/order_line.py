@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from returnml.features.declarations import (
-    Aggregation,
     BasketAggregate,
     Derived,
     FeatureSet,
@@ -17,86 +16,52 @@ from returnml.features.declarations import (
     KeyGroup,
     Operation,
     RequestInput,
-    Stream,
 )
-from returnml.features.expressions import Expr
-from returnml.features.windows import DAY_US, Window
-
-ORDERS = Stream("orders", "core.orders", {"quantity": 24, "line_value_cents": 36})
-RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36})
-OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1, "returned_quantity": 24, "refund_cents": 36}, is_derived=True)
-
-PRIOR_RETURN_RATE = 0.1
-PRIOR_STRENGTH = 10.0
-
-
-def _windows(*names: str) -> tuple[Window, ...]:
-    return tuple(Window.parse(name) for name in names)
-
-
-def _count(stream: Stream, *windows: str, is_feature: bool = True) -> Aggregation:
-    return Aggregation(stream, Operation.COUNT, None, _windows(*windows), is_feature)
-
-
-def _sum(stream: Stream, column: str, *windows: str, is_feature: bool = True) -> Aggregation:
-    return Aggregation(stream, Operation.SUM, column, _windows(*windows), is_feature)
-
-
-def _since_last(stream: Stream) -> Aggregation:
-    return Aggregation(stream, Operation.SINCE_LAST, None, _windows("lifetime"), is_feature=False)
-
-
-def _activity(*windows: str) -> tuple[Aggregation, ...]:
-    """Counts, pieces and money of orders and returns."""
-    return (
-        _count(ORDERS, *windows),
-        _sum(ORDERS, "quantity", *windows),
-        _sum(ORDERS, "line_value_cents", *windows),
-        _count(RETURNS, *windows),
-        _sum(RETURNS, "quantity", *windows),
-        _sum(RETURNS, "refund_cents", *windows),
-    )
-
-
-def _counts(*windows: str) -> tuple[Aggregation, ...]:
-    return (_count(ORDERS, *windows), _count(RETURNS, *windows))
-
-
-def _outcomes(*windows: str) -> tuple[Aggregation, ...]:
-    return (_count(OUTCOMES, *windows, is_feature=False), _sum(OUTCOMES, "returned", *windows, is_feature=False))
-
+from returnml.features.shop import (
+    ORDERS,
+    RETURNS,
+    activity,
+    counts,
+    days_since,
+    outcomes,
+    ratio,
+    return_rates,
+    returns_per_order,
+    since_last,
+    sum_of,
+)
 
 GROUPS = (
     KeyGroup(
         "customer",
         ("customer_id",),
         (
-            *_activity("1d", "30d", "90d", "365d"),
-            *_outcomes("90d", "365d", "lifetime"),
-            _since_last(ORDERS),
-            _since_last(RETURNS),
+            *activity("1d", "30d", "90d", "365d"),
+            *outcomes("90d", "365d", "lifetime"),
+            since_last(ORDERS),
+            since_last(RETURNS),
         ),
     ),
     KeyGroup(
         "article",
         ("article_id",),
-        (*_activity("1d", "30d", "90d", "365d"), *_outcomes("90d", "lifetime"), _since_last(RETURNS)),
+        (*activity("1d", "30d", "90d", "365d"), *outcomes("90d", "lifetime"), since_last(RETURNS)),
     ),
-    KeyGroup("article_size", ("article_id", "size"), (*_counts("30d", "365d"), *_outcomes("90d", "lifetime"))),
+    KeyGroup("article_size", ("article_id", "size"), (*counts("30d", "365d"), *outcomes("90d", "lifetime"))),
     KeyGroup(
         "customer_article",
         ("customer_id", "article_id"),
-        (*_counts("30d", "365d"), _sum(ORDERS, "quantity", "365d"), _sum(RETURNS, "quantity", "365d"), _since_last(ORDERS)),
+        (*counts("30d", "365d"), sum_of(ORDERS, "quantity", "365d"), sum_of(RETURNS, "quantity", "365d"), since_last(ORDERS)),
     ),
     KeyGroup(
         "customer_product_group",
         ("customer_id", "product_group"),
-        (*_counts("90d", "lifetime"), *_outcomes("lifetime")),
+        (*counts("90d", "lifetime"), *outcomes("lifetime")),
     ),
-    KeyGroup("customer_brand", ("customer_id", "brand"), (*_counts("90d", "lifetime"), *_outcomes("lifetime"))),
-    KeyGroup("product_group", ("product_group",), (*_counts("30d", "365d"), *_outcomes("30d", "365d"))),
-    KeyGroup("brand", ("brand",), (*_counts("30d", "365d"), *_outcomes("30d", "365d"))),
-    KeyGroup("country_payment", ("country", "payment_method"), (*_counts("30d", "365d"), *_outcomes("30d", "365d"))),
+    KeyGroup("customer_brand", ("customer_id", "brand"), (*counts("90d", "lifetime"), *outcomes("lifetime"))),
+    KeyGroup("product_group", ("product_group",), (*counts("30d", "365d"), *outcomes("30d", "365d"))),
+    KeyGroup("brand", ("brand",), (*counts("30d", "365d"), *outcomes("30d", "365d"))),
+    KeyGroup("country_payment", ("country", "payment_method"), (*counts("30d", "365d"), *outcomes("30d", "365d"))),
 )
 
 REQUEST = (
@@ -138,65 +103,6 @@ BASKET = (
 )
 
 
-def _smoothed_rate(returned: Expr, count: Expr) -> Expr:
-    return (returned + PRIOR_RETURN_RATE * PRIOR_STRENGTH) / (count + PRIOR_STRENGTH)
-
-
-def _ratio(numerator: Expr, denominator: Expr) -> Expr:
-    return numerator / denominator
-
-
-def _days(since_us: Expr) -> Expr:
-    return since_us / float(DAY_US)
-
-
-def _rates() -> tuple[Derived, ...]:
-    """A smoothed return rate for every window of outcomes of every group."""
-    return tuple(
-        Derived(
-            f"{group.name}_return_rate_{window.name}",
-            (f"{group.name}_outcomes_returned_sum_{window.name}", f"{group.name}_outcomes_count_{window.name}"),
-            _smoothed_rate,
-            f"Share of the {group.name}'s matured lines that came back ({window.name}), smoothed.",
-        )
-        for group in GROUPS
-        for aggregation in group.aggregations
-        if aggregation.stream is OUTCOMES and aggregation.operation is Operation.COUNT
-        for window in aggregation.windows
-    )
-
-
-def _raw_rates() -> tuple[Derived, ...]:
-    """Returns seen per line ordered, smoothed: fresher than the rates over outcomes, though young lines dilute it."""
-    return tuple(
-        Derived(
-            f"{group.name}_returns_per_order_{window.name}",
-            (f"{group.name}_returns_count_{window.name}", f"{group.name}_orders_count_{window.name}"),
-            _smoothed_rate,
-            f"Returns of the {group.name} per line ordered ({window.name}), smoothed; young lines included.",
-        )
-        for group in GROUPS
-        if group.name in ("customer", "article")
-        for aggregation in group.aggregations
-        if aggregation.stream is RETURNS and aggregation.operation is Operation.COUNT
-        for window in aggregation.windows
-    )
-
-
-def _since_days() -> tuple[Derived, ...]:
-    return tuple(
-        Derived(
-            f"{group.name}_{aggregation.stream.name}_since_last_days",
-            (f"{group.name}_{aggregation.stream.name}_since_last_us",),
-            _days,
-            f"Days since the {group.name}'s last event in {aggregation.stream.name}.",
-        )
-        for group in GROUPS
-        for aggregation in group.aggregations
-        if aggregation.operation is Operation.SINCE_LAST
-    )
-
-
 def _price_against(inputs: tuple[str, str, str]) -> Callable[[str, str], Derived]:
     def build(name: str, description: str) -> Derived:
         return Derived(name, inputs, lambda price, value, pieces: price / (value / pieces), description)
@@ -205,13 +111,13 @@ def _price_against(inputs: tuple[str, str, str]) -> Callable[[str, str], Derived
 
 
 DERIVED = (
-    *_rates(),
-    *_raw_rates(),
-    *_since_days(),
+    *return_rates(GROUPS),
+    *returns_per_order(group for group in GROUPS if group.name in ("customer", "article")),
+    *days_since(GROUPS),
     Derived(
         "price_against_list",
         ("unit_price_cents", "list_price_cents"),
-        _ratio,
+        ratio,
         "Price as a share of the list price.",
     ),
     _price_against(("unit_price_cents", "article_orders_line_value_cents_sum_90d", "article_orders_quantity_sum_90d"))(
@@ -223,13 +129,13 @@ DERIVED = (
     Derived(
         "basket_value_share",
         ("line_value_cents", "basket_line_value_cents_sum"),
-        _ratio,
+        ratio,
         "The line's share of the order's value.",
     ),
     Derived(
         "quantity_share_of_same_article",
         ("quantity", "basket_same_article_quantity_sum"),
-        _ratio,
+        ratio,
         "The line's share of the order's pieces of its article.",
     ),
     Derived(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from returnml.features.order_line import ORDERS, RETURNS
+from returnml.features.shop import ORDERS, RETURNS
 from returnml.ledger.events import SCHEMA_VERSION, AnyEvent, InspectionCompleted, OrderPlaced, ReturnReceived
 
 VERDICTS = ("as_new", "worn", "damaged", "empty_box", "wrong_article")

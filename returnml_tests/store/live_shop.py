@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
-from returnml.features.order_line import ORDERS, RETURNS
+from returnml.features.shop import ORDERS, RETURNS
 from returnml.features.windows import DAY_US, Window
 from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
 from returnml.ledger.log import read
