@@ -52,7 +52,7 @@ bench: $(READY)  ## the benchmarks, with what they print
 drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_daily_run
 
-drill-intake: $(READY)  ## kill -9 at 50 random moments of event intake (slow)
+drill-intake: $(READY)  ## kill -9 workers or the whole service at 50 random moments of event intake (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_intake
 
 lock: $(READY)  ## resolve the dependencies anew and pin them
