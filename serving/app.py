@@ -12,6 +12,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import Clock, clock_of
 from returnml.settings import Settings, load_settings
+from returnml.store.inlet import EventInlet
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
 from serving.problems import HANDLERS
@@ -45,7 +46,7 @@ def create_app(
     clock = clock or clock_of(settings.replay_clock)
     log = InferenceLog(settings)
     service = ServingState(settings, clock, feature_set, log)
-    intake = EventIntake(settings.paths.store, feature_set, clock)
+    intake = EventIntake(EventInlet(settings, feature_set, clock))
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

@@ -21,10 +21,6 @@ class NotReady(Exception):
     """There is no verified release or no good generation; the message says which and why."""
 
 
-class EventsUnavailable(Exception):
-    """Events cannot be taken in now, none of the request is acknowledged; the message says why."""
-
-
 class TooManyEvents(Exception):
     """A batch larger than what is taken at once."""
 

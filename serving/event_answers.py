@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from returnml.ledger.decoding import Malformed, decode_event
 from returnml.ledger.events import AnyEvent
 from returnml.store.writer import Applied
 from serving.contracts import EventAnswer, EventAnswers
 from serving.errors import TooManyEvents
 from serving.intake import EventIntake
-from serving.problems import field_error
 
 MAX_EVENTS = 10_000
 
+_ITEM = msgspec.json.Decoder(msgspec.Raw)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
-_EVENT = msgspec.json.Decoder(AnyEvent)
 
 
 async def take_in(intake: EventIntake, body: bytes) -> EventAnswers:
@@ -25,22 +25,29 @@ async def take_in(intake: EventIntake, body: bytes) -> EventAnswers:
         TooManyEvents: nothing is taken in.
         EventsUnavailable: nothing is acknowledged.
     """
-    items: list[bytes | msgspec.Raw] = list(_ITEMS.decode(body)) if body.lstrip()[:1] == b"[" else [body]
+    items = _items(body)
     if len(items) > MAX_EVENTS:
         raise TooManyEvents(f"{len(items)} events: at most {MAX_EVENTS} in a request")
     answers: list[EventAnswer | None] = []
     events: list[AnyEvent] = []
     for item in items:
-        try:
-            events.append(_EVENT.decode(item))
+        decoded = decode_event(item)
+        if isinstance(decoded, Malformed):
+            answers.append(EventAnswer("refused", rule=decoded.rule, field=decoded.field, message=decoded.message))
+        else:
+            events.append(decoded)
             answers.append(None)
-        except msgspec.ValidationError as error:
-            found = field_error(error)
-            answers.append(EventAnswer("refused", rule="malformed", field=found.field, message=found.message))
     applied = zip(events, await intake.submit(events), strict=True)
     given = [answer or _answer(*next(applied)) for answer in answers]
     counts = {status: sum(a.status == status for a in given) for status in ("accepted", "duplicate", "refused")}
     return EventAnswers(counts["accepted"], counts["duplicate"], counts["refused"], given)
+
+
+def _items(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return _ITEMS.decode(body) if body.lstrip()[:1] == b"[" else [_ITEM.decode(body)]
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deep") from error
 
 
 def _answer(event: AnyEvent, applied: Applied) -> EventAnswer:

@@ -10,17 +10,12 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from returnml.features.declarations import FeatureSet
-from returnml.ledger.clock import Clock
 from returnml.ledger.events import AnyEvent
-from returnml.ledger.log import LogError
-from returnml.store.manifest import StoreError
-from returnml.store.writer import Applied, EventWriter
-from serving.errors import EventsUnavailable
+from returnml.store.inlet import EventInlet, EventsUnavailable
+from returnml.store.writer import Applied
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +48,10 @@ class _Submission:
 class EventIntake:
     """Takes events in, batch by batch, on a thread of its own while ``running``."""
 
-    def __init__(self, store_root: Path, feature_set: FeatureSet, clock: Clock) -> None:
-        self._store_root = store_root
-        self._feature_set = feature_set
-        self._clock = clock
+    def __init__(self, inlet: EventInlet) -> None:
+        self._inlet = inlet
         self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
         self._waiting = 0
-        self._writer: EventWriter | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -99,10 +91,10 @@ class EventIntake:
             if not group:
                 continue
             try:
-                applied = self._write([event for submission in group for event in submission.events])
-            except (StoreError, LogError, OSError) as error:
-                logger.error("events refused: %s", error)
-                self._fail(group, EventsUnavailable(f"events cannot be taken in: {error}"))
+                applied = self._inlet.submit([event for submission in group for event in submission.events])
+            except EventsUnavailable as error:
+                logger.error("%s", error)
+                self._fail(group, error)
             except Exception as error:
                 # The thread must outlive a defect: later events are taken in or refused, never left waiting.
                 logger.exception("taking events in failed")
@@ -112,8 +104,7 @@ class EventIntake:
                 for submission in group:
                     submission.resolve(applied[begin : begin + len(submission.events)], None)
                     begin += len(submission.events)
-        if self._writer is not None:
-            self._writer.close()
+        self._inlet.close()
 
     def _collect(self, group: list[_Submission]) -> bool:
         """Wait for a submission and take what else is there; False when no more will come."""
@@ -129,11 +120,6 @@ class EventIntake:
             except Empty:
                 return True
         return False
-
-    def _write(self, events: list[AnyEvent]) -> list[Applied]:
-        if self._writer is None:
-            self._writer = EventWriter(self._store_root, self._feature_set, self._clock)
-        return self._writer.submit(events)
 
     def _fail(self, group: list[_Submission], error: Exception) -> None:
         for submission in group:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -11,32 +10,20 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from returnml.ledger.decoding import locate
+from returnml.store.inlet import EventsUnavailable
 from serving.contracts import FieldError, Problem
-from serving.errors import EventsUnavailable, InvalidOrder, LogUnavailable, NotReady, TooManyEvents
+from serving.errors import InvalidOrder, LogUnavailable, NotReady, TooManyEvents
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = "2"
-_LOCATION = re.compile(r"^(?P<message>.*?)(?: - at `(?P<in_key>key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
-_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>[^`]+)`")
 
 
 def field_error(error: msgspec.ValidationError) -> FieldError:
-    """Where and why decoding failed.
-
-    >>> field_error(msgspec.ValidationError("Expected `int` >= 1 - at `$.lines[0].quantity`")).field
-    'lines[0].quantity'
-    >>> field_error(msgspec.ValidationError("Object missing required field `size` - at `$.lines[3]`")).field
-    'lines[3].size'
-    """
-    match = _LOCATION.match(str(error))
-    message, path = (match["message"], match["path"] or "") if match else (str(error), "")
-    named = _MISSING.match(message) or _UNKNOWN.match(message)
-    if named:
-        path = f"{path}.{named['name']}"
-    return FieldError(path.lstrip(".") or "$", message)
+    """Where and why decoding failed."""
+    return FieldError(*locate(error))
 
 
 def invalid_order(request: Request[Any, Any, Any], error: InvalidOrder) -> Response[Problem]:

@@ -1,0 +1,49 @@
+"""The one way of decoded events into the store, whatever they came by (HTTP, Kafka)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from returnml.features.declarations import FeatureSet
+from returnml.ledger.clock import Clock
+from returnml.ledger.events import AnyEvent
+from returnml.ledger.log import LogError
+from returnml.settings import Settings
+from returnml.store.manifest import StoreError
+from returnml.store.writer import Applied, EventWriter
+
+
+class EventsUnavailable(Exception):
+    """Events cannot be taken in now, and none of them is acknowledged; the message says why."""
+
+
+class EventInlet:
+    """Submits events to the store that the settings name. For one thread.
+
+    The store is opened when it is first needed, and again after a failure: it may have been away, or replaced.
+    """
+
+    def __init__(self, settings: Settings, feature_set: FeatureSet, clock: Clock) -> None:
+        self._settings = settings
+        self._feature_set = feature_set
+        self._clock = clock
+        self._writer: EventWriter | None = None
+
+    def submit(self, events: Sequence[AnyEvent]) -> list[Applied]:
+        """After the return each event is durable, and applied once.
+
+        Raises:
+            EventsUnavailable: nothing of it is acknowledged; it may be submitted again.
+        """
+        try:
+            if self._writer is None:
+                self._writer = EventWriter(self._settings.paths.store, self._feature_set, self._clock)
+            return self._writer.submit(events)
+        except (StoreError, LogError, OSError) as error:
+            self.close()
+            raise EventsUnavailable(f"events cannot be taken in: {error}") from error
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
