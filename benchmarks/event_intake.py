@@ -27,7 +27,9 @@ from returnml.ledger.clock import SystemClock
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import START, LogWriter, Record
 from returnml.settings import DataPaths
-from returnml.store.lmdb_backend import EVENTS, META, STATE, open_live
+from returnml.store.backend import EVENTS, META, STATE
+from returnml.store.embedded import LmdbBackend
+from returnml.store.lmdb_backend import open_live
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
@@ -61,7 +63,7 @@ def publish_empty(data: Path) -> None:
     con = open_warehouse(":memory:", threads=1)
     ensure_schema(con)
     cut_off_us = SystemClock().now_us() // DAY_US * DAY_US
-    publish_generation(con, ORDER_LINE, cut_off_us, DataPaths(data).store)
+    publish_generation(con, ORDER_LINE, cut_off_us, LmdbBackend(DataPaths(data).store))
     con.close()
 
 
@@ -76,7 +78,7 @@ def over_http(folder: Path, sent: list[dict], size: int) -> float:
 def in_process(folder: Path, sent: list[dict], size: int) -> float:
     """Seconds for judging, stamping, logging and applying what is decoded already."""
     publish_empty(folder / "process")
-    writer = EventWriter(DataPaths(folder / "process").store, ORDER_LINE, SystemClock())
+    writer = EventWriter(LmdbBackend(DataPaths(folder / "process").store), ORDER_LINE, SystemClock())
     decoded = batches(msgspec.convert(sent, list[AnyEvent]), size)
     return seconds(lambda: [writer.submit(batch) for batch in decoded])
 

@@ -24,6 +24,7 @@ from returnml.features.order_line import ORDER_LINE
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
 from returnml.settings import CostSettings, DataPaths, ServingSettings, Settings
+from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.warehouse.cutoff import instant_us
 from serving.contracts import Order
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1000.0)
     options = parser.parse_args()
     paths = DataPaths(options.data)
-    store = LiveStore(paths.store, ORDER_LINE)
+    store = LiveStore(LmdbBackend(paths.store), ORDER_LINE)
     store.refresh()
     champion = read_state(paths.deployment_state).champion
     if champion is None:

@@ -12,6 +12,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import Clock, clock_of
 from returnml.settings import Settings, load_settings
+from returnml.store.backends import open_backend
 from returnml.store.inlet import EventInlet
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
@@ -45,7 +46,7 @@ def create_app(
     settings = settings or load_settings()
     clock = clock or clock_of(settings.replay_clock)
     log = InferenceLog(settings)
-    service = ServingState(settings, clock, feature_set, log)
+    service = ServingState(settings, open_backend(settings), clock, feature_set, log)
     intake = EventIntake(EventInlet(settings, feature_set, clock))
 
     @asynccontextmanager

@@ -12,7 +12,8 @@ import numpy as np
 from returnml.features.declarations import FeatureSet
 from returnml.policy.costs import expected_cost_cents
 from returnml.settings import CostSettings
-from returnml.store.live import LiveStore, Snapshot
+from returnml.store.backend import Snapshot
+from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures, Vectors
 from serving.contracts import FeatureTime, LineScore, Order, Scores
 from serving.errors import InvalidOrder

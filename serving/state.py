@@ -15,6 +15,7 @@ from returnml.ledger.clock import Clock
 from returnml.release.deployment import DeploymentError, read_state
 from returnml.release.folder import ReleaseError, load_release
 from returnml.settings import Settings
+from returnml.store.backend import Backend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from serving.contracts import Order, Ready, Scores
@@ -37,13 +38,13 @@ class ServingState:
     What cannot be loaded is refused and said in ``failures``; what was loaded before goes on scoring.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, feature_set: FeatureSet, log: InferenceLog) -> None:
+    def __init__(self, settings: Settings, backend: Backend, clock: Clock, feature_set: FeatureSet, log: InferenceLog) -> None:
         self._settings = settings
         self._clock = clock
         self._feature_set = feature_set
         self._log = log
         self._model: Model | None = None
-        self._live: LiveStore | None = None
+        self._live = LiveStore(backend, feature_set)
         self._has_generation = False
         self._marks: dict[str, object] = {}
         self._looks_until_retry: dict[str, int] = {}
@@ -89,7 +90,7 @@ class ServingState:
         state = self._settings.paths.deployment_state
         changed = self._refresh("release", lambda: _mark(state), self._load_model)
         changed |= self._refresh("store", self._published, self._load_generation)
-        if changed and self._model is not None and self._live is not None and self._has_generation:
+        if changed and self._model is not None and self._has_generation:
             serving = self._settings.serving
             self._scorer = Scorer(self._model, self._live, self._feature_set, self._settings.costs, serving.max_lines)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
@@ -124,18 +125,13 @@ class ServingState:
 
     def _published(self) -> str | None:
         try:
-            return self._store().published()
+            return self._live.published()
         except StoreError:
             return None  # loading it says why
 
     def _load_generation(self) -> None:
-        self._store().refresh()
+        self._live.refresh()
         self._has_generation = True
-
-    def _store(self) -> LiveStore:
-        if self._live is None:
-            self._live = LiveStore(self._settings.paths.store, self._feature_set)
-        return self._live
 
     def _reason(self) -> str:
         return "; ".join(self.failures.values()) or "the release and the store are not loaded yet"

@@ -56,14 +56,15 @@ def champion(settings: Settings) -> str:
     kinds={"lmdb"},
 )
 def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
-    from returnml.store.manifest import read_pointer
+    from returnml.store.backends import open_backend
     from returnml.warehouse.cutoff import cut_off, instant_us
     from returnml.warehouse.generation import publish_generation
 
+    backend = open_backend(settings)
     with session(warehouse) as con:
         until = cut_off(con)
-        published = publish_generation(con, ORDER_LINE, instant_us(until), settings.paths.store)
-    is_current = read_pointer(settings.paths.store).generations[:1] == [published.name]
+        published = publish_generation(con, ORDER_LINE, instant_us(until), backend)
+    is_current = backend.published() == published.name
     return dg.MaterializeResult(
         metadata={"generation": published.name, "cut_off": until.isoformat(), "path": dg.MetadataValue.path(published.path)},
         check_results=checks.generation_results(published, instant_us(until), is_current),

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
+from returnml.store.backend import Values
 from returnml.store.lmdb_backend import DATABASE_FILE, LmdbReader
 from returnml.store.manifest import (
     MANIFEST_FILE,
@@ -54,22 +55,19 @@ class EncodedGroup:
 
 
 class Generation:
-    """An opened generation: its manifest and its values."""
+    """An opened generation in its folder: its manifest and its values."""
 
     def __init__(self, path: Path, manifest: GenerationManifest) -> None:
         self.path = path
         self.manifest = manifest
+        self.name = manifest.name
         self._reader = LmdbReader(path)
-
-    @property
-    def name(self) -> str:
-        return self.manifest.name
 
     @property
     def cut_off_us(self) -> int:
         return self.manifest.cut_off_us
 
-    def read(self, keys: Sequence[bytes], consume: Callable[[list[memoryview | None]], T]) -> T:
+    def read(self, keys: Sequence[bytes], consume: Callable[[Values], T]) -> T:
         """Hand the values of ``keys`` (None where unknown) to ``consume``; the buffers are valid only inside it."""
         return self._reader.read(keys, consume)
 

@@ -9,6 +9,7 @@ from returnml.ledger.clock import Clock
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogError
 from returnml.settings import Settings
+from returnml.store.backends import open_backend
 from returnml.store.manifest import StoreError
 from returnml.store.writer import Applied, EventWriter
 
@@ -37,7 +38,7 @@ class EventInlet:
         """
         try:
             if self._writer is None:
-                self._writer = EventWriter(self._settings.paths.store, self._feature_set, self._clock)
+                self._writer = EventWriter(open_backend(self._settings), self._feature_set, self._clock)
             return self._writer.submit(events)
         except (StoreError, LogError, OSError) as error:
             self.close()

@@ -1,4 +1,4 @@
-"""The embedded backend: one LMDB environment per generation, written once and then only read, and one that lives."""
+"""LMDB: one environment per generation, written once and then only read, and one that lives."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
+from returnml.store.backend import EVENTS, META, STATE
 from returnml.store.manifest import StoreError
 
 DATABASE_FILE = "data.mdb"
@@ -76,8 +77,7 @@ def write_database(folder: Path, items: Iterable[tuple[bytes, bytes | memoryview
 
 MAP_BYTES = 64 << 30
 """Address space, not disk: the file grows as it is written."""
-_LIVE_TABLES = (b"meta", b"state", b"events")
-META, STATE, EVENTS = range(3)
+_LIVE_TABLES = {META: b"meta", STATE: b"state", EVENTS: b"events"}
 
 _open_lives: weakref.WeakValueDictionary[tuple[int, int], LiveDatabase] = weakref.WeakValueDictionary()
 
@@ -115,7 +115,7 @@ class LiveDatabase:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lmdb = lmdb.open(str(folder), map_size=MAP_BYTES, max_dbs=len(_LIVE_TABLES), metasync=False, max_spare_txns=8)
-        self._tables = [self._lmdb.open_db(name) for name in _LIVE_TABLES]
+        self._tables = [self._lmdb.open_db(_LIVE_TABLES[table]) for table in sorted(_LIVE_TABLES)]
 
     @contextmanager
     def reading(self) -> Iterator[LiveTransaction]:

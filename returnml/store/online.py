@@ -11,8 +11,8 @@ import numpy as np
 
 from returnml.features.declarations import FeatureSet
 from returnml.features.program import VectorProgram
-from returnml.store.generation import Generation
-from returnml.store.live import LiveStore, Snapshot, read_generation
+from returnml.store.backend import Published, Snapshot, read_generation
+from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError, layout_hash
 from returnml.store.plan import ReadPlan
 from returnml.store.request import RequestPlan
@@ -59,8 +59,8 @@ class OnlineFeatures:
         StoreError: if a generation is of other declarations.
     """
 
-    def __init__(self, feature_set: FeatureSet, source: LiveStore | Generation) -> None:
-        if isinstance(source, Generation):
+    def __init__(self, feature_set: FeatureSet, source: LiveStore | Published) -> None:
+        if not isinstance(source, LiveStore):
             manifest = source.manifest
             if manifest.feature_set_hash != feature_set.hash or manifest.layout_hash != layout_hash(feature_set):
                 raise StoreError(f"{source.name}: of other declarations than {feature_set.name} {feature_set.hash[:12]}")

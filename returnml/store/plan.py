@@ -14,12 +14,12 @@ import numpy as np
 from returnml.features.declarations import FeatureSet, Operation
 from returnml.features.live_tiles import Combination, count_new
 from returnml.features.tiles import NULL, WORD, GroupLayout
+from returnml.store.backend import Consume, Snapshot, Values
 from returnml.store.keys import LISTS, encode_key
-from returnml.store.live import Consume, Snapshot, Values
 
 Joined = tuple[Snapshot, bytes, bytes | None]
 Read = Callable[[Sequence[bytes], Consume[Joined]], Joined]
-"""``LiveStore.read``, or ``live.read_generation`` of one."""
+"""``LiveStore.read``, or ``backend.read_generation`` of one."""
 
 
 class ReadPlan:

@@ -15,6 +15,7 @@ import msgspec
 
 from returnml.features.declarations import FeatureSet
 from returnml.release.files import sync_folder, write_synced
+from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation, file_hash, open_generation
 from returnml.store.lmdb_backend import DATABASE_FILE, write_database
 from returnml.store.manifest import (
@@ -35,7 +36,7 @@ _TEMPORARY = ".generation-"
 
 
 def write_generation(
-    store_root: Path,
+    backend: Backend,
     feature_set: FeatureSet,
     cut_off_us: int,
     groups: Sequence[EncodedGroup],
@@ -48,12 +49,13 @@ def write_generation(
     A kill at any moment leaves the old generation published, or the new one.
 
     Args:
-        store_root: the folder of all generations.
+        backend: where it is published.
         groups: one for each of ``feature_set.groups``, in that order.
         index: order lines, returns and inspections that events may refer to, ascending by key.
         ledger_seq: the last event of the ledger that is in; those after it make the live part.
         keep: how many published generations stay on disk, the new one included.
     """
+    store_root = backend.root
     store_root.mkdir(parents=True, exist_ok=True)
     with _locked(store_root):
         for dead in store_root.glob(f"{_TEMPORARY}*"):
@@ -86,13 +88,14 @@ def write_generation(
             os.replace(temporary, target)
             sync_folder(store_root)
         generation = open_generation(target, feature_set)
-        publish_live(store_root, feature_set, generation)
-        _list(store_root, target.name, keep)
+        backend.install(target)
+        publish_live(backend, feature_set, generation)
+        backend.keep_only(_list(store_root, target.name, keep))
     return generation
 
 
-def _list(store_root: Path, name: str, keep: int) -> None:
-    """Say in a file what is published (the live environment decides), and remove generations of long ago."""
+def _list(store_root: Path, name: str, keep: int) -> list[str]:
+    """Say in a file what is published (the backend decides), and remove folders of long ago; returns what is kept."""
     pointer = read_pointer(store_root)
     kept = [name, *(g for g in pointer.generations if g != name)][: max(keep, 1)]
     if kept != pointer.generations:
@@ -102,6 +105,7 @@ def _list(store_root: Path, name: str, keep: int) -> None:
             # Out of the way first: a kill inside rmtree must not leave half a generation under its name.
             dead = manifest.parent.rename(store_root / f"{_TEMPORARY}removed-{manifest.parent.name}")
             shutil.rmtree(dead)
+    return kept
 
 
 def _is_intact(folder: Path) -> bool:

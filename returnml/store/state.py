@@ -13,9 +13,8 @@ from returnml.features.live_tiles import LiveTiles
 from returnml.features.tiles import GroupLayout
 from returnml.ledger.events import AnyEvent, InspectionCompleted, OrderPlaced
 from returnml.ledger.validator import KnownLine, Verdict
-from returnml.store.generation import Generation
+from returnml.store.backend import STATE, Published, Transaction
 from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
-from returnml.store.lmdb_backend import STATE, LiveTransaction
 from returnml.store.rows import Row, StoredLine, order_rows, return_row
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -37,7 +36,7 @@ class LiveLayout:
 class LiveState:
     """The state inside one writing transaction; also what the validator asks (``validator.Known``)."""
 
-    def __init__(self, transaction: LiveTransaction, generation: Generation, layout: LiveLayout) -> None:
+    def __init__(self, transaction: Transaction, generation: Published, layout: LiveLayout) -> None:
         self._transaction = transaction
         self._generation = generation
         self._layout = layout

@@ -19,10 +19,19 @@ from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogWriter, Record, read
 from returnml.ledger.records import Judged, decode_payload, encode_payload
 from returnml.ledger.validator import validate
-from returnml.store.generation import Generation, open_generation
+from returnml.store.backend import (
+    EVENTS,
+    STATE,
+    Backend,
+    Mark,
+    Published,
+    Transaction,
+    read_mark,
+    read_published,
+    write_mark,
+    write_published,
+)
 from returnml.store.keys import encode_key
-from returnml.store.live import LIVE_FOLDER, Mark, read_mark, read_published, write_mark, write_published
-from returnml.store.lmdb_backend import EVENTS, STATE, LiveTransaction, open_live
 from returnml.store.manifest import StoreError
 from returnml.store.state import LiveLayout, LiveState
 
@@ -59,18 +68,16 @@ class EventWriter:
     """Takes events in. For one thread; other writers may be in other threads and processes.
 
     Raises:
-        StoreError: where the live environment cannot be opened.
         OSError: where the ledger's folder cannot be written.
     """
 
-    def __init__(self, store_root: Path, feature_set: FeatureSet, clock: Clock) -> None:
-        self._store_root = store_root
+    def __init__(self, backend: Backend, feature_set: FeatureSet, clock: Clock) -> None:
+        self._backend = backend
         self._feature_set = feature_set
         self._layout = LiveLayout(feature_set)
         self._clock = clock
-        self._live = open_live(store_root / LIVE_FOLDER)
-        self._log = LogWriter(ledger_folder(store_root))
-        self._generation: Generation | None = None
+        self._log = LogWriter(ledger_folder(backend.root))
+        self._generation: Published | None = None
 
     def submit(self, events: Sequence[AnyEvent]) -> list[Applied]:
         """Take events in, in the given order. After the return each of them is durable, and applied once.
@@ -79,7 +86,7 @@ class EventWriter:
             StoreError: where there is no usable generation, or the store cannot be written; nothing is acknowledged.
             LogError, OSError: where the ledger is damaged or the disk full; nothing is acknowledged.
         """
-        with self._log.turn(), self._live.writing() as transaction:
+        with self._log.turn(), self._backend.writing() as transaction:
             generation = self._published(transaction)
             state = LiveState(transaction, generation, self._layout)
             mark = self._catch_up(transaction, state)
@@ -106,15 +113,15 @@ class EventWriter:
     def close(self) -> None:
         self._log.close()
 
-    def _published(self, transaction: LiveTransaction) -> Generation:
+    def _published(self, transaction: Transaction) -> Published:
         name = read_published(transaction)
         if name is None:
-            raise StoreError(f"{self._store_root}: no generation is published")
+            raise StoreError(f"{self._backend.root}: no generation is published")
         if self._generation is None or self._generation.name != name:
-            self._generation = open_generation(self._store_root / name, self._feature_set, is_verified=False)
+            self._generation = self._backend.open(name, self._feature_set, is_verified=False)
         return self._generation
 
-    def _catch_up(self, transaction: LiveTransaction, state: LiveState) -> Mark:
+    def _catch_up(self, transaction: Transaction, state: LiveState) -> Mark:
         mark = read_mark(transaction)
         tail, position = self._log.tail(mark.position)
         for record in tail:
@@ -125,7 +132,7 @@ class EventWriter:
         return Mark(tail[-1].seq, tail[-1].known_at_us, position)
 
 
-def _take(transaction: LiveTransaction, state: LiveState, seq: int, known_at_us: int, judged: Judged) -> Outcome:
+def _take(transaction: Transaction, state: LiveState, seq: int, known_at_us: int, judged: Judged) -> Outcome:
     """Note the event's id and let it take effect if it was accepted."""
     outcome = _note(transaction, seq, judged)
     if judged.verdict.is_accepted:
@@ -133,14 +140,14 @@ def _take(transaction: LiveTransaction, state: LiveState, seq: int, known_at_us:
     return outcome
 
 
-def _note(transaction: LiveTransaction, seq: int, judged: Judged) -> Outcome:
+def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
     verdict = judged.verdict
     outcome = Outcome(seq, verdict.rule, verdict.field, verdict.message)
     transaction.put(EVENTS, encode_key(0, (judged.event.event_id,)), _ENCODE(outcome))
     return outcome
 
 
-def publish_live(store_root: Path, feature_set: FeatureSet, generation: Generation) -> None:
+def publish_live(backend: Backend, feature_set: FeatureSet, generation: Published) -> None:
     """Let readers see ``generation``, with the ledger's events after it as the live part, in one transaction.
 
     The live state is built anew from the ledger: whatever it was, it is right afterwards. Readers go on meanwhile,
@@ -151,13 +158,12 @@ def publish_live(store_root: Path, feature_set: FeatureSet, generation: Generati
             for ``last``, which then depends on the order of both.
         LogError: where the ledger is damaged.
     """
-    folder = ledger_folder(store_root)
+    folder = ledger_folder(backend.root)
     log = LogWriter(folder)
-    live = open_live(store_root / LIVE_FOLDER)
     manifest = generation.manifest
     has_last = any(a.aggregation.operation is Operation.LAST for a in feature_set.aggregates)
     try:
-        with log.turn(), live.writing() as transaction:
+        with log.turn(), backend.writing() as transaction:
             mark = read_mark(transaction)
             tail, position = log.tail(mark.position)
             transaction.clear(STATE)

@@ -7,7 +7,6 @@ vectorised. Every stream ends at the same cut-off, which may lie inside a day.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -17,6 +16,7 @@ from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stre
 from returnml.features.live_tiles import encode_lists
 from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, encode
 from returnml.features.windows import DAY_US, floor_day
+from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation
 from returnml.store.keys import LISTS, encode_key
 from returnml.store.publishing import write_generation
@@ -30,7 +30,7 @@ def publish_generation(
     con: duckdb.DuckDBPyConnection,
     feature_set: FeatureSet,
     cutoff_us: int,
-    store_root: Path,
+    backend: Backend,
     keep: int = 3,
     ledger_seq: int = 0,
 ) -> Generation:
@@ -39,7 +39,7 @@ def publish_generation(
     Args:
         con: an open warehouse with the streams' tables.
         cutoff_us: microseconds since the epoch (UTC); events with ``known_at`` before it are in.
-        store_root: see ``settings.DataPaths.store``.
+        backend: see ``store.backends.open_backend``.
         keep: how many generations stay on disk.
         ledger_seq: the tables hold the ledger's events up to this one.
 
@@ -53,7 +53,7 @@ def publish_generation(
         _check_bits(con, stream, cutoff_us)
     groups = [encode_group(con, i, group, cutoff_us) for i, group in enumerate(feature_set.groups)]
     index = line_index(con, feature_set, cutoff_us)
-    return write_generation(store_root, feature_set, cutoff_us, groups, index, ledger_seq, keep)
+    return write_generation(backend, feature_set, cutoff_us, groups, index, ledger_seq, keep)
 
 
 def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cutoff_us: int) -> EncodedGroup:

@@ -25,6 +25,7 @@ from returnml.features.order_line import ORDER_LINE
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import SystemClock
 from returnml.settings import DataPaths
+from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from returnml.store.rows import KEYS
@@ -155,7 +156,7 @@ def drill(folder: Path, kills: int, seed: int) -> Report:
     """
     chance, report = random.Random(seed), Report()
     store = DataPaths(folder).store
-    publish_generation(Ledger(store).warehouse(), ORDER_LINE, SystemClock().now_us() // DAY_US * DAY_US, store)
+    publish_generation(Ledger(store).warehouse(), ORDER_LINE, SystemClock().now_us() // DAY_US * DAY_US, LmdbBackend(store))
     service = Service(folder)
     service.start()
     clients = [Client(n, service.port, seed) for n in range(CLIENTS)]
@@ -210,7 +211,7 @@ def check(store: Path, acknowledged: dict[str, int]) -> tuple[int, int]:
 
 def compare(store: Path, ledger: Ledger) -> int:
     """Every aggregate of every combination of keys that an event had, online against the oracle."""
-    online = OnlineFeatures(ORDER_LINE, LiveStore(store, ORDER_LINE))
+    online = OnlineFeatures(ORDER_LINE, LiveStore(LmdbBackend(store), ORDER_LINE))
     streams = ledger.streams()
     events = {s.name: streams.get(s.name, []) for group in ORDER_LINE.groups for s in group.streams}
     by_key = {group.name: _by_key(group.keys, events) for group in ORDER_LINE.groups}

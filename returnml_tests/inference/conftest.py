@@ -20,6 +20,7 @@ from returnml.ledger.clock import VirtualClock
 from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
+from returnml.store.embedded import LmdbBackend
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.outcomes import build_outcomes
@@ -58,7 +59,7 @@ def build(data: Path) -> duckdb.DuckDBPyConnection:
         ingest_raw(con, stream, FIRST, LAST, settings.paths.landing, settings)
         build_core(con, stream, FIRST, LAST)
     build_outcomes(con, FIRST, LAST, settings.label)
-    publish_generation(con, ORDER_LINE, LAST_US, settings.paths.store)
+    publish_generation(con, ORDER_LINE, LAST_US, LmdbBackend(settings.paths.store))
     shop.deploy(data)
     return con
 

@@ -15,6 +15,7 @@ from returnml.release.deployment import make_champion, read_state
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
 from returnml.settings import DataPaths
+from returnml.store.embedded import LmdbBackend
 from returnml.store.generation import Generation
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
@@ -54,7 +55,7 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, columns: str, seq: int, 
 
 
 def publish(data: Path, cut_off_us: int = CUT_OFF_US, feature_set: FeatureSet = ORDER_LINE) -> Generation:
-    return publish_generation(warehouse(), feature_set, cut_off_us, DataPaths(data).store)
+    return publish_generation(warehouse(), feature_set, cut_off_us, LmdbBackend(DataPaths(data).store))
 
 
 def graph(feature_set: FeatureSet = ORDER_LINE, prior: float = PRIOR, width: int | None = None) -> bytes:

@@ -6,6 +6,7 @@ import pytest
 
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import VirtualClock
+from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.store.online import OnlineFeatures
@@ -25,7 +26,7 @@ def placed(n, quantity=1):
 
 
 def publish(store, cut_off_us=T0, **ledger_seq):
-    return publish_generation(Ledger(store).warehouse(), FEATURES, cut_off_us, store, **ledger_seq)
+    return publish_generation(Ledger(store).warehouse(), FEATURES, cut_off_us, LmdbBackend(store), **ledger_seq)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def writer(store):
-    return EventWriter(store, FEATURES, VirtualClock(NOW))
+    return EventWriter(LmdbBackend(store), FEATURES, VirtualClock(NOW))
 
 
 def count_and_mark(live):
@@ -49,7 +50,7 @@ def test_all_operations_of_generation_and_live_part_together(store, writer):
     writer.submit([placed(1, 5), placed(2, 3)])
     publish(store, NOW + 10, ledger_seq=2)
     writer.submit([placed(3, 3), placed(4, 4)])
-    raw = OnlineFeatures(FEATURES, LiveStore(store, FEATURES)).vectors(ORDER, NOW).raw()
+    raw = OnlineFeatures(FEATURES, LiveStore(LmdbBackend(store), FEATURES)).vectors(ORDER, NOW).raw()
     value = {o: raw[f"pair_orders_quantity_{o}_2d"] for o in ("sum", "sum_of_squares", "min", "max", "last", "distinct")}
     assert value == {"sum": [15], "sum_of_squares": [59], "min": [3], "max": [5], "last": [4], "distinct": [3]}
     assert raw["pair_returns_refund_cents_min_1d"] == [None]
@@ -58,11 +59,11 @@ def test_all_operations_of_generation_and_live_part_together(store, writer):
 
 
 def test_a_refused_generation_leaves_the_one_before_without_what_came_later(store, writer):
-    live = LiveStore(store, FEATURES)
+    live = LiveStore(LmdbBackend(store), FEATURES)
     live.refresh()
     writer.submit([placed(1)])
     assert count_and_mark(live) == ([1], 1)
-    publish_generation(other_warehouse([]), other_features(), T0 + 1, store)
+    publish_generation(other_warehouse([]), other_features(), T0 + 1, LmdbBackend(store))
     assert count_and_mark(live) == ([0], 0)
     with pytest.raises(StoreError, match="foreign generation"):
         live.refresh()
@@ -74,7 +75,7 @@ def test_a_refused_generation_leaves_the_one_before_without_what_came_later(stor
 
 
 def test_a_torn_generation_is_found_by_the_next_verification(store, writer):
-    live = LiveStore(store, FEATURES)
+    live = LiveStore(LmdbBackend(store), FEATURES)
     live.refresh()
     writer.submit([placed(1)])
     torn = publish(store, T0 + 1)
@@ -95,10 +96,10 @@ def test_a_lost_live_environment_is_built_again_from_the_ledger(store, writer):
     del writer
     shutil.rmtree(store / "live")
     with pytest.raises(StoreError, match="no generation is published"):
-        EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(3)])
+        EventWriter(LmdbBackend(store), FEATURES, VirtualClock(NOW)).submit([placed(3)])
     publish(store)
-    assert count_and_mark(LiveStore(store, FEATURES)) == ([2], 2)
-    again = EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(1), placed(3)])
+    assert count_and_mark(LiveStore(LmdbBackend(store), FEATURES)) == ([2], 2)
+    again = EventWriter(LmdbBackend(store), FEATURES, VirtualClock(NOW)).submit([placed(1), placed(3)])
     assert [(a.is_duplicate, a.outcome.seq) for a in again] == [(True, 1), (False, 3)]
 
 
@@ -106,6 +107,6 @@ def test_a_generation_past_events_that_it_does_not_hold_is_refused_where_order_m
     writer.submit([placed(1)])
     with pytest.raises(StoreError, match=r"event 'e1' \(seq 1\) was known before the cut-off"):
         publish(store, NOW + 1)
-    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
+    assert count_and_mark(LiveStore(LmdbBackend(store), FEATURES)) == ([1], 1)
     publish(store, NOW + 1, ledger_seq=1)
-    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
+    assert count_and_mark(LiveStore(LmdbBackend(store), FEATURES)) == ([1], 1)

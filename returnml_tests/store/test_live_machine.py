@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from returnml.features.windows import DAY_US
+from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from returnml.store.writer import EventWriter
@@ -75,15 +76,16 @@ class LiveStoreMachine(RuleBasedStateMachine):
     def start(self):
         self.folder = Path(tempfile.mkdtemp())
         self.store = self.folder / "store"
+        self.backend = LmdbBackend(self.store)
         self.clock = HandClock(T0 + DAY_US // 2)
         self.cut_off = T0
         self.answered = {}
-        publish_generation(Ledger(self.store).warehouse(), FEATURES, T0, self.store)
+        publish_generation(Ledger(self.store).warehouse(), FEATURES, T0, self.backend)
         self.open()
 
     def open(self):
-        self.writers = [EventWriter(self.store, FEATURES, self.clock) for _ in range(2)]
-        self.online = OnlineFeatures(FEATURES, LiveStore(self.store, FEATURES))
+        self.writers = [EventWriter(self.backend, FEATURES, self.clock) for _ in range(2)]
+        self.online = OnlineFeatures(FEATURES, LiveStore(self.backend, FEATURES))
 
     @rule(bodies=EVENTS, writer=st.integers(0, 1), late_us=st.sampled_from([0, 1, 5 * DAY_US]))
     def send(self, bodies, writer, late_us):
@@ -117,7 +119,7 @@ class LiveStoreMachine(RuleBasedStateMachine):
         ledger = Ledger(self.store)
         until = max([self.clock.now, *(at for at, _ in ledger.seqs)]) + 1 - back_us
         until = max(until // DAY_US * DAY_US if at_midnight else until, T0)
-        publish_generation(ledger.warehouse(), FEATURES, until, self.store, ledger_seq=ledger.last_seq(until))
+        publish_generation(ledger.warehouse(), FEATURES, until, self.backend, ledger_seq=ledger.last_seq(until))
 
     @rule()
     def restart(self):

@@ -21,6 +21,7 @@ from returnml.settings import DataPaths, Settings
 from returnml.sources.online_retail import import_online_retail
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
+from returnml.store.embedded import LmdbBackend
 from returnml.store.online import OnlineFeatures
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.ingest import ingest_raw
@@ -67,7 +68,7 @@ def assert_parity(con: duckdb.DuckDBPyConnection, day: date, cut_off_hours: tupl
     compared = 0
     for hours in cut_off_hours:
         cut_off_us = int((start + timedelta(hours=hours)).timestamp() * 1_000_000)
-        online = OnlineFeatures(ORDER_LINE, publish_generation(con, ORDER_LINE, cut_off_us, store))
+        online = OnlineFeatures(ORDER_LINE, publish_generation(con, ORDER_LINE, cut_off_us, LmdbBackend(store)))
         lines = f"core.orders WHERE known_day = DATE '{day}' AND known_at >= make_timestamp({cut_off_us})"
         spine = (
             f"(SELECT *, line_id AS moment_id, known_at AS requested_at, make_timestamp({cut_off_us}) AS visible_until, "

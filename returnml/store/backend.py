@@ -1,0 +1,172 @@
+"""What the online store asks of the place where it is kept: LMDB on one host, or Redis for several.
+
+One interface, so that the rules (what an event changes, what a reader sees, when a generation is refused) are written
+once. A backend keeps generations, which never change, and the live part: three tables and in one of them the pointer
+to the published generation and the mark.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from returnml.features.declarations import FeatureSet
+from returnml.ledger.log import START, Position
+from returnml.store.manifest import GenerationManifest
+
+META, STATE, EVENTS = range(3)
+"""The tables of the live part: pointer and mark; tiles and what is known of order lines; what became of event ids."""
+POINTER, MARK = b"pointer", b"mark"
+_MARK_WORDS = struct.Struct("<4Q")
+
+T = TypeVar("T")
+Values = list[memoryview | None]
+
+
+class Published(Protocol):
+    """A generation that can be read."""
+
+    manifest: GenerationManifest
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def cut_off_us(self) -> int: ...
+
+    def read(self, keys: Sequence[bytes], consume: Callable[[Values], T]) -> T:
+        """Hand the values of ``keys`` (None where unknown) to ``consume``; the buffers are valid only inside it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Up to where the ledger is applied: the last event's ``seq`` and ``known_at``, and where the log goes on."""
+
+    seq: int = 0
+    known_at_us: int = 0
+    position: Position = START
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a reader sees: a generation and the ledger up to ``seq``, the last event known at ``known_at_us``."""
+
+    generation: Published
+    seq: int
+    known_at_us: int
+
+    def moment_us(self, now_us: int) -> int:
+        """``requested_at`` of a request that arrives now: after everything that it sees."""
+        return max(now_us, self.generation.cut_off_us, self.known_at_us + 1)
+
+
+Consume = Callable[[Snapshot, Values, Values | None], T]
+"""Takes what is seen, the generation's values and the live ones (None where there is no live part)."""
+Choose = Callable[[str | None], Published]
+"""From the name of the published generation to the one to read: that one, or an older one if it must be refused."""
+
+
+class Transaction(Protocol):
+    """One writer's turn: it reads what it wrote; all of it takes effect at the end, or nothing."""
+
+    def get(self, table: int, key: bytes) -> bytes | None: ...
+
+    def put(self, table: int, key: bytes, value: bytes) -> None: ...
+
+    def clear(self, table: int) -> None: ...
+
+
+class Backend(Protocol):
+    """Where the store is kept. Cheap to make: nothing is opened before it is used.
+
+    Attributes:
+        root: the folder of this host's generations, beside the ledger.
+    """
+
+    root: Path
+
+    def published(self) -> str | None:
+        """The name of the published generation.
+
+        Raises:
+            StoreError: where the store cannot be read.
+        """
+        ...
+
+    def open(self, name: str, feature_set: FeatureSet, is_verified: bool = True) -> Published:
+        """Open a generation.
+
+        Args:
+            is_verified: whether all of it is checked; else only what takes no time.
+
+        Raises:
+            StoreError: if it is of other declarations, torn, or not readable.
+        """
+        ...
+
+    def read(self, keys: Sequence[bytes], choose: Choose, consume: Consume[T]) -> T:
+        """Hand pointer, mark and values, all of one snapshot, to ``consume``; the buffers are valid only inside it.
+
+        Where ``choose`` takes another generation than the published one, that one is read alone: the live part is the
+        published one's.
+
+        Raises:
+            StoreError: where the store cannot be read, and what ``choose`` raises.
+        """
+        ...
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """A turn; committed at the end, undone by an exception.
+
+        Raises:
+            StoreError: where the store cannot be written, or the commit is refused.
+        """
+        ...
+
+    def install(self, folder: Path) -> None:
+        """Bring a generation that was written into ``root`` to where it can be published.
+
+        Raises:
+            StoreError: where it cannot be written.
+        """
+        ...
+
+    def keep_only(self, names: Sequence[str]) -> None:
+        """Remove all other generations, those in ``root`` apart."""
+        ...
+
+
+def read_generation(generation: Published, keys: Sequence[bytes], consume: Consume[T]) -> T:
+    """Read a generation alone: as of the events that it holds."""
+    snapshot = Snapshot(generation, generation.manifest.ledger_seq, generation.cut_off_us - 1)
+    return generation.read(keys, lambda published: consume(snapshot, published, None))
+
+
+def decode_mark(value: bytes | memoryview | None) -> Mark:
+    if value is None:
+        return Mark()
+    seq, known_at_us, segment, byte = _MARK_WORDS.unpack(value)
+    return Mark(seq, known_at_us, Position(segment, byte))
+
+
+def read_mark(transaction: Transaction) -> Mark:
+    return decode_mark(transaction.get(META, MARK))
+
+
+def write_mark(transaction: Transaction, mark: Mark) -> None:
+    transaction.put(META, MARK, _MARK_WORDS.pack(mark.seq, mark.known_at_us, *mark.position))
+
+
+def read_published(transaction: Transaction) -> str | None:
+    """The name of the published generation."""
+    value = transaction.get(META, POINTER)
+    return None if value is None else bytes(value).decode()
+
+
+def write_published(transaction: Transaction, name: str) -> None:
+    transaction.put(META, POINTER, name.encode())

@@ -1,0 +1,71 @@
+"""The embedded backend: generations in folders, the live part in one LMDB environment together with the pointer.
+
+Two environments are not one snapshot. Pointer, mark and state change in one transaction of the live environment; a
+reader takes them from one snapshot and then reads the generation that this snapshot names, which never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeVar
+
+from returnml.features.declarations import FeatureSet
+from returnml.store.backend import (
+    MARK,
+    META,
+    STATE,
+    Choose,
+    Consume,
+    Snapshot,
+    Transaction,
+    decode_mark,
+    read_generation,
+    read_published,
+)
+from returnml.store.generation import Generation, open_generation
+from returnml.store.lmdb_backend import LiveDatabase, open_live
+
+LIVE_FOLDER = "live"
+T = TypeVar("T")
+
+
+class LmdbBackend:
+    """The store in one folder of this host, for any number of processes. See ``backend.Backend``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._live: LiveDatabase | None = None
+
+    def published(self) -> str | None:
+        with self._database().reading() as transaction:
+            return read_published(transaction)
+
+    def open(self, name: str, feature_set: FeatureSet, is_verified: bool = True) -> Generation:
+        return open_generation(self.root / name, feature_set, is_verified)
+
+    def read(self, keys: Sequence[bytes], choose: Choose, consume: Consume[T]) -> T:
+        with self._database().reading() as transaction:
+            name = read_published(transaction)
+            generation = choose(name)
+            if generation.name != name:
+                return read_generation(generation, keys, consume)
+            mark = decode_mark(transaction.get(META, MARK))
+            snapshot = Snapshot(generation, mark.seq, mark.known_at_us)
+            live = transaction.get_all(STATE, keys)
+            return generation.read(keys, lambda published: consume(snapshot, published, live))
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        return self._database().writing()
+
+    def install(self, folder: Path) -> None:
+        """It is where it is read."""
+
+    def keep_only(self, names: Sequence[str]) -> None:
+        """There are none but those in ``root``."""
+
+    def _database(self) -> LiveDatabase:
+        if self._live is None:
+            self._live = open_live(self.root / LIVE_FOLDER)
+        return self._live
