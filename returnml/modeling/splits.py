@@ -46,7 +46,7 @@ def temporal_split(ordered_at_us: np.ndarray, *, calibration_days: int, holdout_
         maturity_days: how long a label stays open (window and grace).
 
     Raises:
-        SplitError: if a part is empty.
+        SplitError: if the days left to train on are fewer than the calibration's, or a part has no line.
     """
     first, end = floor_day(int(ordered_at_us.min())), floor_day(int(ordered_at_us.max())) + DAY_US
     days = (end - first) // DAY_US
@@ -54,6 +54,13 @@ def temporal_split(ordered_at_us: np.ndarray, *, calibration_days: int, holdout_
     holdout_start = end - holdout_days * DAY_US
     calibration_end = holdout_start - purged_days * DAY_US
     calibration_start = calibration_end - calibration_days * DAY_US
+    train_days = (calibration_start - first) // DAY_US
+    if train_days < calibration_days:
+        raise SplitError(
+            f"{days} days of mature lines leave {max(train_days, 0)} to train on, beside {holdout_days} of hold-out and "
+            f"{calibration_days} of calibration: {holdout_days + 2 * calibration_days} are needed (a label takes "
+            f"{maturity_days} days more); land more history, or lower training.holdout_days and training.calibration_days"
+        )
     split = Split(
         train=np.flatnonzero(ordered_at_us < calibration_start),
         calibration=np.flatnonzero((ordered_at_us >= calibration_start) & (ordered_at_us < calibration_end)),

@@ -21,7 +21,7 @@ def test_a_handful_of_lines():
 
 def test_a_short_history_keeps_half_of_its_days_for_training():
     assert temporal_split(np.arange(22) * DAY_US, **RULE).purged_days == 2
-    assert temporal_split(np.arange(12) * DAY_US, **RULE).purged_days == 0
+    assert temporal_split(np.arange(14) * DAY_US, **RULE).purged_days == 0
 
 
 @given(st.lists(st.integers(0, 60 * DAY_US), min_size=5, max_size=80))
@@ -41,7 +41,7 @@ def test_every_label_was_known_when_the_holdout_began_if_history_allows(ordered_
 
 
 def test_too_short_a_history_is_refused():
-    with pytest.raises(SplitError, match="no line for the train part: 3 days of mature lines"):
+    with pytest.raises(SplitError, match="3 days of mature lines leave 0 to train on, beside 4 of hold-out and 5 of calibration: 14 are needed"):
         temporal_split(np.array([0, 1, 2]) * DAY_US, **RULE)
 
 
