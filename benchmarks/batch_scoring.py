@@ -31,9 +31,10 @@ from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
 from returnml.settings import CostSettings, TrainingSettings
-from returnml.warehouse.features import ensure_table
+from returnml.warehouse.features import COLUMNS, TABLE
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.scores import THREADS, build_scores
+from returnml.warehouse.vector_table import ensure_vector_table
 
 START = date(2024, 1, 1)
 LINES_PER_DAY = 20_000
@@ -77,7 +78,7 @@ def released(x: np.ndarray, trees: int, root: Path) -> tuple[Release, str]:
 def fill(con, x: np.ndarray) -> date:
     """Put the vectors into ``features.order_lines`` and their lines into ``core.orders``; return the last day."""
     rows = len(x)
-    ensure_table(con, ORDER_LINE)
+    ensure_vector_table(con, TABLE, COLUMNS, ORDER_LINE)
     con.execute("CREATE SCHEMA IF NOT EXISTS core")
     con.execute(
         "CREATE TABLE core.orders (line_id VARCHAR, order_id VARCHAR, customer_id VARCHAR, article_id VARCHAR, "

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
+from returnml.features.customer import CUSTOMER
 from returnml.features.order_line import ORDER_LINE
 
 COMMANDS = (
@@ -40,11 +41,20 @@ def test_every_command_explains_itself(command):
     assert command in invoke("--help").output
 
 
-def test_features_as_json_is_the_feature_set():
+def test_features_as_json_are_the_feature_sets():
     found = json.loads(invoke("features", "--json").output)
-    assert [feature["name"] for feature in found] == list(ORDER_LINE.outputs)
-    assert set(found[0]) == {"name", "key", "source", "operation", "column", "window", "dtype", "description"}
+    for declared in (ORDER_LINE, CUSTOMER):
+        assert [feature["name"] for feature in found if feature["feature_set"] == declared.name] == list(declared.outputs)
+    columns = {"name", "key", "source", "operation", "column", "window", "dtype", "description"}
+    assert set(found[0]) == columns | {"feature_set"}
     assert all(feature["description"] for feature in found)
+
+
+def test_features_of_one_set():
+    assert f"{len(CUSTOMER.outputs)} features of customer" in invoke("features", "--set", "customer").output
+    refused = invoke("features", "--set", "lines")
+    assert refused.exit_code == 2
+    assert "expected one of order_line, customer" in refused.output
 
 
 @pytest.mark.parametrize(

@@ -1,37 +1,34 @@
 """Tiles, and the feature vectors of order lines as of their moments."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from returnml.assets.table import column_schema, same_columns, table_asset, written
 from returnml.checks import features as checks
 from returnml.features.catalogue import catalogue
-from returnml.features.declarations import KeyGroup
+from returnml.features.customer import CUSTOMER
+from returnml.features.declarations import FeatureSet, KeyGroup
+from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.order_line import GROUPS, ORDER_LINE
 from returnml.features.sql_tiles import tile_columns
 from returnml.partitions import days_of
 from returnml.resources.warehouse import session
-
-FIXED = {
-    "day": "DATE",
-    "line_id": "VARCHAR",
-    "order_id": "VARCHAR",
-    "requested_at": "TIMESTAMP",
-    "visible_until": "TIMESTAMP",
-    "derived_until": "TIMESTAMP",
-    "feature_set_hash": "VARCHAR",
-}
+from returnml.warehouse import customers
+from returnml.warehouse import features as order_lines
 
 
-def _schema() -> dg.TableSchema:
-    described = {entry.name: entry.description for entry in catalogue(ORDER_LINE)}
-    return column_schema(FIXED | dict.fromkeys(ORDER_LINE.outputs, "FLOAT"), described)
+def _schema(feature_set: FeatureSet, columns: Mapping[str, str]) -> dg.TableSchema:
+    described = {entry.name: entry.description for entry in catalogue(feature_set)}
+    return column_schema({**columns, **dict.fromkeys(feature_set.outputs, "FLOAT")}, described)
 
 
-def _lineage() -> dg.TableColumnLineage:
-    """Each feature's aggregated columns, or the line's own."""
-    deps = {name: [dg.TableColumnDep(dg.AssetKey("orders"), name)] for name in ("line_id", "order_id")}
-    for entry in catalogue(ORDER_LINE):
+def _lineage(feature_set: FeatureSet, copied: Sequence[str]) -> dg.TableColumnLineage:
+    """Each feature's aggregated columns, or the line's own; ``copied`` are columns of the orders."""
+    deps = {name: [dg.TableColumnDep(dg.AssetKey("orders"), name)] for name in copied}
+    for entry in catalogue(feature_set):
         found = [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, column in entry.columns]
         if found:
             deps[entry.name] = found
@@ -68,7 +65,7 @@ def build_group_tiles(group: KeyGroup) -> dg.AssetsDefinition:
     return tiles
 
 
-TILES = [build_group_tiles(group) for group in GROUPS]
+TILES = [build_group_tiles(group) for group in TILE_GROUPS]
 
 
 @table_asset(
@@ -78,21 +75,49 @@ TILES = [build_group_tiles(group) for group in GROUPS]
     deps=["orders", "returns", "outcomes", "moments", *(f"tiles_{group.name}" for group in GROUPS)],
     description="One row per order line, key `line_id`: its feature vector as of its moment, float32, missing is NaN. Training "
     "and the morning's scores read these; the service computes the same bits from the online store.",
-    columns=_schema(),
-    lineage=_lineage(),
+    columns=_schema(ORDER_LINE, order_lines.COLUMNS),
+    lineage=_lineage(ORDER_LINE, ("line_id", "order_id")),
     checks=checks.SPECS,
 )
 def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
-    from returnml.warehouse.features import build_order_lines
     from returnml.warehouse.inference import MOMENTS, ensure_tables
 
     first, last = days_of(context)
     with session(warehouse) as con:
         ensure_tables(con)
-        report = build_order_lines(con, ORDER_LINE, first, last, MOMENTS)
+        report = order_lines.build_order_lines(con, ORDER_LINE, first, last, MOMENTS)
         results = checks.results(con, ORDER_LINE, first, last)
     metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns))
     return dg.MaterializeResult(metadata=metadata, check_results=results)
 
 
-ASSETS = [*TILES, features_order_line]
+class CustomersConfig(dg.Config):
+    """``cut_off``: ISO instant, UTC; default: the end of the last day in the warehouse that has orders."""
+
+    cut_off: str | None = None
+
+
+@table_asset(
+    "features_customer",
+    table=customers.TABLE,
+    group="features",
+    deps=["orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in CUSTOMER.groups)],
+    description="One row per known customer and cut-off, key `customer_id`, `day` of the cut-off: the feature vector as "
+    "of the cut-off, float32, missing is NaN. The service computes the same bits from the generation of that cut-off.",
+    is_partitioned=False,
+    columns=_schema(CUSTOMER, customers.COLUMNS),
+    lineage=_lineage(CUSTOMER, ("customer_id",)),
+    checks=checks.CUSTOMER_SPECS,
+)
+def features_customer(config: CustomersConfig, warehouse: DuckDBResource) -> dg.MaterializeResult:
+    from returnml.warehouse.cutoff import cut_off
+
+    with session(warehouse) as con:
+        until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
+        report = customers.build_customers(con, CUSTOMER, until)
+        results = checks.customer_results(con, CUSTOMER, until)
+    metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, cut_off=until.isoformat())
+    return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+
+ASSETS = [*TILES, features_order_line, features_customer]

@@ -110,7 +110,7 @@ def scores_daily(
     "published_copy",
     table=None,
     group="published",
-    deps=["scores_daily", "drift"],
+    deps=["scores_daily", "drift", "features_customer"],
     description="A read-only copy of the whole warehouse for BI and notebooks, which would lock the writer out of the original.",
     is_partitioned=False,
 )

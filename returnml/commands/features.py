@@ -10,17 +10,27 @@ import typer
 
 def features(
     contains: Annotated[str | None, typer.Argument(help="Only features whose name contains this.")] = None,
+    feature_set: Annotated[str | None, typer.Option("--set", help="Only this feature set: order_line or customer.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """List the model's inputs: name, key, source, operation, column, window, dtype, description."""
+    """List the inputs of every feature set: name, key, source, operation, column, window, dtype, description."""
     from returnml.features.catalogue import catalogue
-    from returnml.features.order_line import ORDER_LINE
+    from returnml.features.live_sets import FEATURE_SETS
 
-    found = [feature for feature in catalogue(ORDER_LINE) if contains is None or contains in feature.name]
+    names = [declared.name for declared in FEATURE_SETS]
+    if feature_set is not None and feature_set not in names:
+        raise typer.BadParameter(f"{feature_set!r}: expected one of {', '.join(names)}", param_hint="--set")
+    found = {
+        declared: [feature for feature in catalogue(declared) if contains is None or contains in feature.name]
+        for declared in FEATURE_SETS
+        if feature_set in (None, declared.name)
+    }
     if as_json:
-        typer.echo(json.dumps([feature.as_data() for feature in found], indent=2))
+        rows = [{"feature_set": declared.name, **f.as_data()} for declared, listed in found.items() for f in listed]
+        typer.echo(json.dumps(rows, indent=2))
         return
-    width = max((len(feature.name) for feature in found), default=0)
-    for feature in found:
-        typer.echo(f"{feature.name:<{width}}  {feature.source:<16} {feature.operation:<12} {feature.description}")
-    typer.echo(f"{len(found)} features of {ORDER_LINE.name} version {ORDER_LINE.version}, hash {ORDER_LINE.hash[:12]}")
+    for declared, listed in found.items():
+        width = max((len(feature.name) for feature in listed), default=0)
+        for feature in listed:
+            typer.echo(f"{feature.name:<{width}}  {feature.source:<16} {feature.operation:<12} {feature.description}")
+        typer.echo(f"{len(listed)} features of {declared.name} version {declared.version}, hash {declared.hash[:12]}")

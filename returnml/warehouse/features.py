@@ -1,10 +1,7 @@
 """Builds ``features.order_lines``: the vector of every order line as of its moment, in partitions by day.
 
 One row per order line, in the partition of the day on which its order became known. A line's moment is the one it was
-scored at, where it is linked (``moments``), else the instant its order became known. A partition holds vectors of one
-feature set; its hash stands in every row. When the declarations change, columns that are new are added (null in
-partitions built before) and columns no longer declared stay for the partitions that hold them: readers select by
-``feature_set_hash``.
+scored at, where it is linked (``moments``), else the instant its order became known.
 """
 
 from __future__ import annotations
@@ -14,22 +11,21 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
-import pyarrow as pa
 
 from returnml.features.declarations import FeatureSet
-from returnml.features.sql_dialect import quote
 from returnml.warehouse.feature_errors import FeatureError
-from returnml.warehouse.partition import PartitionResult, combine_hashes, replace_partition
-from returnml.warehouse.vectors import compute_vectors, stream_vectors
+from returnml.warehouse.partition import combine_hashes
+from returnml.warehouse.vector_table import ensure_vector_table, write_vectors
+from returnml.warehouse.vectors import compute_vectors
 from returnml.warehouse.windows import compute_windows
 
-__all__ = ["FeatureError", "OrderLinesReport", "build_order_lines", "compute_vectors", "compute_windows", "ensure_table"]
+__all__ = ["FeatureError", "OrderLinesReport", "build_order_lines", "compute_vectors", "compute_windows"]
 
 TABLE = "features.order_lines"
 BLOCK_LINES = 1_000_000
 """Lines whose vectors are held in memory at once."""
 
-_FIXED = {
+COLUMNS = {
     "day": "DATE",
     "line_id": "VARCHAR",
     "order_id": "VARCHAR",
@@ -38,6 +34,7 @@ _FIXED = {
     "derived_until": "TIMESTAMP",
     "feature_set_hash": "VARCHAR",
 }
+"""Those besides the features."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +73,15 @@ def build_order_lines(
         raise ValueError(f"{TABLE}: last day {last} before first day {first}")
     _create_spine(con, first, last, moments)
     rows, hashes = 0, []
-    added = ensure_table(con, feature_set)
+    added = ensure_vector_table(con, TABLE, COLUMNS, feature_set)
     for block_first, block_last in _blocks(con, first, last):
-        result = _write_block(con, feature_set, block_first, block_last)
+        spine = f"(select * from pit_order_lines where day between date '{block_first}' and date '{block_last}')"
+        carried = [name for name in COLUMNS if name != "feature_set_hash"]
+        result = write_vectors(con, TABLE, feature_set, spine, carried, block_first, block_last)
         rows += result.rows
         hashes += [f"{d.day}:{d.content_hash}" for d in result.days]
     con.execute("drop view pit_order_lines")
     return OrderLinesReport(first, last, rows, combine_hashes(hashes), feature_set.hash, added)
-
-
-def ensure_table(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet) -> tuple[str, ...]:
-    """Create the table, or add the feature columns it lacks; returns those columns."""
-    con.execute("create schema if not exists features")
-    fixed = ", ".join(f"{name} {kind}" for name, kind in _FIXED.items())
-    con.execute(f"create table if not exists {TABLE} ({fixed})")
-    present = {row[0] for row in con.execute(f"describe {TABLE}").fetchall()}
-    added = tuple(name for name in feature_set.outputs if name not in present)
-    for name in added:
-        con.execute(f"alter table {TABLE} add column {quote(name)} FLOAT")
-    return added
 
 
 def _create_spine(con: duckdb.DuckDBPyConnection, first: date, last: date, moments: str | None) -> None:
@@ -127,22 +114,3 @@ def _blocks(con: duckdb.DuckDBPyConnection, first: date, last: date) -> Iterator
         held += count
         day += timedelta(days=1)
     yield start, last
-
-
-def _write_block(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date) -> PartitionResult:
-    carried = ("day", "line_id", "order_id", "requested_at", "visible_until", "derived_until")
-    spine = f"(select * from pit_order_lines where day between date '{first}' and date '{last}')"
-    batches = []
-    for columns, matrix in stream_vectors(con, feature_set, spine, carried):
-        arrays = [*columns.columns, *(pa.array(matrix[:, j], from_pandas=True) for j in range(matrix.shape[1]))]
-        batches.append(pa.RecordBatch.from_arrays(arrays, names=[*carried, *feature_set.outputs]))
-    hashed = f"'{feature_set.hash}' as feature_set_hash"
-    if not batches:
-        empty = f"select * exclude (feature_set_hash), {hashed} from {TABLE} where false"
-        return replace_partition(con, TABLE, first, last, empty, day_column="day", inputs_hash=feature_set.hash)
-    con.register("pit_vectors", pa.Table.from_batches(batches))
-    try:
-        rows = f"select *, {hashed} from pit_vectors"
-        return replace_partition(con, TABLE, first, last, rows, day_column="day", inputs_hash=feature_set.hash)
-    finally:
-        con.unregister("pit_vectors")

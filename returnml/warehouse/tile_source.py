@@ -13,10 +13,12 @@ from datetime import date, timedelta
 import duckdb
 
 from returnml.features.declarations import KeyGroup, Stream
+from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.sql_dialect import quote
 from returnml.features.sql_layout import Bound, Measure, measures_of
 from returnml.features.sql_mergeable import mergeables
 from returnml.features.sql_spine import SPINE, tiles_table
+from returnml.features.union import holder
 from returnml.features.windows import DAY_US
 from returnml.warehouse.tile_chain import TileChain, read_chain
 
@@ -49,6 +51,8 @@ def tile_chains(
 ) -> dict[str, TileChain]:
     """The chains of the groups whose tiles are read, checked to be current as far as the spine sees.
 
+    A live feature set's group reads the tiles that are kept for all of them.
+
     Raises:
         StaleTilesError: where they are missing or stale.
     """
@@ -56,7 +60,7 @@ def tile_chains(
         return {}
     chains = {}
     for group in groups:
-        chain = read_chain(con, group)
+        chain = read_chain(con, holder(group, TILE_GROUPS))
         if not chain.days and from_tiles is None:
             continue
         chain.require(max(extent.until(s)[1] for s in group.streams))

@@ -5,7 +5,7 @@ import pytest
 
 from returnml.assets.table import OWNERS
 from returnml.definitions import ASSETS, build_defs, defs
-from returnml.features.order_line import GROUPS
+from returnml.features.live_sets import TILE_GROUPS
 from returnml.resources.warehouse import POOL
 
 SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
@@ -16,10 +16,10 @@ def test_the_definitions_load():
 
 
 def test_the_line_has_all_its_assets():
-    tiles = {f"tiles_{group.name}" for group in GROUPS}
+    tiles = {f"tiles_{group.name}" for group in TILE_GROUPS}
     assert set(SPECS) == tiles | {
         *("raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
-        *("features_order_line", "training_set", "candidate_model", "evaluation", "release"),
+        *("features_order_line", "features_customer", "training_set", "candidate_model", "evaluation", "release"),
         *("inference_log", "moments", "consistency"),
         *("online_generation", "scores_daily", "drift", "published_copy"),
     }
@@ -55,7 +55,16 @@ def test_what_touches_the_warehouse_is_in_its_pool():
 
 def test_no_run_goes_on_after_a_broken_contract():
     blocking = {spec.asset_key.to_user_string() for asset in ASSETS for spec in asset.check_specs if spec.blocking}
-    assert blocking >= {"orders", "returns", "inspections", "outcomes", "features_order_line", "candidate_model", "scores_daily"}
+    assert blocking >= {
+        "orders",
+        "returns",
+        "inspections",
+        "outcomes",
+        "features_order_line",
+        "features_customer",
+        "candidate_model",
+        "scores_daily",
+    }
 
 
 def test_resources_can_be_overridden():

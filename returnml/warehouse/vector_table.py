@@ -1,0 +1,70 @@
+"""Tables of feature vectors, one column per feature, written in partitions by day.
+
+A partition holds vectors of one feature set; its hash stands in every row. When the declarations change, columns that
+are new are added (null in partitions built before) and columns no longer declared stay for the partitions that hold
+them: readers select by ``feature_set_hash``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from returnml.features.declarations import FeatureSet
+from returnml.features.sql_dialect import quote
+from returnml.warehouse.partition import PartitionResult, replace_partition
+from returnml.warehouse.vectors import stream_vectors
+
+
+def ensure_vector_table(
+    con: duckdb.DuckDBPyConnection, table: str, fixed: Mapping[str, str], feature_set: FeatureSet
+) -> tuple[str, ...]:
+    """Create the table, or add the feature columns it lacks; returns those columns.
+
+    Args:
+        fixed: the columns besides the features, with their types: ``day`` and ``feature_set_hash`` among them.
+    """
+    con.execute("create schema if not exists features")
+    con.execute(f"create table if not exists {table} ({', '.join(f'{name} {kind}' for name, kind in fixed.items())})")
+    present = {row[0] for row in con.execute(f"describe {table}").fetchall()}
+    added = tuple(name for name in feature_set.outputs if name not in present)
+    for name in added:
+        con.execute(f"alter table {table} add column {quote(name)} FLOAT")
+    return added
+
+
+def write_vectors(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    feature_set: FeatureSet,
+    spine: str,
+    carried: Sequence[str],
+    first: date,
+    last: date,
+) -> PartitionResult:
+    """Replace the days ``first`` to ``last`` by the vectors of a spine, in one transaction.
+
+    Args:
+        carried: the spine's columns that the table has, ``day`` among them.
+
+    Raises:
+        FeatureError: see ``compute_windows``.
+        PartitionError: where a row does not belong to the days.
+    """
+    batches = []
+    for columns, matrix in stream_vectors(con, feature_set, spine, carried):
+        arrays = [*columns.columns, *(pa.array(matrix[:, j], from_pandas=True) for j in range(matrix.shape[1]))]
+        batches.append(pa.RecordBatch.from_arrays(arrays, names=[*carried, *feature_set.outputs]))
+    hashed = f"'{feature_set.hash}' as feature_set_hash"
+    if not batches:
+        empty = f"select * exclude (feature_set_hash), {hashed} from {table} where false"
+        return replace_partition(con, table, first, last, empty, day_column="day", inputs_hash=feature_set.hash)
+    con.register("pit_vectors", pa.Table.from_batches(batches))
+    try:
+        rows = f"select *, {hashed} from pit_vectors"
+        return replace_partition(con, table, first, last, rows, day_column="day", inputs_hash=feature_set.hash)
+    finally:
+        con.unregister("pit_vectors")
