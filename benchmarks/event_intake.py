@@ -63,7 +63,7 @@ def publish_empty(data: Path) -> None:
     con = open_warehouse(":memory:", threads=1)
     ensure_schema(con)
     cut_off_us = SystemClock().now_us() // DAY_US * DAY_US
-    publish_generation(con, ORDER_LINE, cut_off_us, LmdbBackend(DataPaths(data).store))
+    publish_generation(con, [ORDER_LINE], cut_off_us, LmdbBackend(DataPaths(data).store))
     con.close()
 
 

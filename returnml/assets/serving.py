@@ -5,7 +5,7 @@ from dagster_duckdb import DuckDBResource
 
 from returnml.assets.table import column_schema, same_columns, table_asset, written
 from returnml.checks import serving as checks
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.live_sets import FEATURE_SETS
 from returnml.partitions import days_of
 from returnml.release.deployment import read_state
 from returnml.resources.warehouse import session
@@ -63,7 +63,7 @@ def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Sett
     backend = open_backend(settings)
     with session(warehouse) as con:
         until = cut_off(con)
-        published = publish_generation(con, ORDER_LINE, instant_us(until), backend)
+        published = publish_generation(con, FEATURE_SETS, instant_us(until), backend)
     is_current = backend.published() == published.name
     return dg.MaterializeResult(
         metadata={"generation": published.name, "cut_off": until.isoformat(), "path": dg.MetadataValue.path(published.path)},

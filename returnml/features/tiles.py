@@ -114,22 +114,23 @@ class GroupLayout:
                 row[measure.offset : measure.offset + measure.words] = 0
         return row.tobytes()
 
-    def word_of(self, aggregate: Aggregate) -> int:
-        """Where an aggregate's value starts in ``read`` of one key."""
+    def word_of(self, aggregate: Aggregate, windows: Sequence[Window]) -> int:
+        """Where an aggregate's value starts in ``read`` of one key at the starts of ``windows``."""
         a = aggregate.aggregation
         measure = self._by_key[(a.stream.name, a.operation, a.column)]
-        return self.windows.index(aggregate.window) * self.row_width + measure.offset
+        return windows.index(aggregate.window) * self.row_width + measure.offset
 
     def as_data(self) -> list:
         """What a generation's manifest says about the group; a reader refuses any other."""
-        return [self.group.name, list(self.group.keys), [[m.name, m.words] for m in self.measures]]
+        measures = [[m.name, m.words] for m in self.measures]
+        return [self.group.name, list(self.group.keys), measures, sorted(w.name for w in self.windows)]
 
     def read(self, value: memoryview | None, starts_us: Sequence[int | None]) -> list[bytes | memoryview]:
         """The rows of one key.
 
         Args:
             value: as stored (of the type of ``bytes``); None for an unknown key.
-            starts_us: the start of each of ``windows``, in that order; None for ``lifetime``.
+            starts_us: the start of each window that is asked for; None for ``lifetime``. Longer ones come first.
 
         Returns:
             For each window the bytes of one row, ``row_width`` words.

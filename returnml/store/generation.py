@@ -18,9 +18,9 @@ from returnml.store.manifest import (
     POINTER_FILE,
     GenerationManifest,
     StoreError,
-    layout_hash,
     read_manifest,
     read_pointer,
+    require_served,
 )
 
 T = TypeVar("T")
@@ -76,17 +76,14 @@ def open_generation(folder: Path, feature_set: FeatureSet, is_verified: bool = T
     """Open one generation.
 
     Args:
+        feature_set: one that it must serve.
         is_verified: whether every byte is checked; else only the manifest and the file's size, which takes no time.
 
     Raises:
-        StoreError: if it is of other declarations, torn, or not readable.
+        StoreError: if it does not serve the feature set, is torn, or not readable.
     """
     manifest = read_manifest(folder)
-    if manifest.feature_set_hash != feature_set.hash or manifest.layout_hash != layout_hash(feature_set):
-        raise StoreError(
-            f"{folder / MANIFEST_FILE}: foreign generation: feature-set hash {manifest.feature_set_hash[:12]}, "
-            f"this code declares {feature_set.name} {feature_set.hash[:12]}"
-        )
+    require_served(manifest, feature_set, folder / MANIFEST_FILE)
     database = folder / DATABASE_FILE
     try:
         size, digest = file_hash(database) if is_verified else (database.stat().st_size, manifest.database_sha256)

@@ -13,8 +13,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.program import VectorProgram
 from returnml.store.backend import Published, Snapshot, read_generation
 from returnml.store.live import LiveStore
-from returnml.store.manifest import StoreError, layout_hash
-from returnml.store.plan import ReadPlan
+from returnml.store.plan import OtherPromise, ReadPlan
 from returnml.store.request import RequestPlan
 
 Columns = Mapping[str, Sequence[Any]]
@@ -56,17 +55,13 @@ class OnlineFeatures:
         source: the store as it is; or one generation alone, without what came after it.
 
     Raises:
-        StoreError: if a generation is of other declarations.
+        StoreError: if a generation does not serve the feature set.
     """
 
     def __init__(self, feature_set: FeatureSet, source: LiveStore | Published) -> None:
-        if not isinstance(source, LiveStore):
-            manifest = source.manifest
-            if manifest.feature_set_hash != feature_set.hash or manifest.layout_hash != layout_hash(feature_set):
-                raise StoreError(f"{source.name}: of other declarations than {feature_set.name} {feature_set.hash[:12]}")
         self.feature_set = feature_set
         self._read: Any = source.read if isinstance(source, LiveStore) else partial(read_generation, source)
-        self._plan = ReadPlan(feature_set)
+        self._plan = None if isinstance(source, LiveStore) else ReadPlan(feature_set, source.manifest)
         self._request = RequestPlan(feature_set)
         self._program = VectorProgram(feature_set)
         self._first_aggregate = len(feature_set.request) + len(feature_set.basket)
@@ -80,14 +75,28 @@ class OnlineFeatures:
 
         Raises:
             KeyError: naming a column that is absent. Missing is not zero.
-            StoreError: while there is no good generation.
+            StoreError: while there is no good generation, or the one that there is does not serve the feature set.
         """
-        seen, words = self._plan.words(order, now_us, self._read)
+        plan, seen, words = self._words(order, now_us)
         requested_at_us = seen.moment_us(now_us)
         request = self._request.values(order, requested_at_us)
         work = self._program.matrix(words.shape[1])
         first = self._first_aggregate
         if first:
             work[:first] = np.array(request, np.float64)
-        self._plan.fill(work[first : first + len(self.feature_set.aggregates)], words, requested_at_us)
-        return Vectors(self._program.run(work), requested_at_us, seen, request, words, self._plan)
+        plan.fill(work[first : first + len(self.feature_set.aggregates)], words, requested_at_us)
+        return Vectors(self._program.run(work), requested_at_us, seen, request, words, plan)
+
+    def _words(self, order: Columns, now_us: int) -> tuple[ReadPlan, Snapshot, np.ndarray]:
+        """Read by the plan; a generation that holds other groups is read by a new one."""
+        plan = self._plan
+        while True:
+            if plan is None:
+                plan = ReadPlan(self.feature_set, self._read([], lambda seen, _, __: seen.generation.manifest))
+            try:
+                seen, words = plan.words(order, now_us, self._read)
+            except OtherPromise as other:
+                plan = ReadPlan(self.feature_set, other.manifest)
+            else:
+                self._plan = plan
+                return plan, seen, words

@@ -11,29 +11,50 @@ from typing import Any
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet, Operation
+from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation
 from returnml.features.live_tiles import Combination, count_new
-from returnml.features.tiles import NULL, WORD, GroupLayout
+from returnml.features.tiles import NULL, WORD
+from returnml.features.windows import Window
 from returnml.store.backend import Consume, Snapshot, Values
 from returnml.store.keys import LISTS, encode_key
+from returnml.store.manifest import GenerationManifest, require_served
 
 Joined = tuple[Snapshot, bytes, bytes | None]
 Read = Callable[[Sequence[bytes], Consume[Joined]], Joined]
 """``LiveStore.read``, or ``backend.read_generation`` of one."""
 
 
-class ReadPlan:
-    """The precompiled read of one feature set."""
+class OtherPromise(Exception):
+    """The generation holds other groups than the plan was made for; ``manifest`` is its own."""
 
-    def __init__(self, feature_set: FeatureSet) -> None:
+    def __init__(self, manifest: GenerationManifest) -> None:
+        super().__init__(manifest.name)
+        self.manifest = manifest
+
+
+class ReadPlan:
+    """The precompiled read of one feature set from the groups that a generation holds for it and others.
+
+    Args:
+        manifest: of the generation; the plan is good for every generation of the same ``promise``.
+
+    Raises:
+        StoreError: if it does not serve the feature set.
+    """
+
+    def __init__(self, feature_set: FeatureSet, manifest: GenerationManifest) -> None:
+        require_served(manifest, feature_set, manifest.name)
         self.feature_set = feature_set
-        self._layouts = [GroupLayout(group) for group in feature_set.groups]
-        self._block = [len(layout.windows) * layout.row_width for layout in self._layouts]
+        self._promise = manifest.promise
+        self._numbers = [manifest.layout.number_of(group) for group in feature_set.groups]
+        self._layouts = [manifest.layout.groups[number] for number in self._numbers]
+        self._windows = [_windows_of(group) for group in feature_set.groups]
+        self._block = [len(w) * layout.row_width for w, layout in zip(self._windows, self._layouts, strict=True)]
         self._nulls = np.full(max(self._block, default=0), NULL, "<i8").tobytes()
         position = {group.name: i for i, group in enumerate(feature_set.groups)}
         aggregates = feature_set.aggregates
         self._group_of = np.array([position[a.group.name] for a in aggregates], np.intp)
-        self._word_of = np.array([self._layouts[position[a.group.name]].word_of(a) for a in aggregates], np.intp)[:, None]
+        self._word_of = np.array([self._word(position[a.group.name], a) for a in aggregates], np.intp)[:, None]
         operations = [a.aggregation.operation for a in aggregates]
         self._since = np.array([i for i, o in enumerate(operations) if o is Operation.SINCE_LAST], np.intp)
         self._wide = [i for i, o in enumerate(operations) if o is Operation.SUM_OF_SQUARES]
@@ -47,6 +68,9 @@ class ReadPlan:
         Returns:
             The words: int64, shape (aggregates + wide ones, lines): ``NULL`` where missing; after the aggregates the low
             words of those that have two.
+
+        Raises:
+            OtherPromise: if the generation is not of those that the plan was made for.
         """
         keys: list[bytes] = []
         lists: list[bytes] = []
@@ -54,7 +78,7 @@ class ReadPlan:
         begins: list[list[int]] = []
         at = len(self._nulls) // WORD
         for g, layout in enumerate(self._layouts):
-            block = self._block[g]
+            block, number = self._block[g], self._numbers[g]
             known: dict[tuple, int] = {}
             line_begins = []
             for parts in zip(*[order[k] for k in layout.group.keys], strict=True):
@@ -64,15 +88,17 @@ class ReadPlan:
                         begin = 0
                     else:
                         begin, at = at, at + block
-                        keys.append(encode_key(g, parts))
+                        keys.append(encode_key(number, parts))
                         owners.append(g)
                         if layout.distinct:
-                            lists.append(encode_key(g + LISTS, parts))
+                            lists.append(encode_key(number + LISTS, parts))
                     known[parts] = begin
                 line_begins.append(begin)
             begins.append(line_begins)
 
         def join(snapshot: Snapshot, published: Values, live: Values | None) -> Joined:
+            if snapshot.generation.manifest.promise != self._promise:
+                raise OtherPromise(snapshot.generation.manifest)
             starts = self._window_starts(snapshot.moment_us(now_us))
             rows = self._rows(owners, published, starts)
             if live is None or not any(live):
@@ -87,6 +113,9 @@ class ReadPlan:
         if live is not None:
             words = self._combine(words, np.frombuffer(live, "<i8")[index])
         return snapshot, words
+
+    def _word(self, g: int, aggregate: Aggregate) -> int:
+        return self._layouts[g].word_of(aggregate, self._windows[g])
 
     def _rows(self, owners: list[int], values: Values, starts: list[list[int | None]]) -> bytes:
         layouts = self._layouts
@@ -128,9 +157,15 @@ class ReadPlan:
         """By group the start of each of its windows; they change once a hop."""
         hop = requested_at_us // 300_000_000
         if hop != self._starts_at:
-            self._starts = [[w.start_us(requested_at_us) for w in layout.windows] for layout in self._layouts]
+            self._starts = [[w.start_us(requested_at_us) for w in windows] for windows in self._windows]
             self._starts_at = hop
         return self._starts
+
+
+def _windows_of(group: KeyGroup) -> tuple[Window, ...]:
+    """Longest first: the searched tile only moves forward."""
+    windows = dict.fromkeys(aggregate.window for aggregate in group.aggregates())
+    return tuple(sorted(windows, key=lambda w: -(w.length_us or 1 << 62)))
 
 
 def exact_values(feature_set: FeatureSet, words: np.ndarray, requested_at_us: int) -> list[list[int | None]]:

@@ -14,20 +14,23 @@ from pathlib import Path
 import msgspec
 
 from returnml.features.declarations import FeatureSet
+from returnml.features.union import union
 from returnml.release.files import sync_folder, write_synced
 from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation, file_hash, open_generation
+from returnml.store.layout import StoreLayout
 from returnml.store.lmdb_backend import DATABASE_FILE, write_database
 from returnml.store.manifest import (
     MANIFEST_FILE,
     GenerationManifest,
-    GroupManifest,
     Pointer,
+    ServedFeatureSet,
     StoreError,
     generation_name,
-    layout_hash,
+    group_manifest,
     read_manifest,
     read_pointer,
+    stream_manifest,
     write_pointer,
 )
 from returnml.store.writer import publish_live
@@ -37,7 +40,7 @@ _TEMPORARY = ".generation-"
 
 def write_generation(
     backend: Backend,
-    feature_set: FeatureSet,
+    feature_sets: Sequence[FeatureSet],
     cut_off_us: int,
     groups: Sequence[EncodedGroup],
     index: Iterable[tuple[bytes, bytes]] = (),
@@ -50,12 +53,16 @@ def write_generation(
 
     Args:
         backend: where it is published.
-        groups: one for each of ``feature_set.groups``, in that order.
+        feature_sets: those that it serves; whoever opens it asks for one of them.
+        groups: one for each group of their union, in that order.
         index: order lines, returns and inspections that events may refer to, ascending by key.
         ledger_seq: the last event of the ledger that is in; those after it make the live part.
         keep: how many published generations stay on disk, the new one included.
     """
     store_root = backend.root
+    declared = union(feature_sets)
+    layout_hash = StoreLayout(declared).hash
+    served = [ServedFeatureSet(f.name, f.version, f.hash) for f in feature_sets]
     store_root.mkdir(parents=True, exist_ok=True)
     with _locked(store_root):
         for dead in store_root.glob(f"{_TEMPORARY}*"):
@@ -63,7 +70,7 @@ def write_generation(
         items: list[tuple[bytes, bytes | memoryview]] = [item for group in groups for item in group.items()]
         items += [item for group in groups for item in group.lists]
         items += index
-        content_sha256 = _content_hash(feature_set, ledger_seq, items)
+        content_sha256 = _content_hash([layout_hash, *(f.hash for f in served)], ledger_seq, items)
         target = store_root / generation_name(cut_off_us, content_sha256)
         if not _is_intact(target):
             temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=store_root))
@@ -72,10 +79,10 @@ def write_generation(
             manifest = GenerationManifest(
                 cut_off_us=cut_off_us,
                 ledger_seq=ledger_seq,
-                feature_set=feature_set.name,
-                feature_set_hash=feature_set.hash,
-                layout_hash=layout_hash(feature_set),
-                groups=[GroupManifest(g.name, len(g.keys), g.tiles) for g in groups],
+                feature_sets=served,
+                layout_hash=layout_hash,
+                streams={s.name: stream_manifest(s) for group in declared for s in group.streams},
+                groups=[group_manifest(d, len(g.keys), g.tiles) for d, g in zip(declared, groups, strict=True)],
                 content_sha256=content_sha256,
                 database_bytes=size,
                 database_sha256=digest,
@@ -87,9 +94,9 @@ def write_generation(
                 shutil.rmtree(target)
             os.replace(temporary, target)
             sync_folder(store_root)
-        generation = open_generation(target, feature_set)
+        generation = open_generation(target, feature_sets[0])
         backend.install(target)
-        publish_live(backend, feature_set, generation)
+        publish_live(backend, generation)
         backend.keep_only(_list(store_root, target.name, keep))
     return generation
 
@@ -116,8 +123,8 @@ def _is_intact(folder: Path) -> bool:
         return False
 
 
-def _content_hash(feature_set: FeatureSet, ledger_seq: int, items: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
-    digest = hashlib.sha256(f"{feature_set.hash}{layout_hash(feature_set)}{ledger_seq}".encode())
+def _content_hash(declared: Sequence[str], ledger_seq: int, items: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
+    digest = hashlib.sha256(f"{' '.join(declared)} {ledger_seq}".encode())
     for key, value in items:
         digest.update(len(key).to_bytes(4, "big") + len(value).to_bytes(8, "big") + key)
         digest.update(value)

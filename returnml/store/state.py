@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from returnml.features.declarations import FeatureSet
 from returnml.features.live_tiles import LiveTiles
-from returnml.features.tiles import GroupLayout
 from returnml.ledger.events import AnyEvent, InspectionCompleted, OrderPlaced
 from returnml.ledger.validator import KnownLine, Verdict
 from returnml.store.backend import STATE, Published, Transaction
@@ -21,25 +19,13 @@ _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE_LINE = msgspec.msgpack.Decoder(StoredLine).decode
 
 
-class LiveLayout:
-    """A feature set's groups, sorted by the tables that feed them, worked out once."""
-
-    def __init__(self, feature_set: FeatureSet) -> None:
-        self.feature_set = feature_set
-        self.groups = [GroupLayout(group) for group in feature_set.groups]
-        self.fed_by: dict[str, list[tuple[int, GroupLayout, str]]] = {}
-        for i, group in enumerate(feature_set.groups):
-            for stream in group.streams:
-                self.fed_by.setdefault(stream.table, []).append((i, self.groups[i], stream.name))
-
-
 class LiveState:
     """The state inside one writing transaction; also what the validator asks (``validator.Known``)."""
 
-    def __init__(self, transaction: Transaction, generation: Published, layout: LiveLayout) -> None:
+    def __init__(self, transaction: Transaction, generation: Published) -> None:
         self._transaction = transaction
         self._generation = generation
-        self._layout = layout
+        self._layout = generation.manifest.layout
         self._tiles: dict[bytes, tuple[LiveTiles, bytes | None]] = {}
         self._changed: dict[bytes, bytes] = {}
 

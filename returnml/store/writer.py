@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.features.declarations import FeatureSet, Operation
+from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogWriter, Record, read
@@ -33,7 +33,7 @@ from returnml.store.backend import (
 )
 from returnml.store.keys import encode_key
 from returnml.store.manifest import StoreError
-from returnml.store.state import LiveLayout, LiveState
+from returnml.store.state import LiveState
 
 _FLUSH_EVERY = 20_000
 
@@ -67,6 +67,9 @@ def ledger_folder(store_root: Path) -> Path:
 class EventWriter:
     """Takes events in. For one thread; other writers may be in other threads and processes.
 
+    Args:
+        feature_set: one that the generation must serve. Its tiles are kept for all that it serves.
+
     Raises:
         OSError: where the ledger's folder cannot be written.
     """
@@ -74,7 +77,6 @@ class EventWriter:
     def __init__(self, backend: Backend, feature_set: FeatureSet, clock: Clock) -> None:
         self._backend = backend
         self._feature_set = feature_set
-        self._layout = LiveLayout(feature_set)
         self._clock = clock
         self._log = LogWriter(ledger_folder(backend.root))
         self._generation: Published | None = None
@@ -88,7 +90,7 @@ class EventWriter:
         """
         with self._log.turn(), self._backend.writing() as transaction:
             generation = self._published(transaction)
-            state = LiveState(transaction, generation, self._layout)
+            state = LiveState(transaction, generation)
             mark = self._catch_up(transaction, state)
             records: list[Record] = []
             answers: list[Applied] = []
@@ -147,7 +149,7 @@ def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
     return outcome
 
 
-def publish_live(backend: Backend, feature_set: FeatureSet, generation: Published) -> None:
+def publish_live(backend: Backend, generation: Published) -> None:
     """Let readers see ``generation``, with the ledger's events after it as the live part, in one transaction.
 
     The live state is built anew from the ledger: whatever it was, it is right afterwards. Readers go on meanwhile,
@@ -161,20 +163,19 @@ def publish_live(backend: Backend, feature_set: FeatureSet, generation: Publishe
     folder = ledger_folder(backend.root)
     log = LogWriter(folder)
     manifest = generation.manifest
-    has_last = any(a.aggregation.operation is Operation.LAST for a in feature_set.aggregates)
     try:
         with log.turn(), backend.writing() as transaction:
             mark = read_mark(transaction)
             tail, position = log.tail(mark.position)
             transaction.clear(STATE)
-            state = LiveState(transaction, generation, LiveLayout(feature_set))
+            state = LiveState(transaction, generation)
             for record in tail:
                 _note(transaction, record.seq, decode_payload(record))
             for n, record in enumerate(read(folder, manifest.ledger_seq), 1):
                 judged = decode_payload(record)
                 if not judged.verdict.is_accepted:
                     continue
-                if has_last and record.known_at_us < manifest.cut_off_us:
+                if manifest.layout.has_last and record.known_at_us < manifest.cut_off_us:
                     raise StoreError(
                         f"{folder}: event {judged.event.event_id!r} (seq {record.seq}) was known before the cut-off of "
                         f"{manifest.name}, which does not hold it: ingest the ledger first"

@@ -6,7 +6,7 @@ vectorised. Every stream ends at the same cut-off, which may lie inside a day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 import numpy as np
@@ -15,6 +15,7 @@ import polars as pl
 from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
 from returnml.features.live_tiles import encode_lists
 from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, encode
+from returnml.features.union import union
 from returnml.features.windows import DAY_US, floor_day
 from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation
@@ -28,7 +29,7 @@ _LIMB_MASK = (1 << 31) - 1
 
 def publish_generation(
     con: duckdb.DuckDBPyConnection,
-    feature_set: FeatureSet,
+    feature_sets: Sequence[FeatureSet],
     cutoff_us: int,
     backend: Backend,
     keep: int = 3,
@@ -38,6 +39,7 @@ def publish_generation(
 
     Args:
         con: an open warehouse with the streams' tables.
+        feature_sets: those that it is to serve, the one that decides first.
         cutoff_us: microseconds since the epoch (UTC); events with ``known_at`` before it are in.
         backend: see ``store.backends.open_backend``.
         keep: how many generations stay on disk.
@@ -49,15 +51,16 @@ def publish_generation(
     Raises:
         TileError: naming group, measure or column, where a value exceeds its declared bits.
     """
-    for stream in {s.name: s for g in feature_set.groups for s in g.streams}.values():
+    declared = union(feature_sets)
+    for stream in {s.name: s for g in declared for s in g.streams}.values():
         _check_bits(con, stream, cutoff_us)
-    groups = [encode_group(con, i, group, cutoff_us) for i, group in enumerate(feature_set.groups)]
-    index = line_index(con, feature_set, cutoff_us)
-    return write_generation(backend, feature_set, cutoff_us, groups, index, ledger_seq, keep)
+    groups = [encode_group(con, i, group, cutoff_us) for i, group in enumerate(declared)]
+    index = line_index(con, declared, cutoff_us)
+    return write_generation(backend, feature_sets, cutoff_us, groups, index, ledger_seq, keep)
 
 
 def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cutoff_us: int) -> EncodedGroup:
-    """The encoded values of one group: ``index`` is its position in the feature set."""
+    """The encoded values of one group: ``index`` is its position in the union of the feature sets."""
     layout = GroupLayout(group)
     frame = con.sql(_tiles_sql(layout, cutoff_us)).pl()
     keys = [frame[name] for name in group.keys]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 import msgspec
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.declarations import KeyGroup
 from returnml.store.keys import INSPECTIONS, LINES, RETURNS, encode_key
 from returnml.store.rows import KEYS, ORDERS_TABLE, StoredLine
 
@@ -19,9 +21,9 @@ _LINES = f"""
 """
 
 
-def line_index(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, cutoff_us: int) -> list[tuple[bytes, bytes]]:
+def line_index(con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], cutoff_us: int) -> list[tuple[bytes, bytes]]:
     """The index as of a cut-off, ascending by key; empty where no declared stream is fed by orders."""
-    if ORDERS_TABLE not in {stream.table for group in feature_set.groups for stream in group.streams}:
+    if ORDERS_TABLE not in {stream.table for group in groups for stream in group.streams}:
         return []
     encode = msgspec.msgpack.Encoder().encode
     cut_off = {"cut_off": cutoff_us}

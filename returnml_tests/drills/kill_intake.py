@@ -156,7 +156,7 @@ def drill(folder: Path, kills: int, seed: int) -> Report:
     """
     chance, report = random.Random(seed), Report()
     store = DataPaths(folder).store
-    publish_generation(Ledger(store).warehouse(), ORDER_LINE, SystemClock().now_us() // DAY_US * DAY_US, LmdbBackend(store))
+    publish_generation(Ledger(store).warehouse(), [ORDER_LINE], SystemClock().now_us() // DAY_US * DAY_US, LmdbBackend(store))
     service = Service(folder)
     service.start()
     clients = [Client(n, service.port, seed) for n in range(CLIENTS)]

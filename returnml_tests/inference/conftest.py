@@ -59,7 +59,7 @@ def build(data: Path) -> duckdb.DuckDBPyConnection:
         ingest_raw(con, stream, FIRST, LAST, settings.paths.landing, settings)
         build_core(con, stream, FIRST, LAST)
     build_outcomes(con, FIRST, LAST, settings.label)
-    publish_generation(con, ORDER_LINE, LAST_US, LmdbBackend(settings.paths.store))
+    publish_generation(con, [ORDER_LINE], LAST_US, LmdbBackend(settings.paths.store))
     shop.deploy(data)
     return con
 

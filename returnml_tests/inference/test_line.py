@@ -81,10 +81,10 @@ def test_a_planted_bug_is_caught_and_named(scored: Scored, tmp_path, monkeypatch
         shutil.copytree(scored.data / part, tmp_path / part)
     right = GroupLayout.word_of
 
-    def wrong(self: GroupLayout, aggregate):
+    def wrong(self: GroupLayout, aggregate, windows):
         if aggregate.name == "article_orders_quantity_sum_30d":
             aggregate = next(a for a in self.group.aggregates() if a.name == "article_orders_quantity_sum_1d")
-        return right(self, aggregate)
+        return right(self, aggregate, windows)
 
     with monkeypatch.context() as patched:
         patched.setattr(GroupLayout, "word_of", wrong)

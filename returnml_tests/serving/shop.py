@@ -55,7 +55,7 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, columns: str, seq: int, 
 
 
 def publish(data: Path, cut_off_us: int = CUT_OFF_US, feature_set: FeatureSet = ORDER_LINE) -> Generation:
-    return publish_generation(warehouse(), feature_set, cut_off_us, LmdbBackend(DataPaths(data).store))
+    return publish_generation(warehouse(), [feature_set], cut_off_us, LmdbBackend(DataPaths(data).store))
 
 
 def graph(feature_set: FeatureSet = ORDER_LINE, prior: float = PRIOR, width: int | None = None) -> bytes:

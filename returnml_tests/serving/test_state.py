@@ -138,7 +138,7 @@ def test_a_torn_or_foreign_generation_leaves_the_old_one_serving(service, data):
 
     with service as client:
         assert ready()["warnings"] == []
-        publish_generation(other_warehouse([]), other_features(), shop.CUT_OFF_US, LmdbBackend(DataPaths(data).store))
+        publish_generation(other_warehouse([]), [other_features()], shop.CUT_OFF_US, LmdbBackend(DataPaths(data).store))
         eventually(lambda: ready()["warnings"])
         assert "foreign generation" in ready()["warnings"][0]
         assert ready()["features"]["generation"] == generation.name

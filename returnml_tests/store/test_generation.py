@@ -28,7 +28,7 @@ EVENTS = [(i, T0 + i * DAY_US, i, f"k{i % 3}", "x") for i in range(9)]
 
 
 def publish(store, days=20, events=EVENTS, keep=3):
-    return publish_generation(warehouse(events), FEATURES, T0 + days * DAY_US, LmdbBackend(store), keep)
+    return publish_generation(warehouse(events), [FEATURES], T0 + days * DAY_US, LmdbBackend(store), keep)
 
 
 def count_of(generation, key="k0"):
@@ -100,7 +100,7 @@ def test_values_beyond_their_declared_bits_are_refused(tmp_path):
 
 def test_windows_of_minutes_are_refused(tmp_path):
     with pytest.raises(TileError, match="k_events_count_5m"):
-        publish_generation(warehouse([]), feature_set(("7d", "5m")), T0, LmdbBackend(tmp_path))
+        publish_generation(warehouse([]), [feature_set(("7d", "5m"))], T0, LmdbBackend(tmp_path))
 
 
 def test_long_ids_have_keys_of_their_own():
@@ -148,7 +148,7 @@ def test_kill_9_leaves_the_old_or_the_new(tmp_path):
 
 def test_a_long_history_is_read_by_binary_search(tmp_path):
     events = [(i, T0 - i * DAY_US - 1, 1, "hot", "x") for i in range(700)]
-    generation = publish_generation(warehouse(events), FEATURES, T0, LmdbBackend(tmp_path))
+    generation = publish_generation(warehouse(events), [FEATURES], T0, LmdbBackend(tmp_path))
     raw = OnlineFeatures(FEATURES, generation).vectors({"key": ["hot"], "other": [None]}, T0 + 2 * DAY_US).raw()
     counts = [raw[f"k_events_count_{w}"][0] for w in ("1d", "7d", "30d", "365d", "lifetime")]
     assert counts == [0, 5, 28, 363, 700]

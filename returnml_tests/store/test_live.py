@@ -26,7 +26,7 @@ def placed(n, quantity=1):
 
 
 def publish(store, cut_off_us=T0, **ledger_seq):
-    return publish_generation(Ledger(store).warehouse(), FEATURES, cut_off_us, LmdbBackend(store), **ledger_seq)
+    return publish_generation(Ledger(store).warehouse(), [FEATURES], cut_off_us, LmdbBackend(store), **ledger_seq)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_refused_generation_leaves_the_one_before_without_what_came_later(stor
     live.refresh()
     writer.submit([placed(1)])
     assert count_and_mark(live) == ([1], 1)
-    publish_generation(other_warehouse([]), other_features(), T0 + 1, LmdbBackend(store))
+    publish_generation(other_warehouse([]), [other_features()], T0 + 1, LmdbBackend(store))
     assert count_and_mark(live) == ([0], 0)
     with pytest.raises(StoreError, match="foreign generation"):
         live.refresh()

@@ -80,7 +80,7 @@ class LiveStoreMachine(RuleBasedStateMachine):
         self.clock = HandClock(T0 + DAY_US // 2)
         self.cut_off = T0
         self.answered = {}
-        publish_generation(Ledger(self.store).warehouse(), FEATURES, T0, self.backend)
+        publish_generation(Ledger(self.store).warehouse(), [FEATURES], T0, self.backend)
         self.open()
 
     def open(self):
@@ -119,7 +119,7 @@ class LiveStoreMachine(RuleBasedStateMachine):
         ledger = Ledger(self.store)
         until = max([self.clock.now, *(at for at, _ in ledger.seqs)]) + 1 - back_us
         until = max(until // DAY_US * DAY_US if at_midnight else until, T0)
-        publish_generation(ledger.warehouse(), FEATURES, until, self.backend, ledger_seq=ledger.last_seq(until))
+        publish_generation(ledger.warehouse(), [FEATURES], until, self.backend, ledger_seq=ledger.last_seq(until))
 
     @rule()
     def restart(self):

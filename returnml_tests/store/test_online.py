@@ -38,7 +38,7 @@ def test_conformance_vectors(case, tmp_path):
     known_at = {e["seq"]: e["known_at"] for e in case["events"]}
     for moment in case["moments"]:
         cutoff = known_at[moment["mark"]] + 1 if moment["mark"] else min([*known_at.values(), moment["requested_at"]])
-        generation = publish_generation(con, FEATURES, cutoff, LmdbBackend(tmp_path))
+        generation = publish_generation(con, [FEATURES], cutoff, LmdbBackend(tmp_path))
         order = {"key": ["a"], "other": ["b"]}
         raw = OnlineFeatures(FEATURES, generation).vectors(order, moment["requested_at"]).raw()
         for group in ("k", "pair"):
@@ -67,7 +67,7 @@ def test_equals_the_naive_oracle(events, cutoff, later, tmp_path_factory):
     ]
     cutoff_us = T0 + cutoff
     requested_at_us = cutoff_us + later
-    generation = publish_generation(warehouse(rows), FEATURES, cutoff_us, LmdbBackend(tmp_path_factory.mktemp("store")))
+    generation = publish_generation(warehouse(rows), [FEATURES], cutoff_us, LmdbBackend(tmp_path_factory.mktemp("store")))
     lines = [(k, o) for k in ("a", "b", "é", None, "unknown") for o in ("x", "y" * 600, None)]
     order = {"key": [k for k, _ in lines], "other": [o for _, o in lines]}
     vectors = OnlineFeatures(FEATURES, generation).vectors(order, requested_at_us)
@@ -83,12 +83,12 @@ def test_equals_the_naive_oracle(events, cutoff, later, tmp_path_factory):
 
 
 def test_a_moment_is_never_before_what_it_sees(tmp_path):
-    online = OnlineFeatures(FEATURES, publish_generation(warehouse([]), FEATURES, T0, LmdbBackend(tmp_path)))
+    online = OnlineFeatures(FEATURES, publish_generation(warehouse([]), [FEATURES], T0, LmdbBackend(tmp_path)))
     order = {"key": ["a"], "other": ["b"]}
     assert [online.vectors(order, T0 + later).requested_at_us for later in (-5, 0, 5)] == [T0, T0, T0 + 5]
 
 
 def test_an_absent_column_is_refused(tmp_path):
-    online = OnlineFeatures(FEATURES, publish_generation(warehouse([]), FEATURES, T0, LmdbBackend(tmp_path)))
+    online = OnlineFeatures(FEATURES, publish_generation(warehouse([]), [FEATURES], T0, LmdbBackend(tmp_path)))
     with pytest.raises(KeyError, match="other"):
         online.vectors({"key": ["a"]}, T0)

@@ -68,7 +68,7 @@ def assert_parity(con: duckdb.DuckDBPyConnection, day: date, cut_off_hours: tupl
     compared = 0
     for hours in cut_off_hours:
         cut_off_us = int((start + timedelta(hours=hours)).timestamp() * 1_000_000)
-        online = OnlineFeatures(ORDER_LINE, publish_generation(con, ORDER_LINE, cut_off_us, LmdbBackend(store)))
+        online = OnlineFeatures(ORDER_LINE, publish_generation(con, [ORDER_LINE], cut_off_us, LmdbBackend(store)))
         lines = f"core.orders WHERE known_day = DATE '{day}' AND known_at >= make_timestamp({cut_off_us})"
         spine = (
             f"(SELECT *, line_id AS moment_id, known_at AS requested_at, make_timestamp({cut_off_us}) AS visible_until, "
