@@ -8,6 +8,7 @@ import typer
 
 from returnml.commands.answers import explain, replay
 from returnml.commands.backfill import backfill
+from returnml.commands.consume import consume, dead_letters_command
 from returnml.commands.demo import demo
 from returnml.commands.dev import dev
 from returnml.commands.evaluate import app as evaluate_app
@@ -32,6 +33,8 @@ app.add_typer(data_app, name="data")
 for command in (run, backfill, status, features):
     app.command()(command)
 app.add_typer(evaluate_app, name="evaluate")
+app.command()(consume)
+app.command("dead-letters")(dead_letters_command)
 for command in (score, explain, replay, serve, dev, demo):
     app.command()(command)
 

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -36,6 +36,7 @@ class DataPaths:
         self.replay_clock = self.root / "replay" / "clock"
         self.dagster = self.root / "dagster"
         self.mlflow = self.root / "mlflow"
+        self.dead_letters = self.root / "dead_letters"
         self.logs = self.root / "logs"
         self.inference_log = self.logs / "inference"
 
@@ -106,6 +107,28 @@ class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_quarantined_share: float = 0.2
 
 
+class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Events from a Kafka topic, and scores to one.
+
+    Attributes:
+        bootstrap_servers: ``host:port,...``; empty: there is no Kafka.
+        dead_letter_topic: where messages go that are no events; none: into a log below the data root.
+        scores_topic: where the service sends every answer; none: nowhere.
+        scores_waiting: answers that may wait for the brokers; what is beyond is dropped and counted.
+        options: further properties of librdkafka; ``_`` stands for ``.`` in their names.
+    """
+
+    bootstrap_servers: str = ""
+    topic: str = "returnml.events"
+    group_id: str = "returnml"
+    dead_letter_topic: str | None = None
+    batch_size: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    scores_topic: str | None = None
+    daily_scores_topic: str = "returnml.daily_scores"
+    scores_waiting: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    options: dict[str, str | int | float | bool] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one profile.
 
@@ -125,6 +148,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: TrainingSettings = TrainingSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
+    kafka: KafkaSettings = KafkaSettings()
 
     @property
     def paths(self) -> DataPaths:

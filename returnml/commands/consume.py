@@ -1,0 +1,111 @@
+"""``returnml consume``: events from a Kafka topic; ``returnml dead-letters``: what of it was no event."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from returnml.commands.refusal import refuse
+from returnml.settings import load_settings
+
+if TYPE_CHECKING:
+    from returnml.streaming.consumer import Taken
+
+DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def consume(
+    topic: Annotated[str | None, typer.Option(help="Topic to read (setting `kafka.topic`).")] = None,
+    group: Annotated[str | None, typer.Option(help="Consumer group (setting `kafka.group_id`).")] = None,
+    until_end: Annotated[bool, typer.Option("--until-end", help="End when all messages that are there are taken in.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take events in from a Kafka topic until SIGTERM or Ctrl-C: the same events, ledger and store as POST /v1/events."""
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.ledger.clock import ClockError, clock_of
+    from returnml.store.inlet import EventInlet
+    from returnml.streaming.client import StreamingError
+    from returnml.streaming.consumer import EventConsumer
+    from returnml.streaming.dead_letters import dead_letters
+
+    settings = load_settings(data=data)
+    named = {name: value for name, value in (("topic", topic), ("group_id", group)) if value is not None}
+    kafka = msgspec.structs.replace(settings.kafka, **named)
+    try:
+        clock = clock_of(settings.replay_clock)
+    except ClockError as error:
+        refuse(str(error))
+    inlet = EventInlet(settings, ORDER_LINE, clock)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with _shown(f"{kafka.topic} as {kafka.group_id}") as show:
+            reader = EventConsumer(kafka, inlet, dead_letters(settings, clock, logging.getLogger(__name__).warning), show)
+            reader.run(stop.is_set, until_end=until_end)
+    except StreamingError as error:
+        refuse(str(error))
+    finally:
+        inlet.close()
+    taken = asdict(reader.taken)
+    if as_json:
+        typer.echo(json.dumps(taken))
+        return
+    typer.echo(_text(reader.taken))
+    if reader.taken.dead and kafka.dead_letter_topic is None:
+        typer.echo("what was no event: returnml dead-letters")
+
+
+def dead_letters_command(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the messages that were no events, from the log that `consume` keeps without a dead-letter topic."""
+    from returnml.ledger.log import LogError
+    from returnml.streaming.client import StreamingError
+    from returnml.streaming.dead_letters import logged
+
+    try:
+        for letter in logged(load_settings(data=data).paths.dead_letters):
+            value = "" if letter.value is None else letter.value.decode(errors="backslashreplace")
+            if as_json:
+                key = None if letter.key is None else letter.key.decode(errors="backslashreplace")
+                typer.echo(json.dumps(msgspec.structs.asdict(letter) | {"key": key, "value": value}))
+            else:
+                place = f"{letter.topic}/{letter.partition}@{letter.offset}"
+                typer.echo(f"{place}  {letter.rule}  {letter.field}: {letter.message}  {value[:200]}")
+    except (LogError, StreamingError) as error:
+        refuse(str(error))
+
+
+@contextmanager
+def _shown(name: str) -> Iterator[Callable[[Taken], None]]:
+    """One line that changes on a terminal; elsewhere only trouble, as it comes and goes."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    trouble: list[Any] = [None]
+    with console.status(name) as status:
+
+        def show(taken: Taken) -> None:
+            status.update(f"{name}: {_text(taken)}")
+            if taken.trouble != trouble[0]:
+                console.print(f"{name}: {taken.trouble or 'goes on'}", markup=False, highlight=False, soft_wrap=True)
+                trouble[0] = taken.trouble
+
+        yield show
+
+
+def _text(taken: Taken) -> str:
+    return (
+        f"{taken.messages:,} messages: {taken.accepted:,} accepted, {taken.duplicates:,} duplicates, "
+        f"{taken.refused:,} refused, {taken.dead:,} dead letters"
+    )

@@ -1,0 +1,1 @@
+"""Kafka: events from a topic, scores to one. The client library is an extra and is imported in ``client`` alone."""

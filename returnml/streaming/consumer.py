@@ -1,0 +1,219 @@
+"""Events from a Kafka topic: a message's offset is committed only after its event is durable and applied.
+
+A message that is delivered again (a kill between the two) is a duplicate by its event id: together that is exactly once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from returnml.ledger.decoding import Malformed, decode_event
+from returnml.ledger.events import AnyEvent
+from returnml.settings import KafkaSettings
+from returnml.store.inlet import EventInlet, EventsUnavailable
+from returnml.store.writer import Applied
+from returnml.streaming.client import StreamingError, consumer, library, reason
+from returnml.streaming.dead_letters import DeadLetter, DeadLetters, DeadLettersUnavailable
+
+POLL_SECONDS = 0.5
+GATHER_SECONDS = 0.05
+"""How long a batch waits for more messages after its first."""
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 15.0
+
+
+@dataclass
+class Taken:
+    """What has been done since the start.
+
+    Attributes:
+        messages: whose offsets may be committed.
+        dead: messages that are no events, and are kept as dead letters.
+        waits: how often the store (or the place of dead letters) was away.
+        trouble: what is wrong now; None when nothing is.
+    """
+
+    messages: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    dead: int = 0
+    waits: int = 0
+    trouble: str | None = None
+
+
+class EventConsumer:
+    """One member of a consumer group. For one thread.
+
+    Args:
+        inlet: where events go; is not closed here.
+        changed: called after each batch and when there is trouble.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, inlet: EventInlet, dead_letters: DeadLetters, changed: Callable[[Taken], None]
+    ) -> None:
+        self.taken = Taken()
+        self._settings = settings
+        self._inlet = inlet
+        self._dead_letters = dead_letters
+        self._changed = changed
+        # None: not assigned anything yet, or any more; empty: given no partition.
+        self._assigned: set[tuple[str, int]] | None = None
+        self._at_end: set[tuple[str, int]] = set()
+        self._done: dict[tuple[str, int], int] = {}
+        self._held: list[Any] = []
+
+    def run(self, should_stop: Callable[[], bool], *, until_end: bool = False) -> None:
+        """Take events in until told to stop; what is durable then is committed.
+
+        Args:
+            until_end: also stop where every message that is there has been taken in.
+
+        Raises:
+            StreamingError: where Kafka cannot be used as the settings say.
+        """
+        self._client = consumer(self._settings, self.tell)
+        try:
+            self._client.subscribe([self._settings.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+            while not should_stop() and not (until_end and self._is_at_end()):
+                batch = self._gather()
+                if batch and not self._take(batch, should_stop):
+                    break
+        finally:
+            self._client.close()
+
+    def tell(self, trouble: str | None) -> None:
+        """Show what is wrong; None: nothing any more."""
+        if trouble != self.taken.trouble:
+            self.taken.trouble = trouble
+            self._changed(self.taken)
+
+    def _gather(self) -> list[Any]:
+        found, self._held = self._held, []
+        if not found:
+            first = self._client.poll(POLL_SECONDS)
+            if first is None:
+                return []
+            found = [first, *self._client.consume(self._settings.batch_size - 1, GATHER_SECONDS)]
+        return [message for message in found if not self._is_notice(message)]
+
+    def _is_notice(self, message: Any) -> bool:
+        """Whether it is no message but the client's word about a partition or a broker."""
+        error = message.error()
+        place = (message.topic(), message.partition())
+        if error is None:
+            self._at_end.discard(place)
+            return False
+        if error.code() == library().KafkaError._PARTITION_EOF:
+            self._at_end.add(place)
+        elif error.fatal():
+            raise StreamingError(error.str())
+        else:
+            self.tell(error.str())
+        return True
+
+    def _take(self, batch: Sequence[Any], should_stop: Callable[[], bool]) -> bool:
+        """Make a batch durable, then commit it; False if told to stop before it was."""
+        events: list[AnyEvent] = []
+        dead: list[DeadLetter] = []
+        for message in batch:
+            decoded = _decode(message)
+            if isinstance(decoded, DeadLetter):
+                dead.append(decoded)
+            else:
+                events.append(decoded)
+        applied: list[Applied] = []
+        if dead and not self._insist(lambda: self._dead_letters.keep(dead), should_stop):
+            return False
+        if events and not self._insist(lambda: applied.extend(self._inlet.submit(events)), should_stop):
+            return False
+        taken = self.taken
+        taken.messages += len(batch)
+        taken.dead += len(dead)
+        refused = sum(answer.outcome.rule is not None for answer in applied)
+        duplicates = sum(answer.is_duplicate and answer.outcome.rule is None for answer in applied)
+        taken.refused += refused
+        taken.duplicates += duplicates
+        taken.accepted += len(applied) - refused - duplicates
+        for message in batch:
+            self._done[message.topic(), message.partition()] = message.offset() + 1
+        self._commit()
+        self._changed(taken)
+        return True
+
+    def _insist(self, action: Callable[[], None], should_stop: Callable[[], bool]) -> bool:
+        """Try until it succeeds; False if told to stop before."""
+        wait = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                action()
+                break
+            except (EventsUnavailable, DeadLettersUnavailable) as error:
+                self.taken.waits += 1
+                self.tell(str(error))
+            self._wait(wait, should_stop)
+            if should_stop():
+                return False
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+        if wait > FIRST_WAIT_SECONDS:
+            self._client.resume(self._client.assignment())
+        self.tell(None)
+        return True
+
+    def _wait(self, seconds: float, should_stop: Callable[[], bool]) -> None:
+        """Stay in the group, without fetching; a partition that is assigned meanwhile may still give a message."""
+        until = time.monotonic() + seconds
+        while not should_stop() and (rest := until - time.monotonic()) > 0:
+            self._client.pause(self._client.assignment())
+            message = self._client.poll(min(rest, POLL_SECONDS))
+            if message is not None:
+                self._held.append(message)
+
+    def _commit(self) -> None:
+        """Commit what is done of our partitions; what fails is committed with the next batch, or delivered again."""
+        kafka = library()
+        places = [place for place in self._done if self._assigned and place in self._assigned]
+        offsets = [kafka.TopicPartition(*place, self._done[place]) for place in places]
+        if not offsets:
+            return
+        try:
+            results = self._client.commit(offsets=offsets, asynchronous=False)
+        except kafka.KafkaException as error:
+            self.tell(f"offsets are not committed: {reason(error)}")
+            return
+        failed = [result for result in results if result.error is not None]
+        if failed:
+            self.tell(f"offsets are not committed: {failed[0].error.str()}")
+        for result in results:
+            if result.error is None:
+                self._done.pop((result.topic, result.partition), None)
+
+    def _assign(self, _: Any, partitions: Sequence[Any]) -> None:
+        self._assigned = (self._assigned or set()) | {(p.topic, p.partition) for p in partitions}
+
+    def _revoke(self, client: Any, partitions: Sequence[Any]) -> None:
+        self._commit()
+        self._lose(client, partitions)
+
+    def _lose(self, _: Any, partitions: Sequence[Any]) -> None:
+        lost = {(p.topic, p.partition) for p in partitions}
+        self._assigned = ((self._assigned or set()) - lost) or None
+        self._at_end -= lost
+        for place in lost:
+            self._done.pop(place, None)
+
+    def _is_at_end(self) -> bool:
+        return self._assigned is not None and self._assigned <= self._at_end and not self._held
+
+
+def _decode(message: Any) -> AnyEvent | DeadLetter:
+    value = message.value()
+    decoded = Malformed("malformed", "$", "a message without a value") if value is None else decode_event(value)
+    if not isinstance(decoded, Malformed):
+        return decoded
+    place = (message.topic(), message.partition(), message.offset())
+    return DeadLetter(*place, decoded.rule, decoded.field, decoded.message, message.key(), value)

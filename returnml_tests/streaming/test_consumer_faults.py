@@ -1,0 +1,243 @@
+"""``EventConsumer`` while things go wrong around it: the store, the disk, the brokers, other members, ``kill -9``."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from returnml.ledger.log import read
+from returnml.settings import DataPaths
+from returnml_tests.serving import shop
+from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT
+from returnml_tests.streaming.stream_shop import GROUP, QUICK, TOPIC, consume, consumer, ids, placed, settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Running:
+    """A consumer in a thread."""
+
+    def __init__(self, chosen):
+        self.consumer = consumer(chosen)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self.consumer.run, args=(self._stop.is_set,))
+        self._thread.start()
+
+    @property
+    def taken(self):
+        return self.consumer.taken
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not come true"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def running():
+    started = []
+
+    def start(chosen):
+        started.append(Running(chosen))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+def test_a_store_that_is_away_is_waited_for(kafka, tmp_path, running):
+    data = tmp_path / "data"
+    kafka.send(TOPIC, [placed(n) for n in range(5)])
+    one = running(settings(data, kafka.servers))
+    until(lambda: one.taken.waits >= 2)
+    assert "no generation is published" in one.taken.trouble
+    assert (one.taken.messages, kafka.committed(GROUP, TOPIC)) == (0, -1001)
+    kafka.send(TOPIC, [placed(5)])
+    shop.publish(data)
+    until(lambda: one.taken.messages == 6)
+    assert one.taken.trouble is None
+    assert ids(data) == [f"e{n}" for n in range(6)]
+    ledger = DataPaths(data).ledger
+    ledger.rename(data / "elsewhere")
+    kafka.send(TOPIC, [placed(6)])
+    until(lambda: one.taken.trouble)
+    assert kafka.committed(GROUP, TOPIC) == 6
+    if ledger.exists():
+        (ledger / ".writer.lock").unlink()
+        ledger.rmdir()
+    (data / "elsewhere").rename(ledger)
+    until(lambda: one.taken.messages == 7)
+    assert ids(data) == [f"e{n}" for n in range(7)]
+    until(lambda: kafka.committed(GROUP, TOPIC) == 7)
+
+
+def test_a_full_disk_is_waited_for(kafka, data, monkeypatch):
+    fsync, failures, seen = os.fsync, [3], []
+
+    def full(descriptor):
+        if failures[0]:
+            failures[0] -= 1
+            seen.append(kafka.committed(GROUP, TOPIC))
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr("returnml.ledger.log.os.fsync", full)
+    monkeypatch.setattr("returnml.streaming.consumer.FIRST_WAIT_SECONDS", 0.02)
+    kafka.send(TOPIC, [placed(1), b"{", placed(2)])
+    done = consume(settings(data, kafka.servers))
+    assert (done.taken.waits, done.taken.messages, seen) == (3, 3, [-1001] * 3)
+    assert [r.seq for r in read(DataPaths(data).ledger)] == [1, 2]
+
+
+def test_told_to_stop_while_the_store_is_away_it_stops_and_commits_nothing(kafka, tmp_path, running):
+    kafka.send(TOPIC, [placed(1)])
+    one = running(settings(tmp_path / "data", kafka.servers))
+    until(lambda: one.taken.waits)
+    one.stop()
+    assert kafka.committed(GROUP, TOPIC) == -1001
+
+
+def test_brokers_that_go_down_and_come_back(kafka, data, running):
+    kafka.send(TOPIC, [placed(1)])
+    one = running(settings(data, kafka.servers))
+    until(lambda: one.taken.messages == 1)
+    kafka.take_down()
+    until(lambda: one.taken.trouble)
+    kafka.bring_up()
+    kafka.send(TOPIC, [placed(2)])
+    until(lambda: one.taken.messages == 2)
+    assert one.taken.trouble is None
+    until(lambda: kafka.committed(GROUP, TOPIC) == 2)
+
+
+def test_errors_of_the_brokers_lose_nothing(kafka, data):
+    kafka.send(TOPIC, [placed(n) for n in range(20)])
+    kafka.fail(FETCH, 6, 5, 7)  # not the leader, no leader, timed out
+    kafka.fail(OFFSET_COMMIT, 14, 15, 16)  # coordinator loading, away, not the coordinator
+    done = consume(settings(data, kafka.servers, batch_size=5))
+    assert ids(data) == [f"e{n}" for n in range(20)]
+    assert done.taken.messages >= 20
+    assert kafka.committed(GROUP, TOPIC) == 20
+
+
+@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
+def test_members_that_come_and_go_lose_nothing_and_apply_nothing_twice(kafka, data, running, strategy):
+    kafka.create_topic("many", 4)
+    chosen = settings(
+        data, kafka.servers, topic="many", batch_size=10, options=QUICK | {"partition.assignment.strategy": strategy}
+    )
+    sent = 0
+
+    def send(count):
+        nonlocal sent
+        for number in range(sent, sent + count):
+            kafka.send("many", [placed(number)], number % 4)
+        sent += count
+
+    send(80)
+    one = running(chosen)
+    until(lambda: one.taken.messages)
+    two = running(chosen)
+    while not two.taken.messages:
+        send(4)
+        assert sent < 2_000, "the second member was given no partition"
+    until(lambda: len(ids(data)) == sent)
+    one.stop()
+    send(80)
+    until(lambda: len(ids(data)) == sent)
+    until(lambda: sum(kafka.committed(GROUP, "many", n) for n in range(4)) == sent)
+    assert sorted(ids(data)) == sorted(f"e{n}" for n in range(sent))
+    assert one.taken.accepted + two.taken.accepted == sent
+    for partition in range(4):
+        of_partition = [i for i in ids(data) if int(i[1:]) % 4 == partition]
+        assert of_partition == sorted(of_partition, key=lambda i: int(i[1:]))
+
+
+KILLED_BEFORE_COMMIT = """
+import os, signal
+from returnml.streaming.consumer import EventConsumer
+commit, batches = EventConsumer._commit, 0
+def killed(self):
+    global batches
+    batches += 1
+    os.kill(os.getpid(), signal.SIGKILL) if batches == 3 else commit(self)
+EventConsumer._commit = killed
+from returnml.cli import main
+main()
+"""
+
+
+def start(data, kafka, *code, until_end=True):
+    command = [sys.executable, *(code or ("-m", "returnml.cli")), "consume", "--data", str(data), "--json"]
+    environment = os.environ | {
+        "RETURNML_KAFKA__BOOTSTRAP_SERVERS": kafka.servers,
+        "RETURNML_KAFKA__TOPIC": TOPIC,
+        "RETURNML_KAFKA__GROUP_ID": GROUP,
+        "RETURNML_KAFKA__BATCH_SIZE": "10",
+        "RETURNML_KAFKA__OPTIONS__SESSION_TIMEOUT_MS": "2000",
+        "RETURNML_KAFKA__OPTIONS__HEARTBEAT_INTERVAL_MS": "100",
+    }
+    return subprocess.Popen(
+        command + ["--until-end"] * until_end,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_kill_between_applying_and_committing(kafka, data):
+    kafka.send(TOPIC, [placed(n) for n in range(50)])
+    killed = start(data, kafka, "-c", KILLED_BEFORE_COMMIT)
+    assert killed.wait(60) == -signal.SIGKILL
+    assert kafka.committed(GROUP, TOPIC) == 20
+    assert ids(data) == [f"e{n}" for n in range(30)]
+    out, _ = start(data, kafka).communicate(timeout=60)
+    told = json.loads(out)
+    assert (told["messages"], told["accepted"], told["duplicates"]) == (30, 20, 10)
+    assert ids(data) == [f"e{n}" for n in range(50)]
+    assert kafka.committed(GROUP, TOPIC) == 50
+
+
+def test_kills_at_random_moments(kafka, data):
+    chance = random.Random(5)
+    kafka.send(TOPIC, [placed(n) for n in range(3_000)])
+    for _ in range(3):
+        before = len(ids(data))
+        process = start(data, kafka, until_end=False)
+        until(lambda before=before: len(ids(data)) > before)
+        time.sleep(chance.random() * 0.1)
+        process.kill()
+        process.wait(30)
+    assert 0 < kafka.committed(GROUP, TOPIC) <= len(ids(data)) < 3_000
+    out, error = start(data, kafka).communicate(timeout=60)
+    assert ids(data) == [f"e{n}" for n in range(3_000)], error
+    assert json.loads(out)["duplicates"] <= 10
+    assert kafka.committed(GROUP, TOPIC) == 3_000
+
+
+def test_sigterm_ends_it_cleanly(kafka, data):
+    kafka.send(TOPIC, [placed(n) for n in range(5)])
+    process = start(data, kafka, until_end=False)
+    until(lambda: len(ids(data)) == 5)
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, json.loads(out)["messages"]) == (0, 5), error
+    assert kafka.committed(GROUP, TOPIC) == 5
