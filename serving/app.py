@@ -17,6 +17,7 @@ from returnml.store.inlet import EventInlet
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
 from serving.problems import HANDLERS
+from serving.routes.customers import customer_route
 from serving.routes.events import events_route
 from serving.routes.health import live, ready_route
 from serving.routes.metrics import metrics_route
@@ -56,7 +57,7 @@ def create_app(
                 yield
 
     return Litestar(
-        [score_route(service), events_route(intake), live, ready_route(service), metrics_route(log)],
+        [score_route(service), customer_route(service), events_route(intake), live, ready_route(service), metrics_route(log)],
         exception_handlers=HANDLERS,
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema"),

@@ -77,6 +77,23 @@ class Scores(Struct, frozen=True):
     lines: list[LineScore]
 
 
+class CustomerFeatures(Struct, frozen=True, omit_defaults=True):
+    """What is known of a customer at ``requested_at``.
+
+    ``known``: whether any event of the customer is visible. ``values``: every feature by name, float32 (to the bit, once read
+    back as float32), null where missing. ``raw``: the exact aggregates and inputs behind them, if they were asked for.
+    """
+
+    customer_id: str
+    known: bool
+    feature_set: str
+    feature_set_hash: str
+    requested_at: datetime
+    features: FeatureTime
+    values: dict[str, float | None]
+    raw: dict[str, int | None] | None = None
+
+
 class EventAnswer(Struct, frozen=True, omit_defaults=True):
     """What became of one event of the request, in its order.
 

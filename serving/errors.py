@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 
-class InvalidOrder(Exception):
-    """An order that breaks a rule.
+class InvalidInput(Exception):
+    """A request that breaks a rule.
 
     Attributes:
-        field: path into the order, e.g. ``lines[2].line_id``.
+        field: which part of it; in an order a path, e.g. ``lines[2].line_id``.
         rule: what is wrong with it.
     """
 
@@ -15,6 +15,10 @@ class InvalidOrder(Exception):
         super().__init__(f"{field}: {rule}")
         self.field = field
         self.rule = rule
+
+
+class InvalidOrder(InvalidInput):
+    """An order that breaks a rule."""
 
 
 class NotReady(Exception):

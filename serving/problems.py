@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from returnml.ledger.decoding import locate
 from returnml.store.inlet import EventsUnavailable
 from serving.contracts import FieldError, Problem
-from serving.errors import InvalidOrder, LogUnavailable, NotReady, TooManyEvents
+from serving.errors import InvalidInput, LogUnavailable, NotReady, TooManyEvents
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def field_error(error: msgspec.ValidationError) -> FieldError:
     return FieldError(*locate(error))
 
 
-def invalid_order(request: Request[Any, Any, Any], error: InvalidOrder) -> Response[Problem]:
+def invalid_input(request: Request[Any, Any, Any], error: InvalidInput) -> Response[Problem]:
     return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(error.field, error.rule)])
 
 
@@ -57,7 +57,7 @@ def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Pr
 
 
 HANDLERS: dict[Any, Any] = {
-    InvalidOrder: invalid_order,
+    InvalidInput: invalid_input,
     NotReady: not_ready,
     EventsUnavailable: not_ready,
     TooManyEvents: too_many_events,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
 from returnml.release.deployment import DeploymentError, read_state
@@ -18,7 +19,8 @@ from returnml.settings import Settings
 from returnml.store.backend import Backend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
-from serving.contracts import Order, Ready, Scores
+from serving.contracts import CustomerFeatures, Order, Ready, Scores
+from serving.customers import CustomerReader
 from serving.errors import NotReady
 from serving.inference_log import InferenceLog
 from serving.model import Model, ModelError
@@ -45,6 +47,7 @@ class ServingState:
         self._log = log
         self._model: Model | None = None
         self._live = LiveStore(backend, feature_set)
+        self._customers = CustomerReader(self._live, CUSTOMER)
         self._has_generation = False
         self._marks: dict[str, object] = {}
         self._looks_until_retry: dict[str, int] = {}
@@ -66,6 +69,18 @@ class ServingState:
         scored = scorer.score(order, self._clock.now_us())
         await self._log.record(scored, (time.perf_counter_ns() - begun) // 1_000)
         return scored.scores
+
+    def customer(self, customer_id: str, is_raw: bool) -> CustomerFeatures:
+        """What is known of a customer as of now; needs no release.
+
+        Raises:
+            NotReady: while there is no generation that serves the features.
+            InvalidInput: for an id that no event can have.
+        """
+        try:
+            return self._customers.features(customer_id, is_raw, self._clock.now_us())
+        except StoreError as error:
+            raise NotReady(str(error)) from error
 
     def ready(self) -> Ready:
         """What it scores with.

@@ -15,7 +15,7 @@ import pytest
 from litestar.testing import TestClient
 
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.live_sets import FEATURE_SETS
 from returnml.ledger.clock import VirtualClock
 from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.sources.simulator.plan import Plan
@@ -59,7 +59,7 @@ def build(data: Path) -> duckdb.DuckDBPyConnection:
         ingest_raw(con, stream, FIRST, LAST, settings.paths.landing, settings)
         build_core(con, stream, FIRST, LAST)
     build_outcomes(con, FIRST, LAST, settings.label)
-    publish_generation(con, [ORDER_LINE], LAST_US, LmdbBackend(settings.paths.store))
+    publish_generation(con, FEATURE_SETS, LAST_US, LmdbBackend(settings.paths.store))
     shop.deploy(data)
     return con
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -9,6 +10,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from returnml.features.declarations import FeatureSet
+from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.release.deployment import make_champion, read_state
@@ -54,8 +56,8 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, columns: str, seq: int, 
     )
 
 
-def publish(data: Path, cut_off_us: int = CUT_OFF_US, feature_set: FeatureSet = ORDER_LINE) -> Generation:
-    return publish_generation(warehouse(), [feature_set], cut_off_us, LmdbBackend(DataPaths(data).store))
+def publish(data: Path, cut_off_us: int = CUT_OFF_US, feature_sets: Sequence[FeatureSet] = FEATURE_SETS) -> Generation:
+    return publish_generation(warehouse(), feature_sets, cut_off_us, LmdbBackend(DataPaths(data).store))
 
 
 def graph(feature_set: FeatureSet = ORDER_LINE, prior: float = PRIOR, width: int | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Online equals batch: every line of a day, bit for bit, at the day's start and inside it.
+"""Online equals batch: every line of a day and every customer, bit for bit, at the day's start and inside it.
 
 The whole way: landing files through core tables, a generation at each cut-off, and both engines.
 """
@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from returnml.contracts.columns import ORDERS, RETURNS
+from returnml.features.customer import CUSTOMER
+from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.settings import DataPaths, Settings
@@ -22,7 +24,9 @@ from returnml.sources.online_retail import import_online_retail
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
 from returnml.store.embedded import LmdbBackend
+from returnml.store.generation import Generation
 from returnml.store.online import OnlineFeatures
+from returnml.warehouse.customers import build_customers
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.outcomes import build_outcomes
@@ -68,7 +72,9 @@ def assert_parity(con: duckdb.DuckDBPyConnection, day: date, cut_off_hours: tupl
     compared = 0
     for hours in cut_off_hours:
         cut_off_us = int((start + timedelta(hours=hours)).timestamp() * 1_000_000)
-        online = OnlineFeatures(ORDER_LINE, publish_generation(con, [ORDER_LINE], cut_off_us, LmdbBackend(store)))
+        generation = publish_generation(con, FEATURE_SETS, cut_off_us, LmdbBackend(store))
+        assert_customers(con, generation)
+        online = OnlineFeatures(ORDER_LINE, generation)
         lines = f"core.orders WHERE known_day = DATE '{day}' AND known_at >= make_timestamp({cut_off_us})"
         spine = (
             f"(SELECT *, line_id AS moment_id, known_at AS requested_at, make_timestamp({cut_off_us}) AS visible_until, "
@@ -87,6 +93,23 @@ def assert_parity(con: duckdb.DuckDBPyConnection, day: date, cut_off_hours: tupl
                 raise AssertionError(f"cut-off {hours} h, line {line}: {differing[:5]} differ")
         compared += len(ids)
     return compared
+
+
+def assert_customers(con: duckdb.DuckDBPyConnection, generation: Generation) -> None:
+    """Compare every customer known before the cut-off: the table's row, and what is served at that instant."""
+    cut_off = datetime.fromtimestamp(generation.cut_off_us / 1e6, UTC).replace(tzinfo=None)
+    build_customers(con, CUSTOMER, cut_off)
+    columns = ", ".join(f'"{name}"' for name in CUSTOMER.outputs)
+    rows = con.execute(
+        f"SELECT customer_id, {columns} FROM features.customers WHERE day = ? AND requested_at = ?", [cut_off.date(), cut_off]
+    ).fetchall()
+    assert len(rows) > 100
+    online = OnlineFeatures(CUSTOMER, generation)
+    for customer, *values in rows:
+        served = online.vectors({"customer_id": [customer]}, generation.cut_off_us)
+        assert served.requested_at_us == generation.cut_off_us
+        batch = np.array([np.nan if value is None else value for value in values], np.float32)
+        assert served.matrix[0].tobytes() == batch.tobytes(), customer
 
 
 def test_simulated_day(tmp_path):

@@ -1,0 +1,47 @@
+"""What is known of one customer now. Knows no HTTP, reads no clock."""
+
+from __future__ import annotations
+
+from returnml.features.declarations import FeatureSet
+from returnml.store.live import LiveStore
+from returnml.store.online import OnlineFeatures
+from serving.contracts import CustomerFeatures
+from serving.errors import InvalidInput
+from serving.scorer import feature_time, instant
+
+MAX_ID_LENGTH = 200
+
+
+class CustomerReader:
+    """Reads customers' vectors from the store that scoring reads, as of the same instant."""
+
+    def __init__(self, store: LiveStore, feature_set: FeatureSet) -> None:
+        self._features = OnlineFeatures(feature_set, store)
+        self._feature_set = feature_set
+
+    def features(self, customer_id: str, is_raw: bool, now_us: int) -> CustomerFeatures:
+        """The features of a customer, whoever it is, as of now.
+
+        Args:
+            is_raw: whether the exact aggregates behind the features are wanted too.
+
+        Raises:
+            InvalidInput: for an id that no event can have.
+            StoreError: while there is no generation that serves the feature set.
+        """
+        if not 0 < len(customer_id) <= MAX_ID_LENGTH:
+            raise InvalidInput("customer_id", f"{len(customer_id)} characters: 1 to {MAX_ID_LENGTH} are allowed")
+        declared = self._feature_set
+        vectors = self._features.vectors({"customer_id": [customer_id]}, now_us)
+        raw = {name: values[0] for name, values in vectors.raw().items()}
+        values = [None if value != value else value for value in vectors.matrix[0].tolist()]
+        return CustomerFeatures(
+            customer_id,
+            any(raw[aggregate.name] for aggregate in declared.aggregates),
+            declared.name,
+            declared.hash,
+            instant(vectors.requested_at_us),
+            feature_time(vectors.seen),
+            dict(zip(declared.outputs, values, strict=True)),
+            raw if is_raw else None,
+        )

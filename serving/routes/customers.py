@@ -1,0 +1,27 @@
+"""``GET /v1/customers/{customer_id}/features``."""
+
+from __future__ import annotations
+
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery
+
+from serving.contracts import CustomerFeatures, Problem
+from serving.state import ServingState
+
+_PROBLEMS = {
+    422: ResponseSpec(Problem, description="No customer can have this id."),
+    503: ResponseSpec(Problem, description="No good store generation yet, or it does not serve these features."),
+}
+
+
+def customer_route(service: ServingState) -> HTTPRouteHandler:
+    """The route over a service."""
+
+    @get("/v1/customers/{customer_id:str}/features", summary="What is known of a customer now", responses=_PROBLEMS)
+    async def customer_features(customer_id: FromPath[str], raw: FromQuery[bool] = False) -> CustomerFeatures:
+        """The features of a customer as of now. Of an unknown one too: ``known`` is false, counts are 0."""
+        return service.customer(customer_id, raw)
+
+    return customer_features
