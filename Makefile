@@ -5,7 +5,7 @@ REAL ?= ../shared/data/online_retail_by_day
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test lint fmt types dev serve bench clean lock drill-kill drill-intake
+.PHONY: help demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -48,6 +48,9 @@ serve: $(READY)  ## the scoring service
 
 bench: $(READY)  ## the benchmarks, with what they print
 	for name in $$(grep -l __main__ benchmarks/*.py | xargs -n1 basename -s .py); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+bench-feast: $(READY)  ## online features beside Feast's SQLite and Redis stores (installs Feast into .venv-feast)
+	$(BIN)/python -m benchmarks.online_features
 
 drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_daily_run

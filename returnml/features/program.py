@@ -102,11 +102,11 @@ class VectorProgram:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for op, target, operands in self._steps:
                 _step(op, work, work[target], operands)
-            return np.ascontiguousarray(work[self._outputs].T.astype(np.float32))
+            return work.take(self._outputs, 0).T.astype(np.float32, "C")
 
 
 def _step(op: str, work: np.ndarray, out: np.ndarray, operands: tuple[np.ndarray, ...]) -> None:
-    args: list[Any] = [work[o] for o in operands]
+    args: list[Any] = [work.take(o, 0) for o in operands]
     if op == "where":
         out[:] = np.where(args[0] != 0.0, args[1], args[2])
         return

@@ -137,19 +137,19 @@ class GroupLayout:
         """
         if value is None:
             return [self.empty_row] * len(starts_us)
-        tiles = len(value) // (WORD * (1 + self.row_width))
-        starts = value.cast("q")
         size = WORD * self.row_width
+        tiles = len(value) // (WORD + size)
+        starts = value.cast("q")
         rows: list[bytes | memoryview] = []
+        first = WORD * tiles
         i = 0
         for start_us in starts_us:
-            if start_us is not None:
-                i = bisect_left(starts, start_us, i, tiles)
-            if i == tiles:
-                rows.append(self.empty_row)
-            else:
-                at = WORD * tiles + i * size
-                rows.append(value[at : at + size])
+            if start_us is not None and starts[i] < start_us:
+                i = bisect_left(starts, start_us, i + 1, tiles)
+                if i == tiles:  # and so for the windows that start later
+                    return rows + [self.empty_row] * (len(starts_us) - len(rows))
+            begin = first + i * size
+            rows.append(value[begin : begin + size])
         return rows
 
 

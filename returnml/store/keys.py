@@ -16,6 +16,7 @@ LINES, RETURNS, INSPECTIONS = 0xF0, 0xF1, 0xF2
 
 _MAX_PART = 0xFFFE
 _HASHED = b"\xff\xff"
+_PREFIXES = [bytes([group]) for group in range(256)]
 
 
 def encode_key(group: int, parts: Iterable[str]) -> bytes:
@@ -31,15 +32,24 @@ def encode_key(group: int, parts: Iterable[str]) -> bytes:
     Raises:
         ValueError: for a part of more than 65,534 bytes.
     """
-    body = b"".join([_encode_part(part) for part in parts])
+    return join_key(group, b"".join([encode_part(part) for part in parts]))
+
+
+def join_key(group: int, body: bytes) -> bytes:
+    """The key of an entity whose parts are encoded and joined already."""
     if len(body) > MAX_BYTES:
         body = _HASHED + hashlib.sha256(body).digest()
-    return group.to_bytes(1, "big") + body
+    return _PREFIXES[group] + body
 
 
 # Within an order, and over orders, the same few parts come back for every group.
 @lru_cache(maxsize=1 << 15)
-def _encode_part(part: str) -> bytes:
+def encode_part(part: str) -> bytes:
+    """One part with its length.
+
+    Raises:
+        ValueError: for a part of more than 65,534 bytes.
+    """
     text = part.encode("utf-8", "surrogatepass")
     if len(text) > _MAX_PART:
         raise ValueError(f"a key part of {len(text)} bytes: at most {_MAX_PART}")

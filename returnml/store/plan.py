@@ -16,7 +16,7 @@ from returnml.features.live_tiles import Combination, count_new
 from returnml.features.tiles import NULL, WORD
 from returnml.features.windows import Window
 from returnml.store.backend import Consume, Snapshot, Values
-from returnml.store.keys import LISTS, encode_key
+from returnml.store.keys import LISTS, encode_part, join_key
 from returnml.store.manifest import GenerationManifest, require_served
 
 Joined = tuple[Snapshot, bytes, bytes | None]
@@ -49,6 +49,7 @@ class ReadPlan:
         self._numbers = [manifest.layout.number_of(group) for group in feature_set.groups]
         self._layouts = [manifest.layout.groups[number] for number in self._numbers]
         self._windows = [_windows_of(group) for group in feature_set.groups]
+        self._key_columns = list(dict.fromkeys(column for group in feature_set.groups for column in group.keys))
         self._block = [len(w) * layout.row_width for w, layout in zip(self._windows, self._layouts, strict=True)]
         self._nulls = np.full(max(self._block, default=0), NULL, "<i8").tobytes()
         position = {group.name: i for i, group in enumerate(feature_set.groups)}
@@ -76,23 +77,21 @@ class ReadPlan:
         lists: list[bytes] = []
         owners: list[int] = []
         begins: list[list[int]] = []
+        parts = {column: [None if v is None else encode_part(v) for v in order[column]] for column in self._key_columns}
         at = len(self._nulls) // WORD
         for g, layout in enumerate(self._layouts):
             block, number = self._block[g], self._numbers[g]
-            known: dict[tuple, int] = {}
+            known: dict[bytes | None, int] = {None: 0}
             line_begins = []
-            for parts in zip(*[order[k] for k in layout.group.keys], strict=True):
-                begin = known.get(parts)
+            for body in _joined([parts[column] for column in layout.group.keys]):
+                begin = known.get(body)
                 if begin is None:
-                    if None in parts:
-                        begin = 0
-                    else:
-                        begin, at = at, at + block
-                        keys.append(encode_key(number, parts))
-                        owners.append(g)
-                        if layout.distinct:
-                            lists.append(encode_key(number + LISTS, parts))
-                    known[parts] = begin
+                    begin, at = at, at + block
+                    known[body] = begin
+                    keys.append(join_key(number, body))
+                    owners.append(g)
+                    if layout.distinct:
+                        lists.append(join_key(number + LISTS, body))
                 line_begins.append(begin)
             begins.append(line_begins)
 
@@ -106,12 +105,13 @@ class ReadPlan:
             return snapshot, rows, self._live_rows(owners, published, live, starts)
 
         snapshot, published, live = read(keys + lists, join)
-        index = np.array(begins, np.intp)[self._group_of] + self._word_of
+        index = np.array(begins, np.intp).take(self._group_of, 0)
+        index += self._word_of
         if self._wide:
             index = np.concatenate([index, index[self._wide] + 1])
-        words = np.frombuffer(published, "<i8")[index]
+        words = np.frombuffer(published, "<i8").take(index)
         if live is not None:
-            words = self._combine(words, np.frombuffer(live, "<i8")[index])
+            words = self._combine(words, np.frombuffer(live, "<i8").take(index))
         return snapshot, words
 
     def _word(self, g: int, aggregate: Aggregate) -> int:
@@ -166,6 +166,14 @@ def _windows_of(group: KeyGroup) -> tuple[Window, ...]:
     """Longest first: the searched tile only moves forward."""
     windows = dict.fromkeys(aggregate.window for aggregate in group.aggregates())
     return tuple(sorted(windows, key=lambda w: -(w.length_us or 1 << 62)))
+
+
+def _joined(columns: list[list[bytes | None]]) -> list[bytes | None]:
+    """For each line its encoded key parts as one; None where a part is missing."""
+    joined = columns[0]
+    for column in columns[1:]:
+        joined = [None if a is None or b is None else a + b for a, b in zip(joined, column, strict=True)]
+    return joined
 
 
 def exact_values(feature_set: FeatureSet, words: np.ndarray, requested_at_us: int) -> list[list[int | None]]:

@@ -12,6 +12,7 @@ _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday = 0
 
 Columns = Mapping[str, Sequence[Any]]
 Values = list[int | None]
+_Sames = Mapping[tuple[str, ...], list[list[int] | None]]
 
 
 class RequestPlan:
@@ -20,6 +21,7 @@ class RequestPlan:
     def __init__(self, feature_set: FeatureSet) -> None:
         self._inputs = [_input(declared) for declared in feature_set.request]
         self._baskets = [_basket(declared) for declared in feature_set.basket]
+        self._sames = list(dict.fromkeys(declared.by for declared in feature_set.basket if declared.by))
 
     def values(self, order: Columns, requested_at_us: int) -> list[Values]:
         """One list for each input and aggregate: an integer or None for each line.
@@ -29,7 +31,8 @@ class RequestPlan:
         """
         lines = len(next(iter(order.values())))
         inputs = [read(order, requested_at_us, lines) for read in self._inputs]
-        return inputs + [read(order, lines) for read in self._baskets]
+        sames = {by: _members(order, by) for by in self._sames}
+        return inputs + [read(order, lines, sames) for read in self._baskets]
 
 
 def _input(declared: RequestInput) -> Callable[[Columns, int, int], Values]:
@@ -43,27 +46,35 @@ def _input(declared: RequestInput) -> Callable[[Columns, int, int], Values]:
     return lambda _, at_us, lines: [(at_us // DAY_US + _EPOCH_WEEKDAY) % 7] * lines
 
 
-def _basket(declared: BasketAggregate) -> Callable[[Columns, int], Values]:
+def _members(order: Columns, by: tuple[str, ...]) -> list[list[int] | None]:
+    """For each line the lines that are the same ``by`` these columns, itself included; None where one of them is missing."""
+    found: dict[tuple, list[int] | None] = {}
+    same = list(zip(*(order[column] for column in by), strict=True))
+    for i, key in enumerate(same):
+        members = found.get(key)
+        if members is not None:
+            members.append(i)
+        elif key not in found:
+            found[key] = None if None in key else [i]
+    return [found[key] for key in same]
+
+
+def _basket(declared: BasketAggregate) -> Callable[[Columns, int, _Sames], Values]:
     reduce = _REDUCE[declared.operation]
     column = declared.column
 
-    def whole(order: Columns, lines: int) -> Values:
+    def whole(order: Columns, lines: int, _: _Sames) -> Values:
         return [reduce(range(lines) if column is None else order[column])] * lines
 
-    def by(order: Columns, lines: int) -> Values:
+    def by(order: Columns, lines: int, sames: _Sames) -> Values:
         values: Sequence[Any] = range(lines) if column is None else order[column]
-        same = list(zip(*(order[c] for c in declared.by), strict=True))
-        members: dict[tuple, list] = {}
-        for key, value in zip(same, values, strict=True):
-            members.setdefault(key, []).append(value)
-        reduced = {key: None if None in key else reduce(group) for key, group in members.items()}
-        return [reduced[key] for key in same]
+        return [None if same is None else reduce([values[i] for i in same]) for same in sames[declared.by]]
 
     return by if declared.by else whole
 
 
 _REDUCE: dict[Operation, Callable[[Sequence[Any]], int]] = {
-    Operation.COUNT: lambda values: sum(v is not None for v in values),
-    Operation.SUM: lambda values: sum(v for v in values if v is not None),
+    Operation.COUNT: lambda values: len([v for v in values if v is not None]),
+    Operation.SUM: lambda values: sum([v for v in values if v is not None]),
     Operation.DISTINCT: lambda values: len({v for v in values if v is not None}),
 }
