@@ -81,9 +81,12 @@ class ReadPlan:
         at = len(self._nulls) // WORD
         for g, layout in enumerate(self._layouts):
             block, number = self._block[g], self._numbers[g]
-            known: dict[bytes | None, int] = {None: 0}
+            known: dict[bytes, int] = {}
             line_begins = []
             for body in _joined([parts[column] for column in layout.group.keys]):
+                if body is None:
+                    line_begins.append(0)
+                    continue
                 begin = known.get(body)
                 if begin is None:
                     begin, at = at, at + block
