@@ -16,6 +16,7 @@ from returnml.store.backends import open_backend
 from returnml.store.inlet import EventInlet
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
+from serving.openapi import add_events
 from serving.problems import HANDLERS
 from serving.routes.customers import customer_route
 from serving.routes.events import events_route
@@ -56,7 +57,7 @@ def create_app(
             async with kept_fresh(service, reload_seconds), intake.running():
                 yield
 
-    return Litestar(
+    app = Litestar(
         [score_route(service), customer_route(service), events_route(intake), live, ready_route(service), metrics_route(log)],
         exception_handlers=HANDLERS,
         lifespan=[lifespan],
@@ -64,3 +65,5 @@ def create_app(
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
     )
+    add_events(app.openapi_schema)
+    return app

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from returnml.ledger.events import SCHEMA_VERSION, AnyEvent
+from returnml.ledger.events import SCHEMA_VERSION, AnyEvent, Whole
 
 _LOCATION = re.compile(r"^(?P<message>.*?)(?: - at `(?P<in_key>key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]+)`")
@@ -27,7 +27,7 @@ class Malformed:
 
 
 class _Versioned(msgspec.Struct):
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Whole = SCHEMA_VERSION
 
 
 _EVENT = msgspec.json.Decoder(AnyEvent)

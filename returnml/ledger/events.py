@@ -15,6 +15,8 @@ SCHEMA_VERSION = 1
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+Whole = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""Bounded, so that a record of the ledger is."""
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 with an offset."""
 
@@ -24,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     event_id: Identifier
     occurred_at: Instant
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Whole = SCHEMA_VERSION
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,13 +34,13 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     line_id: Identifier
     article_id: Identifier
-    quantity: int
-    unit_price_cents: int
+    quantity: Whole
+    unit_price_cents: Whole
     size: Text | None = None
     color: Text | None = None
     product_group: Text | None = None
     brand: Text | None = None
-    list_price_cents: int | None = None
+    list_price_cents: Whole | None = None
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="order"):
@@ -58,8 +60,8 @@ class ReturnReceived(Event, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Goods that came back. ``line_id`` is null where the shop cannot say; then customer and article are needed."""
 
     return_id: Identifier
-    quantity: int
-    refund_cents: int
+    quantity: Whole
+    refund_cents: Whole
     currency: Currency
     line_id: Identifier | None = None
     customer_id: Identifier | None = None
