@@ -23,7 +23,7 @@ class Event:
     seq: int
     known_at: int
     keys: Mapping[str, str | None] = field(default_factory=dict)
-    values: Mapping[str, int | None] = field(default_factory=dict)
+    values: Mapping[str, int | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def aggregate(
 ) -> int | None:
     """One operation over the events known in ``[window start, requested_at)`` and before ``until``.
 
-    Null values are ignored by every operation on a column.
+    Null values are ignored by every operation on a column, and the empty string with them.
     """
     start = window.start_us(requested_at)
     inside = [e for e in events if e.known_at < requested_at and e.known_at < until and (start is None or e.known_at >= start)]
@@ -52,13 +52,13 @@ def aggregate(
     if operation is Operation.SINCE_LAST:
         return requested_at - max(e.known_at for e in inside) if inside else None
     valued = [(e.seq, e.values[column or ""]) for e in inside]
-    values = [(seq, v) for seq, v in valued if v is not None]
+    if operation is Operation.DISTINCT:
+        return len({v for _, v in valued if v is not None and v != ""})
+    values = [(seq, v) for seq, v in valued if isinstance(v, int)]
     if operation is Operation.SUM:
         return sum(v for _, v in values)
     if operation is Operation.SUM_OF_SQUARES:
         return sum(v * v for _, v in values)
-    if operation is Operation.DISTINCT:
-        return len({v for _, v in values})
     if not values:
         return None
     if operation is Operation.MIN:

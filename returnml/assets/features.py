@@ -65,14 +65,14 @@ def build_group_tiles(group: KeyGroup) -> dg.AssetsDefinition:
     return tiles
 
 
-TILES = [build_group_tiles(group) for group in TILE_GROUPS]
+TILES = [build_group_tiles(group) for group in TILE_GROUPS if group.is_tiled]
 
 
 @table_asset(
     "features_order_line",
     table="features.order_lines",
     group="features",
-    deps=["orders", "returns", "outcomes", "moments", *(f"tiles_{group.name}" for group in GROUPS)],
+    deps=["orders", "returns", "outcomes", "moments", *(f"tiles_{group.name}" for group in GROUPS if group.is_tiled)],
     description="One row per order line, key `line_id`: its feature vector as of its moment, float32, missing is NaN. Training "
     "and the morning's scores read these; the service computes the same bits from the online store.",
     columns=_schema(ORDER_LINE, order_lines.COLUMNS),

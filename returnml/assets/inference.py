@@ -76,7 +76,7 @@ def moments(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.
     "consistency",
     table=consistency_table.TABLE,
     group="monitoring",
-    deps=["inference_log", "orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in GROUPS)],
+    deps=["inference_log", "orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in GROUPS if group.is_tiled)],
     description="One row per day and feature: every vector that was served, computed again in batch as of its moment and "
     "compared bit for bit.",
     columns=column_schema(consistency_table.COLUMNS, _CONSISTENCY_ABOUT),

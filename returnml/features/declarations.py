@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from returnml.features.expressions import Expr, trace
-from returnml.features.windows import Window
+from returnml.features.windows import DAY_US, Window
 
 
 class Operation(StrEnum):
@@ -48,12 +48,14 @@ class Stream:
         columns: integer columns that may be aggregated, with the bits of the largest magnitude a single value may
             have (checked when tiles are built; negative values are allowed).
         is_derived: whether it is made by the nightly job (its visible part ends at a generation's cut-off).
+        texts: string columns of which ``DISTINCT`` counts the different values; null and the empty string do not count.
     """
 
     name: str
     table: str
     columns: dict[str, int] = field(hash=False)
     is_derived: bool = False
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,16 @@ class Aggregation:
             raise ValueError(
                 f"{self.stream.name}.{self.operation}: a column is {'not ' * (self.operation in _WITHOUT_COLUMN)}needed"
             )
-        if self.column is not None and self.column not in self.stream.columns:
+        if self.is_text and self.operation is not Operation.DISTINCT:
+            raise ValueError(f"{self.stream.name}.{self.column}: {self.operation} of a string; only distinct counts strings")
+        if self.column is not None and not self.is_text and self.column not in self.stream.columns:
             raise ValueError(f"stream {self.stream.name!r} has no aggregable column {self.column!r}")
         if not self.windows:
             raise ValueError(f"{self.stream.name}.{self.operation}: no window")
+
+    @property
+    def is_text(self) -> bool:
+        return self.column in self.stream.texts
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,15 @@ class KeyGroup:
     @property
     def tile_table(self) -> str:
         return f"features.tiles_{self.name}"
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the batch engine keeps running totals per day for it: windows in hours need none."""
+        return any(
+            a.operation is Operation.SINCE_LAST or (a.operation.is_invertible and w.hop_us == DAY_US)
+            for a in self.aggregations
+            for w in a.windows
+        )
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -245,7 +262,15 @@ class FeatureSet:
                     g.name,
                     g.keys,
                     [
-                        [a.stream.name, a.stream.is_derived, a.operation, a.column, [w.name for w in a.windows], a.is_feature]
+                        [
+                            a.stream.name,
+                            a.stream.is_derived,
+                            a.operation,
+                            a.column,
+                            a.is_text,
+                            [w.name for w in a.windows],
+                            a.is_feature,
+                        ]
                         for a in g.aggregations
                     ],
                 ]

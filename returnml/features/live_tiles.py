@@ -1,13 +1,8 @@
-"""Tile arithmetic of the live part: the same rows as a generation's, kept up to date event by event.
+"""Tile arithmetic of the live part: the same rows as a generation's, kept up to date batch by batch.
 
-A value has the format of ``features.tiles``: row ``i`` aggregates every event of tile ``i`` and after it. Events
-arrive in the order in which they became known, so that each one changes every row of its key and at most adds a tile.
-The live part holds few days, so that these are few rows.
-
-``distinct`` cannot be added up from two counts: the values are listed, each with the start of its last tile, in a value
-of their own, in the generation and in the live part alike::
-
-    for each DISTINCT measure:  n, value_1 ... value_n (ascending), start_1 ... start_n
+A value has the format of ``features.tiles``: row ``i`` aggregates every event of tile ``i`` and after it. Events arrive
+in the order in which they became known, so that a batch changes every row of its keys alike: all of them get the
+batch's total, in one numpy operation over all rows of all keys of a group, and at most a few tiles are added.
 
 Pure arithmetic on integers and bytes. Must not be here: databases, stores, keys.
 """
@@ -15,165 +10,206 @@ Pure arithmetic on integers and bytes. Must not be here: databases, stores, keys
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from returnml.features.declarations import Operation
-from returnml.features.tiles import NULL, GroupLayout, Measure
-from returnml.features.windows import floor_day
+from returnml.features.text_codes import text_code
+from returnml.features.tiles import NULL, WORD, GroupLayout, TileError, interleave, separate
+from returnml.features.value_lists import merge_lists
 
 _LOW_BITS = 62
 _LOW_MASK = (1 << _LOW_BITS) - 1
 
 
-class LiveTiles:
-    """One key's live rows, unpacked for changing.
+class _Pending:
+    """What a batch brings for one key: its tiles, each alone, and its values of ``distinct`` measures with their tiles."""
 
-    Args:
-        value: as stored; None for a key without live events.
-        listed: the stored lists of values, where the layout has ``distinct`` measures.
-    """
+    __slots__ = ("listed", "rows", "starts")
 
-    def __init__(self, layout: GroupLayout, value: bytes | None, listed: bytes | None) -> None:
-        self._layout = layout
-        width = layout.row_width
-        words = array("q", value or b"")
-        tiles = len(words) // (1 + width)
-        self._starts = words[:tiles]
-        self._rows = [words[tiles + i * width : tiles + (i + 1) * width] for i in range(tiles)]
-        self._listed = [dict(zip(values.tolist(), lasts.tolist(), strict=True)) for values, lasts in decode_lists(layout, listed)]
+    def __init__(self, measures: int) -> None:
+        self.starts: list[int] = []
+        self.rows: list[array[int]] = []
+        self.listed: list[dict[int, int]] = [{} for _ in range(measures)]
 
-    def add(self, stream: str, known_at_us: int, columns: Mapping[str, int | None]) -> None:
-        """Add one event, known no earlier than any before it."""
-        start = floor_day(known_at_us)
-        if not self._starts or self._starts[-1] != start:
-            self._starts.append(start)
-            self._rows.append(array("q", self._layout.empty_row))
-        for measure in self._layout.measures:
-            if measure.stream != stream:
-                continue
-            value = columns[measure.column] if measure.column is not None else known_at_us
-            if value is None:
-                continue
+
+class LiveGroup:
+    """How the events of one group are added and merged, worked out once."""
+
+    def __init__(self, layout: GroupLayout) -> None:
+        self.layout = layout
+        self.adders: dict[str, list[tuple[Callable[[array[int], int, int], None], int, str | None]]] = {}
+        self.listers: dict[str, list[tuple[int, str, bool]]] = {}
+        for measure in layout.measures:
             if measure.operation is Operation.DISTINCT:
-                self._listed[self._layout.distinct.index(measure)][value] = start
-                continue
-            for row in self._rows:
-                _add(row, measure, value)
-
-    def encode(self) -> bytes:
-        """The value to store."""
-        return b"".join([self._starts.tobytes(), *(row.tobytes() for row in self._rows)])
-
-    def encode_lists(self) -> bytes:
-        """The lists of values to store."""
-        return encode_lists([sorted(listed.items()) for listed in self._listed])
+                lister = (layout.distinct.index(measure), measure.column or "", measure.is_text)
+                self.listers.setdefault(measure.stream, []).append(lister)
+            else:
+                self.adders.setdefault(measure.stream, []).append((_ADD[measure.operation], measure.offset, measure.column))
+        self.combine = Combination(
+            (m.operation, m.offset, m.offset + 1 if m.operation is Operation.SUM_OF_SQUARES else None) for m in layout.measures
+        )
+        self.totals = [m for m in layout.measures if m.operation in (Operation.COUNT, Operation.SUM)]
 
 
-def _add(row: array[int], measure: Measure, value: int) -> None:
-    at = measure.offset
-    match measure.operation:
-        case Operation.COUNT:
-            row[at] += 1
-        case Operation.SUM:
-            row[at] += value
-        case Operation.SUM_OF_SQUARES:
-            total = (row[at] << _LOW_BITS) + row[at + 1] + value * value
-            row[at], row[at + 1] = total >> _LOW_BITS, total & _LOW_MASK
-        case Operation.MIN:
-            row[at] = value if row[at] == NULL else min(row[at], value)
-        case Operation.MAX:
-            row[at] = max(row[at], value)
-        case _:  # LAST and SINCE_LAST
-            row[at] = value
+class LiveTiles:
+    """Collects a batch's events of one group, then merges them into the stored values of their keys."""
+
+    def __init__(self, group: LiveGroup) -> None:
+        self.layout = group.layout
+        self._group = group
+        self._hop_us = group.layout.hop_us
+        self._pending: dict[tuple[str, ...], _Pending] = {}
+        self._last_us = 0
+
+    @property
+    def keys(self) -> list[tuple[str, ...]]:
+        """The keys that the batch has events of."""
+        return list(self._pending)
+
+    def add(self, key: tuple[str, ...], stream: str, known_at_us: int, columns: Mapping[str, int | str | None]) -> None:
+        """Add one event, known no earlier than any before it."""
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = _Pending(len(self.layout.distinct))
+        start = known_at_us - known_at_us % self._hop_us
+        if not pending.starts or pending.starts[-1] != start:
+            pending.starts.append(start)
+            pending.rows.append(array("q", self.layout.empty_row))
+        row = pending.rows[-1]
+        for add, at, column in self._group.adders.get(stream, ()):
+            value = known_at_us if column is None else columns[column]
+            if value is not None:
+                add(row, at, value)  # type: ignore[arg-type]  # a text is listed, never added
+        for i, column, is_text in self._group.listers.get(stream, ()):
+            listed = text_code(columns[column]) if is_text else columns[column]
+            if listed is not None:
+                pending.listed[i][listed] = start  # type: ignore[index]
+        self._last_us = known_at_us
+
+    def clear(self) -> None:
+        """Forget the batch."""
+        self._pending.clear()
+
+    def merged(self, values: Sequence[bytes | None]) -> list[bytes]:
+        """The values to store, from those stored (None where there is none), of each of ``keys``.
+
+        Raises:
+            TileError: where a total would leave its bits.
+        """
+        width, pending = self.layout.row_width, list(self._pending.values())
+        added, counts = self._suffixes(pending)
+        first = np.cumsum(counts) - counts
+        old_counts = np.array([len(value or b"") // (WORD * (1 + width)) for value in values])
+        old_starts, old_rows = separate(width, old_counts, np.frombuffer(b"".join([v or b"" for v in values]), "<i8"))
+        old_rows = self._group.combine(old_rows.T, np.repeat(added[first], old_counts, axis=0).T).T
+        self._check(old_rows)
+        starts = np.concatenate([old_starts, np.array([start for p in pending for start in p.starts], np.int64)])
+        owner = np.repeat(np.tile(np.arange(len(pending)), 2), [*old_counts, *counts])
+        order = np.argsort(owner, kind="stable")
+        owner, starts = owner[order], self.layout.cut(self._last_us).starts(starts[order])
+        # Of tiles that became one, the first aggregates all of them and what comes after.
+        kept = starts != NULL
+        kept[1:] &= (owner[1:] != owner[:-1]) | (starts[1:] != starts[:-1])
+        counts = np.bincount(owner[kept], minlength=len(pending))
+        words = interleave(
+            width, np.cumsum(counts) - counts, counts, starts[kept], np.concatenate([old_rows, added])[order[kept]]
+        )
+        content, ends = words.tobytes(), (np.cumsum(counts) * (WORD * (1 + width))).tolist()
+        return [content[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+    def merged_lists(self, listed: Sequence[bytes | None]) -> list[bytes]:
+        """The lists of values to store, from those stored, of each of ``keys``."""
+        return merge_lists(self.layout, self.layout.cut(self._last_us), listed, [p.listed for p in self._pending.values()])
+
+    def _suffixes(self, pending: Sequence[_Pending]) -> tuple[np.ndarray, np.ndarray]:
+        """The batch's tiles of all keys, each with what comes after it, and how many of each key."""
+        rows = np.frombuffer(b"".join([row.tobytes() for p in pending for row in p.rows]), "<i8")
+        rows = rows.reshape(-1, self.layout.row_width).copy()
+        counts = np.array([len(p.rows) for p in pending])
+        ends = np.cumsum(counts)
+        for k in np.flatnonzero(counts > 1).tolist():
+            for i in range(ends[k] - 2, ends[k] - counts[k] - 1, -1):
+                rows[i] = self._group.combine(rows[i][:, None], rows[i + 1][:, None])[:, 0]
+        return rows, counts
+
+    def _check(self, rows: np.ndarray) -> None:
+        for measure in self._group.totals:
+            if len(rows) and np.abs(rows[:, measure.offset]).max() >= 1 << _LOW_BITS:
+                raise TileError(f"{self.layout.group.name}.{measure.name}: a total needs more than {_LOW_BITS} bits")
 
 
-def encode_lists(lists: Sequence[Sequence[tuple[int, int]]]) -> bytes:
-    """Pack (value, start of its last tile) pairs, ascending by value, of each ``distinct`` measure."""
-    words = array("q")
-    for pairs in lists:
-        words.append(len(pairs))
-        words.extend(value for value, _ in pairs)
-        words.extend(start for _, start in pairs)
-    return words.tobytes()
+def _add_count(row: array[int], at: int, value: int) -> None:
+    row[at] += 1
 
 
-def decode_lists(layout: GroupLayout, listed: bytes | memoryview | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each ``distinct`` measure its values, ascending, and the starts of their last tiles: int64 arrays."""
-    empty = np.empty(0, np.int64)
-    if listed is None:
-        return [(empty, empty)] * len(layout.distinct)
-    words = np.frombuffer(listed, "<i8")
-    found = []
-    for _ in layout.distinct:
-        n = int(words[0])
-        found.append((words[1 : 1 + n], words[1 + n : 1 + 2 * n]))
-        words = words[1 + 2 * n :]
-    return found
+def _add_value(row: array[int], at: int, value: int) -> None:
+    row[at] += value
 
 
-def count_new(
-    layout: GroupLayout,
-    rows: Sequence[bytes | memoryview],
-    published: bytes | memoryview | None,
-    listed: bytes | memoryview | None,
-    starts_us: Sequence[int | None],
-) -> list[bytes | memoryview]:
-    """Write into a key's live rows how many values of a window the generation's row has not counted.
+def _add_square(row: array[int], at: int, value: int) -> None:
+    total = (row[at] << _LOW_BITS) + row[at + 1] + value * value
+    row[at], row[at + 1] = total >> _LOW_BITS, total & _LOW_MASK
 
-    Args:
-        rows: the live row of each window.
-        published, listed: the lists of the generation and of the live part.
-        starts_us: of each window; None for ``lifetime``.
-    """
-    counted = [array("q", bytes(row)) for row in rows]
-    old = decode_lists(layout, published)
-    for measure, (values, lasts), (known, known_lasts) in zip(layout.distinct, decode_lists(layout, listed), old, strict=True):
-        at = np.searchsorted(known, values)
-        at[at == len(known)] = 0
-        before = np.full(len(values), NULL)
-        if len(known):
-            is_known = known[at] == values
-            before[is_known] = known_lasts[at[is_known]]
-        for row, start_us in zip(counted, starts_us, strict=True):
-            first = NULL + 1 if start_us is None else start_us
-            row[measure.offset] = int(((lasts >= first) & (before < first)).sum())
-    return [row.tobytes() for row in counted]
+
+def _least(row: array[int], at: int, value: int) -> None:
+    row[at] = value if row[at] == NULL else min(row[at], value)
+
+
+def _greatest(row: array[int], at: int, value: int) -> None:
+    row[at] = max(row[at], value)
+
+
+def _latest(row: array[int], at: int, value: int) -> None:
+    row[at] = value
+
+
+_ADD = {
+    Operation.COUNT: _add_count,
+    Operation.SUM: _add_value,
+    Operation.SUM_OF_SQUARES: _add_square,
+    Operation.MIN: _least,
+    Operation.MAX: _greatest,
+    Operation.LAST: _latest,
+    Operation.SINCE_LAST: _latest,
+}
 
 
 class Combination:
-    """Adds the words of the live rows to those of the generation's, for all aggregates and lines at once.
+    """Combines words of earlier events with those of later ones, for many columns (lines, or tiles) at once.
 
     Args:
-        operations: of each aggregate; a ``sum_of_squares`` has its low word behind all of them, in order.
+        places: of each aggregate its operation and row, and for ``sum_of_squares`` the row of its low word.
     """
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
+    def __init__(self, places: Iterable[tuple[Operation, int, int | None]]) -> None:
+        found = list(places)
+
         def rows(*wanted: Operation) -> np.ndarray:
-            return np.array([i for i, o in enumerate(operations) if o in wanted], np.intp)
+            return np.array([row for o, row, _ in found if o in wanted], np.intp)
 
         self._least = rows(Operation.MIN)
         self._greatest = rows(Operation.MAX, Operation.SINCE_LAST)
         self._last = rows(Operation.LAST)
         self._high = rows(Operation.SUM_OF_SQUARES)
-        self._low = np.arange(len(self._high)) + len(operations)
+        self._low = np.array([low for _, _, low in found if low is not None], np.intp)
 
-    def __call__(self, published: np.ndarray, live: np.ndarray) -> np.ndarray:
-        """int64, shape (words, lines), both; missing is ``NULL``."""
+    def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """int64, shape (words, columns), both; missing is ``NULL``."""
         # What is added up is missing in both or in neither; the operations that are not are put right below.
-        words = np.where(published == NULL, NULL, published + live)
+        words = np.where(earlier == NULL, NULL, earlier + later)
         if len(self._greatest):
-            words[self._greatest] = np.maximum(published[self._greatest], live[self._greatest])
+            words[self._greatest] = np.maximum(earlier[self._greatest], later[self._greatest])
         if len(self._least):
-            a, b = published[self._least], live[self._least]
+            a, b = earlier[self._least], later[self._least]
             words[self._least] = np.where((a == NULL) | (b == NULL), np.maximum(a, b), np.minimum(a, b))
         if len(self._last):
-            a, b = published[self._last], live[self._last]
+            a, b = earlier[self._last], later[self._last]
             words[self._last] = np.where(b == NULL, a, b)
         if len(self._high):
-            low = published[self._low] + live[self._low]
-            high = published[self._high] + live[self._high] + (low >> _LOW_BITS)
-            words[self._high] = np.where(published[self._high] == NULL, NULL, high)
+            low = earlier[self._low] + later[self._low]
+            high = earlier[self._high] + later[self._high] + (low >> _LOW_BITS)
+            words[self._high] = np.where(earlier[self._high] == NULL, NULL, high)
             words[self._low] = low & _LOW_MASK
         return words

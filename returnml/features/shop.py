@@ -12,7 +12,7 @@ from returnml.features.declarations import Aggregation, Derived, KeyGroup, Opera
 from returnml.features.expressions import Expr
 from returnml.features.windows import DAY_US, Window
 
-ORDERS = Stream("orders", "core.orders", {"quantity": 24, "line_value_cents": 36})
+ORDERS = Stream("orders", "core.orders", {"quantity": 24, "line_value_cents": 36}, texts=("payment_method",))
 RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36})
 OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1, "returned_quantity": 24, "refund_cents": 36}, is_derived=True)
 

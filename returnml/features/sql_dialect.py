@@ -6,11 +6,12 @@ DuckDB's names.
 
 from __future__ import annotations
 
-from returnml.features.windows import DAY_US
+from dataclasses import dataclass
+
+from returnml.features.text_codes import CODE_DIGITS
+from returnml.features.windows import DAY_US, FIVE_MINUTES_US
 
 WIDE = "HUGEINT"
-DAY_BITS = 16
-"""Days since 1970 take 16 bits (to the year 2149) of a combined (key, day) integer."""
 
 
 def micros(timestamp: str) -> str:
@@ -18,18 +19,41 @@ def micros(timestamp: str) -> str:
     return f"epoch_us({timestamp})"
 
 
-def day_number(at_us: str) -> str:
-    """Days since 1970-01-01 of an expression in microseconds (not before 1970)."""
-    return f"({at_us} // {DAY_US})"
+@dataclass(frozen=True)
+class Hop:
+    """The step in which window tails move, and how a key's step becomes one integer.
+
+    Attributes:
+        name: part of the names of the tables made for it.
+        bits: what the number of a step since 1970 takes of the combined integer.
+    """
+
+    name: str
+    us: int
+    bits: int
+
+    def number(self, at_us: str) -> str:
+        """Steps since 1970-01-01 of an expression in microseconds (not before 1970)."""
+        return f"({at_us} // {self.us})"
+
+    def combined(self, key: str, number: str) -> str:
+        """One integer for a key's step, ordered by key and then by step."""
+        return f"({key} * {1 << self.bits} + {number})"
+
+    def key_of(self, combined: str) -> str:
+        return f"({combined} >> {self.bits})"
 
 
-def key_day(key: str, day: str) -> str:
-    """One integer for a key's day, ordered by key and then by day."""
-    return f"({key} * {1 << DAY_BITS} + {day})"
+DAY = Hop("day", DAY_US, 16)
+"""To the year 2149."""
+SLOT = Hop("slot", FIVE_MINUTES_US, 25)
+"""To the year 2289."""
+HOPS = (DAY, SLOT)
 
 
-def key_of(key_day_expression: str) -> str:
-    return f"({key_day_expression} >> {DAY_BITS})"
+def text_code(text: str) -> str:
+    """A string expression as ``text_codes.text_code`` codes it; null for null and the empty string."""
+    return f"('0x' || substr(md5(nullif({text}, '')), 1, {CODE_DIGITS}))::BIGINT"
 
 
 def wide(expression: str) -> str:

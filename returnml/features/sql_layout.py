@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation
-from returnml.features.sql_dialect import wide, wide_literal
+from returnml.features.sql_dialect import DAY, Hop, wide, wide_literal
 from returnml.features.windows import Window
 
 LIMB_BITS = 126
@@ -91,12 +91,13 @@ class Limb:
         return f"({value}::BIGINT - {field.bias})" if field.bias else f"{value}::BIGINT"
 
 
-def measures_of(group: KeyGroup) -> dict[Measure, tuple[Window, ...]]:
-    """The running totals a group needs, each with the windows asked of it, in declared order."""
+def measures_of(group: KeyGroup, hop: Hop = DAY) -> dict[Measure, tuple[Window, ...]]:
+    """The running totals that a group's windows of one hop need, each with those windows, in declared order."""
     found: dict[Measure, dict[Window, None]] = {}
     for a in group.aggregations:
-        if a.operation.is_invertible:
-            found.setdefault(measure_of(a), {}).update(dict.fromkeys(a.windows))
+        windows = [w for w in a.windows if w.hop_us == hop.us]
+        if windows and a.operation.is_invertible:
+            found.setdefault(measure_of(a), {}).update(dict.fromkeys(windows))
     return {m: tuple(w) for m, w in found.items()}
 
 

@@ -11,7 +11,7 @@ from returnml.features.declarations import Aggregate, Aggregation, KeyGroup, Ope
 from returnml.features.sql_dialect import quote
 from returnml.features.sql_spine import SPINE, events_table
 from returnml.features.sql_windows import StreamClass
-from returnml.features.windows import DAY_US, Window
+from returnml.features.windows import Window
 
 MERGEABLE = {Operation.MIN, Operation.MAX, Operation.LAST, Operation.DISTINCT}
 
@@ -41,7 +41,9 @@ def mergeable_statement(group: KeyGroup, stream: Stream, stream_class: StreamCla
     event_values = ", ".join(f"{quote('v_' + c)}" for c in columns)
     moment_values = ", ".join(f"null::BIGINT as {quote('v_' + c)}" for c in columns)
     moment_reach = "".join(
-        f", greatest({stream_class.until} - (d * {DAY_US} - {windows[n].length_us}), 0) as {r}" for n, r in reach.items()
+        f", greatest({stream_class.until} - (t // {w.hop_us} * {w.hop_us} - {w.length_us}), 0) as {reach[n]}"
+        for n, w in windows.items()
+        if n in reach
     )
     event_reach = "".join(f", 0::BIGINT as {r}" for r in reach.values())
     selected = [f"{_value(a)} over w_{w.name} as {mergeable_column(a, w)}" for a in aggregations for w in a.windows]

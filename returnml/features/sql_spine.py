@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from returnml.features.declarations import Aggregation, KeyGroup, Stream
-from returnml.features.sql_dialect import day_number, key_day, micros, quote
+from returnml.features.declarations import KeyGroup, Stream
+from returnml.features.sql_dialect import DAY, HOPS, micros, quote, text_code
 from returnml.features.sql_layout import measures_of
 from returnml.features.sql_tiles import last_column, last_streams
 
@@ -42,7 +42,7 @@ def encode_spine(spine: str, key_columns: Sequence[str], carried: Sequence[str])
     """
     codes = [f"{keys_table(c)}.code as {quote('k_' + c)}" for c in key_columns]
     joins = [f"left join {keys_table(c)} on {keys_table(c)}.value = s.{quote(c)}" for c in key_columns]
-    columns = ["s.*", "t // 86400000000 as d", "xe // 86400000000 as de", "xd // 86400000000 as dd", *codes]
+    columns = ["s.*", *(f"{DAY.number(at)} as {name}" for at, name in (("t", "d"), ("xe", "de"), ("xd", "dd"))), *codes]
     inner = (
         f"select row_number() over () - 1 as mid, {micros('requested_at')} as t, "
         f"least({micros('requested_at')}, {micros('visible_until')}) as xe, "
@@ -52,12 +52,13 @@ def encode_spine(spine: str, key_columns: Sequence[str], carried: Sequence[str])
     return f"create or replace temp table {SPINE} as select {', '.join(columns)} from ({inner}) as s {' '.join(joins)}"
 
 
-def encode_events(stream: Stream, key_columns: Sequence[str], where: str = "true") -> str:
-    """A stream's events: ``at_us``, ``d`` (day number), ``seq``, key codes ``k_<column>``, values ``v_<column>``."""
+def encode_events(stream: Stream, key_columns: Sequence[str], texts: Sequence[str] = (), where: str = "true") -> str:
+    """A stream's events: ``at_us``, ``seq``, key codes ``k_<column>``, values ``v_<column>``, of ``texts`` their codes."""
     codes = [f"{keys_table(c)}.code as {quote('k_' + c)}" for c in key_columns]
     joins = [f"left join {keys_table(c)} on {keys_table(c)}.value = e.{quote(c)}" for c in key_columns]
     values = [f"e.{quote(c)} as {quote('v_' + c)}" for c in stream.columns]
-    columns = [f"{micros('e.known_at')} as at_us", f"{day_number(micros('e.known_at'))} as d", "e.seq as seq", *codes, *values]
+    values += [f"{text_code(f'e.{quote(c)}')} as {quote('v_' + c)}" for c in texts]
+    columns = [f"{micros('e.known_at')} as at_us", "e.seq as seq", *codes, *values]
     return (
         f"create or replace temp table {events_table(stream)} as select {', '.join(columns)} "
         f"from {stream.table} as e {' '.join(joins)} where {where}"
@@ -76,7 +77,7 @@ def encode_tiles(group: KeyGroup, key: str, intervals: Sequence[tuple[date, date
     values += [f"{micros(last_column(s))} as last_{s}" for s in last_streams(group)]
     query = f"select t.*, {', '.join(codes)} from ({scans}) as t {' '.join(joins)}"
     semi = f" where {key} in (select {key} from {SPINE})" if len(group.keys) > 1 else ""
-    kd = key_day(key, "(day - date '1970-01-01')")
+    kd = DAY.combined(key, "(day - date '1970-01-01')")
     return (
         f"create or replace temp table {tiles_table(group)} as select {', '.join([f'{kd} as kd', *values])} from ({query}){semi}"
     )
@@ -106,18 +107,5 @@ def group_key(group: KeyGroup, cardinalities: Mapping[str, int]) -> str:
     total = 1
     for column in group.keys:
         total *= max(cardinalities[column], 1)
-    return expression if total < 1 << 46 else f"({expression.replace(code, code + '::HUGEINT', 1)})"
-
-
-def is_batch_window(aggregation: Aggregation) -> None:
-    """Refuse what the batch engine cannot compute.
-
-    Raises:
-        ValueError: for a window in minutes or hours.
-    """
-    for window in aggregation.windows:
-        if window.hop_us != 86_400_000_000:
-            raise ValueError(
-                f"window {window.name!r} of {aggregation.stream.name}.{aggregation.operation}: the batch engine computes "
-                "windows in days and 'lifetime' only; minutes and hours are served online"
-            )
+    bits = max([DAY.bits, *(hop.bits for hop in HOPS if measures_of(group, hop))])
+    return expression if total < 1 << (62 - bits) else f"({expression.replace(code, code + '::HUGEINT', 1)})"

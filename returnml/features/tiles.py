@@ -1,6 +1,6 @@
 """Tile arithmetic of the online engine: what is stored for one key, and how a window is read from it.
 
-For one key of a group the store holds its tiles (one per UTC day with events, ascending) as 64-bit words::
+For one key of a group the store holds its tiles (those with events, ascending) as 64-bit words::
 
     start_0 ... start_{n-1}        starts of the tiles, microseconds since the epoch
     row_0   ... row_{n-1}          row_width words each
@@ -8,6 +8,10 @@ For one key of a group the store holds its tiles (one per UTC day with events, a
 Row ``i`` aggregates *every* event of tile ``i`` **and after it**. A request is never older than the generation's
 cut-off, so that each window reaches to the end of the tiles: its value is the row of the first tile that starts in
 it, for sums and for min, max, last and distinct alike. Reading is one search and one slice, nothing is subtracted.
+
+A tile is a UTC day, or five minutes as far back as a window in minutes or hours can reach (``Cut``). No tile lies on both
+sides of a window's start: a window in days starts with a day, and both kinds of tiles lie within one; a shorter
+window starts with five minutes at or after the first such tile, where the day tile of the same day ends.
 
 Pure arithmetic on integers and bytes. Must not be here: databases, stores, keys.
 """
@@ -22,7 +26,7 @@ from functools import cached_property
 import numpy as np
 
 from returnml.features.declarations import Aggregate, KeyGroup, Operation
-from returnml.features.windows import DAY_US, Window
+from returnml.features.windows import DAY_US, FIVE_MINUTES_US, Window, floor_day, floor_five_minutes
 
 NULL = -(1 << 63)
 """The word of a missing value. No stored measure reaches it: magnitudes are checked to stay below 2**62."""
@@ -31,6 +35,7 @@ WORD = 8
 _LOW_BITS = 62
 _LIMB_BITS = 31
 LIMBS = 4
+_HOPS = (DAY_US, FIVE_MINUTES_US)
 _ADDITIVE = {Operation.COUNT, Operation.SUM, Operation.DISTINCT}
 
 
@@ -50,6 +55,7 @@ class Measure:
     operation: Operation
     column: str | None
     offset: int
+    is_text: bool = False
 
     @property
     def name(self) -> str:
@@ -64,12 +70,33 @@ class Measure:
         return self.operation.is_invertible or self.operation is Operation.DISTINCT
 
 
-class GroupLayout:
-    """The words of one group's rows, derived from its declarations.
+@dataclass(frozen=True)
+class Cut:
+    """Where a key's history is cut into tiles, once no request is before a given instant.
 
-    Raises:
-        TileError: for a window that does not move in days.
+    Attributes:
+        recent_us: tiles are five minutes from here on; None: all are days.
+        oldest_us: what is older is one tile at most, which serves ``lifetime``.
+        keeps_older: whether there is such a tile; else what is older is left out.
     """
+
+    recent_us: int | None
+    oldest_us: int
+    keeps_older: bool
+
+    @property
+    def older_us(self) -> int:
+        """The start given to the tile of all that is older."""
+        return self.oldest_us - DAY_US
+
+    def starts(self, starts_us: np.ndarray) -> np.ndarray:
+        """The starts that tiles (int64, shape (n,)) have after an instant has passed; ``NULL`` where they are left out."""
+        found = np.where(starts_us >= self.oldest_us, starts_us // DAY_US * DAY_US, self.older_us if self.keeps_older else NULL)
+        return found if self.recent_us is None else np.where(starts_us >= self.recent_us, starts_us, found)
+
+
+class GroupLayout:
+    """The words of one group's rows, derived from its declarations."""
 
     def __init__(self, group: KeyGroup) -> None:
         self.group = group
@@ -77,18 +104,15 @@ class GroupLayout:
         width = 0
         windows: dict[Window, None] = {}
         for aggregate in group.aggregates():
-            if aggregate.window.hop_us != DAY_US:
-                raise TileError(f"{aggregate.name}: a window of hours or minutes needs tiles shorter than a day")
             a = aggregate.aggregation
             key = (a.stream.name, a.operation, a.column)
             if key not in found:
-                found[key] = Measure(*key, offset=width)
+                found[key] = Measure(*key, offset=width, is_text=a.is_text)
                 width += found[key].words
             windows[aggregate.window] = None
         self.measures = tuple(found.values())
         self.row_width = width
-        # Longest first: the searched tile only moves forward.
-        self.windows = tuple(sorted(windows, key=lambda w: -(w.length_us or 1 << 62)))
+        self.windows = tuple(windows)
         self._by_key = found
 
     @cached_property
@@ -101,9 +125,18 @@ class GroupLayout:
         return any(window.length_us is None for window in self.windows)
 
     @cached_property
-    def horizon_us(self) -> int:
-        """The longest window with a start; older tiles are needed only by ``lifetime``, as one."""
-        return max((w.length_us for w in self.windows if w.length_us is not None), default=0)
+    def hop_us(self) -> int:
+        """The length of the newest tiles."""
+        return min(window.hop_us for window in self.windows)
+
+    def cut(self, at_us: int) -> Cut:
+        """The tiles that any request from ``at_us`` on can be answered from."""
+        longest = {hop: max((w.length_us or 0 for w in self.windows if w.hop_us == hop), default=None) for hop in _HOPS}
+        days, slots = longest[DAY_US], longest[FIVE_MINUTES_US]
+        recent_us = None if slots is None else floor_five_minutes(at_us) - slots
+        reached = [] if days is None else [floor_day(at_us) - days]
+        reached += [] if recent_us is None else [recent_us]
+        return Cut(recent_us, min(reached), self.keeps_lifetime)
 
     @cached_property
     def empty_row(self) -> bytes:
@@ -130,7 +163,8 @@ class GroupLayout:
 
         Args:
             value: as stored (of the type of ``bytes``); None for an unknown key.
-            starts_us: the start of each window that is asked for; None for ``lifetime``. Longer ones come first.
+            starts_us: the start of each window that is asked for; None for ``lifetime``. Ascending ones are
+                found fastest.
 
         Returns:
             For each window the bytes of one row, ``row_width`` words.
@@ -142,14 +176,21 @@ class GroupLayout:
         starts = value.cast("q")
         rows: list[bytes | memoryview] = []
         first = WORD * tiles
-        i = 0
+        i, before = 0, NULL
         for start_us in starts_us:
-            if start_us is not None and starts[i] < start_us:
-                i = bisect_left(starts, start_us, i + 1, tiles)
-                if i == tiles:  # and so for the windows that start later
-                    return rows + [self.empty_row] * (len(starts_us) - len(rows))
-            begin = first + i * size
-            rows.append(value[begin : begin + size])
+            if start_us is None:
+                i = 0
+            else:
+                if start_us < before:
+                    i = 0
+                before = start_us
+                if i < tiles and starts[i] < start_us:
+                    i = bisect_left(starts, start_us, i + 1, tiles)
+            if i == tiles:
+                rows.append(self.empty_row)
+            else:
+                begin = first + i * size
+                rows.append(value[begin : begin + size])
         return rows
 
 
@@ -185,7 +226,7 @@ def encode(layout: GroupLayout, first: np.ndarray, starts_us: np.ndarray, tiles:
             rows[:, measure.offset] = _suffix_extreme(values, counts, is_max=measure.operation is Operation.MAX)
         else:
             rows[:, measure.offset] = _suffix_last(values, first, counts)
-    return _interleave(layout.row_width, first, counts, starts_us, rows)
+    return interleave(layout.row_width, first, counts, starts_us, rows)
 
 
 def _suffix_sum(values: np.ndarray, first: np.ndarray, counts: np.ndarray, name: str) -> np.ndarray:
@@ -232,11 +273,24 @@ def _suffix_last(values: np.ndarray, first: np.ndarray, counts: np.ndarray) -> n
     return np.where(position <= last, values[last], NULL)
 
 
-def _interleave(width: int, first: np.ndarray, counts: np.ndarray, starts_us: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def interleave(width: int, first: np.ndarray, counts: np.ndarray, starts_us: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The values of many keys, one after the other, from all their tiles: the first and the number of each key's."""
     words = np.empty(len(starts_us) * (1 + width), "<i8")
-    within = np.arange(len(starts_us)) - np.repeat(first, counts)
-    begin = np.repeat(first * (1 + width), counts)
-    words[begin + within] = starts_us
-    at = begin + np.repeat(counts, counts) + within * width
-    words[at[:, None] + np.arange(width)] = rows
+    starts_at, rows_at = _places(width, first, counts)
+    words[starts_at] = starts_us
+    words[rows_at] = rows
     return words
+
+
+def separate(width: int, counts: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tiles' starts and rows from the values of many keys, one after the other: what ``interleave`` was given."""
+    starts_at, rows_at = _places(width, np.cumsum(counts) - counts, counts)
+    return words[starts_at], words[rows_at]
+
+
+def _places(width: int, first: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each tile the words that hold its start, shape (n,), and its row, shape (n, width)."""
+    within = np.arange(counts.sum()) - np.repeat(first, counts)
+    begin = np.repeat(first * (1 + width), counts)
+    at = begin + np.repeat(counts, counts) + within * width
+    return begin + within, at[:, None] + np.arange(width)

@@ -56,7 +56,8 @@ def _merged(one: Stream, other: Stream) -> Stream:
             raise ValueError(
                 f"stream {one.name!r}: column {column!r} is declared with {one.columns[column]} and {other.columns[column]} bits"
             )
-    return Stream(one.name, one.table, one.columns | other.columns, one.is_derived)
+    texts = tuple(dict.fromkeys((*one.texts, *other.texts)))
+    return Stream(one.name, one.table, one.columns | other.columns, one.is_derived, texts)
 
 
 def _united(groups: Sequence[KeyGroup], streams: dict[str, Stream]) -> KeyGroup:

@@ -27,6 +27,15 @@ def floor_day(at_us: int) -> int:
     return at_us // DAY_US * DAY_US
 
 
+def floor_five_minutes(at_us: int) -> int:
+    """The start of the five-minute slot of an instant.
+
+    >>> floor_five_minutes(300_000_001)
+    300000000
+    """
+    return at_us // FIVE_MINUTES_US * FIVE_MINUTES_US
+
+
 @dataclass(frozen=True, order=True)
 class Window:
     """One window length.

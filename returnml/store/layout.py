@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from returnml.features.declarations import KeyGroup, Operation
+from returnml.features.live_tiles import LiveGroup
 from returnml.features.tiles import GroupLayout
 from returnml.release.files import sha256
 
@@ -24,6 +25,11 @@ class StoreLayout:
         for i, group in enumerate(groups):
             for stream in group.streams:
                 self.fed_by.setdefault(stream.table, []).append((i, self.groups[i], stream.name))
+
+    @cached_property
+    def live(self) -> list[LiveGroup]:
+        """How the events of each group are added to the live part."""
+        return [LiveGroup(group) for group in self.groups]
 
     @cached_property
     def hash(self) -> str:

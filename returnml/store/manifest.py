@@ -34,6 +34,7 @@ class StreamManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     table: str
     columns: dict[str, int]
     is_derived: bool
+    texts: tuple[str, ...]
 
 
 class AggregationManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,11 +143,11 @@ def group_manifest(group: KeyGroup, keys: int, tiles: int) -> GroupManifest:
 
 
 def stream_manifest(stream: Stream) -> StreamManifest:
-    return StreamManifest(stream.table, stream.columns, stream.is_derived)
+    return StreamManifest(stream.table, stream.columns, stream.is_derived, stream.texts)
 
 
 def _declared(group: GroupManifest, streams: dict[str, StreamManifest]) -> KeyGroup:
-    named = {name: Stream(name, s.table, s.columns, s.is_derived) for name, s in streams.items()}
+    named = {name: Stream(name, s.table, s.columns, s.is_derived, s.texts) for name, s in streams.items()}
     aggregations = (
         Aggregation(named[a.stream], Operation(a.operation), a.column, tuple(Window.parse(name) for name in a.windows))
         for a in group.aggregations

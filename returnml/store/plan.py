@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation
-from returnml.features.live_tiles import Combination, count_new
+from returnml.features.live_tiles import Combination
 from returnml.features.tiles import NULL, WORD
+from returnml.features.value_lists import count_new
 from returnml.features.windows import Window
 from returnml.store.backend import Consume, Snapshot, Values
 from returnml.store.keys import LISTS, encode_part, join_key
@@ -59,7 +60,8 @@ class ReadPlan:
         operations = [a.aggregation.operation for a in aggregates]
         self._since = np.array([i for i, o in enumerate(operations) if o is Operation.SINCE_LAST], np.intp)
         self._wide = [i for i, o in enumerate(operations) if o is Operation.SUM_OF_SQUARES]
-        self._combine = Combination(operations)
+        low = {i: len(operations) + n for n, i in enumerate(self._wide)}
+        self._combine = Combination([(o, i, low.get(i)) for i, o in enumerate(operations)])
         self._starts_at: int | None = None
         self._starts: list[list[int | None]] = []
 
@@ -166,7 +168,7 @@ class ReadPlan:
 
 
 def _windows_of(group: KeyGroup) -> tuple[Window, ...]:
-    """Longest first: the searched tile only moves forward."""
+    """Longest first: the searched tile only moves forward, but where hours begin before a shorter window of days."""
     windows = dict.fromkeys(aggregate.window for aggregate in group.aggregates())
     return tuple(sorted(windows, key=lambda w: -(w.length_us or 1 << 62)))
 

@@ -6,6 +6,8 @@ returns and inspections there are. Publishing builds it anew. Changes are collec
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
 from returnml.features.live_tiles import LiveTiles
@@ -14,6 +16,8 @@ from returnml.ledger.validator import KnownLine, Verdict
 from returnml.store.backend import STATE, Published, Transaction
 from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
 from returnml.store.rows import Row, StoredLine, order_rows, return_row
+
+Parts = tuple[str, ...]
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE_LINE = msgspec.msgpack.Decoder(StoredLine).decode
@@ -26,7 +30,7 @@ class LiveState:
         self._transaction = transaction
         self._generation = generation
         self._layout = generation.manifest.layout
-        self._tiles: dict[bytes, tuple[LiveTiles, bytes | None]] = {}
+        self._tiles = [LiveTiles(group) for group in self._layout.live]
         self._changed: dict[bytes, bytes] = {}
 
     def line(self, line_id: str) -> KnownLine | None:
@@ -46,7 +50,7 @@ class LiveState:
         if isinstance(event, OrderPlaced):
             for row, line in order_rows(event):
                 self._changed[encode_key(LINES, (row[1]["line_id"],))] = _ENCODE(line)
-                self._add(row, known_at_us)
+                self.add(row, known_at_us)
         elif isinstance(event, InspectionCompleted):
             self._changed[encode_key(INSPECTIONS, (event.inspection_id,))] = b""
         else:
@@ -58,34 +62,32 @@ class LiveState:
                 changed = msgspec.structs.replace(returned, returned_quantity=quantity)
                 self._changed[encode_key(LINES, (event.line_id,))] = _ENCODE(changed)
             self._changed[encode_key(RETURNS, (event.return_id,))] = b""
-            self._add(return_row(event, returned), known_at_us)
+            self.add(return_row(event, returned), known_at_us)
 
     def flush(self) -> None:
         """Write what changed."""
-        put = self._transaction.put
-        for key, (tiles, list_key) in self._tiles.items():
-            put(STATE, key, tiles.encode())
-            if list_key is not None:
-                put(STATE, list_key, tiles.encode_lists())
+        for i, tiles in enumerate(self._tiles):
+            self._merge(i, tiles.keys, tiles.merged)
+            if tiles.layout.distinct:
+                self._merge(i + LISTS, tiles.keys, tiles.merged_lists)
+            tiles.clear()
         for key, value in self._changed.items():
-            put(STATE, key, value)
-        self._tiles.clear()
+            self._transaction.put(STATE, key, value)
         self._changed.clear()
 
-    def _add(self, row: Row, known_at_us: int) -> None:
+    def _merge(self, table: int, parts: Sequence[Parts], merged: Callable[[list[bytes | None]], list[bytes]]) -> None:
+        keys = [encode_key(table, own) for own in parts]
+        if keys:
+            for key, value in zip(keys, merged([self._transaction.get(STATE, key) for key in keys]), strict=True):
+                self._transaction.put(STATE, key, value)
+
+    def add(self, row: Row, known_at_us: int) -> None:
+        """Let one row of a stream's table take effect."""
         table, columns = row
         for i, layout, stream in self._layout.fed_by.get(table, ()):
-            parts = [columns[name] for name in layout.group.keys]
-            if None in parts:
-                continue
-            key = encode_key(i, parts)
-            found = self._tiles.get(key)
-            if found is None:
-                list_key = encode_key(i + LISTS, parts) if layout.distinct else None
-                listed = None if list_key is None else self._transaction.get(STATE, list_key)
-                found = LiveTiles(layout, self._transaction.get(STATE, key), listed), list_key
-                self._tiles[key] = found
-            found[0].add(stream, known_at_us, columns)
+            parts = tuple([columns[name] for name in layout.group.keys])
+            if None not in parts:
+                self._tiles[i].add(parts, stream, known_at_us, columns)
 
     def _line(self, line_id: str) -> StoredLine | None:
         value = self._get(encode_key(LINES, (line_id,)))

@@ -13,17 +13,18 @@ import numpy as np
 import polars as pl
 
 from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
-from returnml.features.live_tiles import encode_lists
+from returnml.features.sql_dialect import text_code
 from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, encode
 from returnml.features.union import union
-from returnml.features.windows import DAY_US, floor_day
+from returnml.features.value_lists import encode_lists
+from returnml.features.windows import DAY_US, FIVE_MINUTES_US
 from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation
 from returnml.store.keys import LISTS, encode_key
 from returnml.store.publishing import write_generation
 from returnml.warehouse.line_index import line_index
 
-_DAY = f"(epoch_us(known_at) // {DAY_US} * {DAY_US})"
+_KNOWN = "epoch_us(known_at)"
 _LIMB_MASK = (1 << 31) - 1
 
 
@@ -96,7 +97,7 @@ def _values(frame: pl.DataFrame, measure: Measure) -> np.ndarray:
 def _tiles_sql(layout: GroupLayout, cutoff_us: int) -> str:
     """One row per key and tile, ordered: the key columns, ``start_us`` and each measure of that tile alone.
 
-    Tiles older than the longest window serve only ``lifetime``: they are merged into one, or left out.
+    Tiles older than the longest window serve only ``lifetime``: they are merged into one, or left out (``tiles.Cut``).
     """
     keys = ", ".join(_quoted(k) for k in layout.group.keys)
     parts = []
@@ -117,13 +118,14 @@ def _tiles_sql(layout: GroupLayout, cutoff_us: int) -> str:
 
 def _source_sql(layout: GroupLayout, stream: Stream, cutoff_us: int) -> tuple[str, str]:
     """The start of a row's tile, and the rows of a stream that have one."""
-    oldest_us = floor_day(cutoff_us) - layout.horizon_us
+    cut = layout.cut(cutoff_us)
     visible = f"known_at < make_timestamp({cutoff_us})"
-    if layout.keeps_lifetime:
-        start = f"greatest({_DAY}, {oldest_us - DAY_US})::BIGINT"
-    else:
-        start = f"{_DAY}::BIGINT"
-        visible += f" AND known_at >= make_timestamp({oldest_us})"
+    start = f"WHEN {_KNOWN} >= {cut.oldest_us} THEN {_KNOWN} // {DAY_US} * {DAY_US}"
+    if cut.recent_us is not None:
+        start = f"WHEN {_KNOWN} >= {cut.recent_us} THEN {_KNOWN} // {FIVE_MINUTES_US} * {FIVE_MINUTES_US} {start}"
+    start = f"(CASE {start} ELSE {cut.older_us} END)::BIGINT"
+    if not cut.keeps_older:
+        visible += f" AND known_at >= make_timestamp({cut.oldest_us})"
     named = " AND ".join(f"{_quoted(k)} IS NOT NULL" for k in layout.group.keys)
     return start, f"FROM {stream.table} WHERE {visible} AND {named}"
 
@@ -132,8 +134,8 @@ def _latest_sql(layout: GroupLayout, stream: Stream, measure: Measure, cutoff_us
     """The key columns, each value of a ``distinct`` measure, and ``start_us`` of its last tile."""
     start, source = _source_sql(layout, stream, cutoff_us)
     keys = ", ".join(_quoted(k) for k in layout.group.keys)
-    column = _quoted(measure.column)
-    return f"SELECT {keys}, {column}, max({start}) AS start_us {source} AND {column} IS NOT NULL GROUP BY ALL"
+    column = text_code(_quoted(measure.column)) if measure.is_text else _quoted(measure.column)
+    return f"SELECT {keys}, {column} AS value, max({start}) AS start_us {source} AND value IS NOT NULL GROUP BY ALL"
 
 
 def _measure_sql(measure: Measure) -> str:

@@ -16,7 +16,7 @@ from returnml.features.declarations import KeyGroup, Stream
 from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.sql_dialect import quote
 from returnml.features.sql_layout import Bound, Measure, measures_of
-from returnml.features.sql_mergeable import mergeables
+from returnml.features.sql_mergeable import MERGEABLE
 from returnml.features.sql_spine import SPINE, tiles_table
 from returnml.features.union import holder
 from returnml.features.windows import DAY_US
@@ -60,6 +60,8 @@ def tile_chains(
         return {}
     chains = {}
     for group in groups:
+        if not group.is_tiled:
+            continue
         chain = read_chain(con, holder(group, TILE_GROUPS))
         if not chain.days and from_tiles is None:
             continue
@@ -73,9 +75,9 @@ def tile_intervals(group: KeyGroup, chain: TileChain, extent: Extent | None) -> 
     if extent is None:
         return []
     edges = {extent.until(s) for s in group.streams}
-    for aggregation in group.aggregations:
-        for window in aggregation.windows:
-            if aggregation.operation.is_invertible and window.length_us is not None:
+    for windows in measures_of(group).values():
+        for window in windows:
+            if window.length_us is not None:
                 back = timedelta(days=window.length_us // DAY_US)
                 edges.add((extent.requested[0] - back, extent.requested[1] - back))
     checkpoints = chain.checkpoints(extent.requested[1] + timedelta(days=1))[0]
@@ -99,21 +101,23 @@ def _merge(runs: Sequence[tuple[date, date]]) -> list[tuple[date, date]]:
 
 
 def events_condition(stream: Stream, groups: Sequence[KeyGroup], chains: Mapping[str, TileChain], extent: Extent | None) -> str:
-    """Which events are loaded: with tiles only the days of the heads, and those that mergeable windows reach."""
+    """Which events are loaded: all for totals without tiles; else the days of the heads, and those that windows which are
+    read from events (mergeable ones, and those in minutes and hours) reach."""
     if extent is None:
         return "false"
     first, last = extent.until(stream)
     upper = f"e.known_day <= date '{last}'"
     for group in groups:
-        if stream.name not in {s.name for s in group.streams}:
-            continue
-        if group.name not in chains:
-            return upper
-        for aggregation in mergeables(group, stream):
+        for aggregation in group.aggregations:
+            if aggregation.stream.name != stream.name:
+                continue
             for window in aggregation.windows:
-                if window.length_us is None:
+                has_totals = aggregation.operation not in MERGEABLE and window.hop_us == DAY_US
+                if has_totals and group.name in chains:
+                    continue
+                if has_totals or window.length_us is None:
                     return upper
-                first = min(first, extent.requested[0] - timedelta(days=window.length_us // DAY_US))
+                first = min(first, extent.requested[0] - timedelta(days=-(-window.length_us // DAY_US)))
     return f"e.known_day >= date '{first}' and {upper}"
 
 

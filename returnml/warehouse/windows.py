@@ -7,12 +7,12 @@ Belongs here: the order of the statements and the measured bounds. The SQL text 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
 from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation, Stream
-from returnml.features.sql_dialect import quote
+from returnml.features.sql_dialect import DAY, HOPS, Hop, quote
 from returnml.features.sql_layout import LIMB_BITS, Bound, Measure, measures_of, plan_limbs
 from returnml.features.sql_mergeable import MERGEABLE, mergeable_expression, mergeable_statement, mergeable_table, mergeables
 from returnml.features.sql_spine import (
@@ -25,7 +25,6 @@ from returnml.features.sql_spine import (
     events_statistics,
     events_table,
     group_key,
-    is_batch_window,
     keys_table,
     tiles_table,
 )
@@ -102,9 +101,6 @@ def prepare(
     from_tiles: bool | None = None,
 ) -> Prepared:
     """Compute every window of a spine into temporary tables; see ``compute_windows``."""
-    for group in groups:
-        for aggregation in group.aggregations:
-            is_batch_window(aggregation)
     key_columns = tuple(dict.fromkeys(k for g in groups for k in g.keys))
     _check_spine(con, spine, [*MOMENT_COLUMNS, *key_columns, *carried])
     cardinalities = {}
@@ -120,17 +116,23 @@ def prepare(
     bounds: dict[Measure, Bound] = {}
     for stream in streams.values():
         needed = tuple(dict.fromkeys(k for g in groups if stream.name in {s.name for s in g.streams} for k in g.keys))
-        con.execute(encode_events(stream, needed, events_condition(stream, groups, chains, extent)))
+        texts = dict.fromkeys(a.column for g in groups for a in g.aggregations if a.stream.name == stream.name)
+        used = tuple(column for column in texts if column in stream.texts)
+        con.execute(encode_events(stream, needed, used, events_condition(stream, groups, chains, extent)))
         bounds |= _bounds(con, stream)
     classes = _stream_classes(con, tuple(streams.values()))
     for group in groups:
         key = group_key(group, cardinalities)
-        own_bounds = bounds
+        day_bounds = bounds
         if group.name in chains:
             con.execute(encode_tiles(group, key, tile_intervals(group, chains[group.name], extent)))
-            own_bounds = tile_bounds(con, group, bounds)
+            day_bounds = tile_bounds(con, group, bounds)
         for stream_class in classes:
-            _group(con, group, stream_class, key, own_bounds, prepared, group.name in chains)
+            own = _of_group(stream_class, group)
+            for hop in HOPS:
+                own_bounds = day_bounds if hop is DAY else bounds
+                _windows(con, group, own, hop, key, own_bounds, prepared, hop is DAY and group.name in chains)
+            _mergeables(con, group, own, key, prepared)
         con.execute(f"drop table if exists {tiles_table(group)}")
     for stream in streams.values():
         con.execute(f"drop table {events_table(stream)}")
@@ -139,41 +141,45 @@ def prepare(
     return prepared
 
 
-def _group(
+def _of_group(stream_class: StreamClass, group: KeyGroup) -> StreamClass:
+    names = {s.name for s in group.streams}
+    return replace(stream_class, streams=tuple(s for s in stream_class.streams if s.name in names))
+
+
+def _windows(
     con: duckdb.DuckDBPyConnection,
     group: KeyGroup,
-    stream_class: StreamClass,
+    own: StreamClass,
+    hop: Hop,
     key: str,
     bounds: dict[Measure, Bound],
     prepared: Prepared,
     is_from_tiles: bool,
 ) -> None:
-    """Compute one group's aggregates over one class of streams."""
-    names = {s.name for s in group.streams}
-    own = StreamClass(
-        stream_class.name,
-        tuple(s for s in stream_class.streams if s.name in names),
-        stream_class.until,
-        stream_class.day,
-        stream_class.is_aligned,
-    )
-    own_names = {s.name for s in own.streams}
-    aggregates = [a for a in group.aggregates() if a.aggregation.stream.name in own_names]
-    measures = {m: w for m, w in measures_of(group).items() if m.stream in own_names}
+    """Compute one group's invertible aggregates and ``since_last`` over one class of streams and the windows of one hop."""
+    names = {s.name for s in own.streams}
+    aggregates = [
+        a
+        for a in group.aggregates()
+        if a.aggregation.stream.name in names and a.window.hop_us == hop.us and a.aggregation.operation not in MERGEABLE
+    ]
+    if not aggregates:
+        return
+    measures = {m: w for m, w in measures_of(group, hop).items() if m.stream in names}
     lasts = tuple(dict.fromkeys(a.aggregation.stream.name for a in aggregates if a.aggregation.operation is Operation.SINCE_LAST))
-    if measures or lasts:
-        try:
-            limbs = plan_limbs(measures, bounds)
-        except OverflowError as error:
-            raise FeatureError(f"group {group.name!r}: {error}") from error
-        plan = GroupPlan(group, own, key, limbs, lasts, is_from_tiles)
-        for statement in window_statements(plan):
-            con.execute(statement)
-        alias = f"w_{group.name}_{own.name}"
-        prepared.results[plan.result] = alias
-        for aggregate in aggregates:
-            if aggregate.aggregation.operation not in MERGEABLE:
-                prepared.expressions[aggregate.name] = aggregate_expression(plan, aggregate, alias)
+    try:
+        limbs = plan_limbs(measures, bounds)
+    except OverflowError as error:
+        raise FeatureError(f"group {group.name!r}: {error}") from error
+    plan = GroupPlan(group, own, hop, key, limbs, lasts, is_from_tiles)
+    for statement in window_statements(plan):
+        con.execute(statement)
+    prepared.results[plan.result] = plan.result
+    for aggregate in aggregates:
+        prepared.expressions[aggregate.name] = aggregate_expression(plan, aggregate, plan.result)
+
+
+def _mergeables(con: duckdb.DuckDBPyConnection, group: KeyGroup, own: StreamClass, key: str, prepared: Prepared) -> None:
     for stream in own.streams:
         if mergeables(group, stream):
             con.execute(mergeable_statement(group, stream, own, key))
@@ -190,15 +196,14 @@ def _mergeable_aggregates(group: KeyGroup, stream: Stream) -> list[Aggregate]:
 
 def _stream_classes(con: duckdb.DuckDBPyConnection, streams: Sequence[Stream]) -> list[StreamClass]:
     """One class where events and derived streams end at the same instant for every moment, else two."""
-    same, event_days, derived_days = _one(
-        con,
-        f"select coalesce(bool_and(xe = xd), true), coalesce(bool_and(de = d), true), coalesce(bool_and(dd = d), true) "
-        f"from {SPINE}",
-    )
+    ends = ("xe", "xd")
+    aligned = [f"coalesce(bool_and({hop.number(x)} = {hop.number('t')}), true)" for x in ends for hop in HOPS]
+    same, *found = _one(con, f"select coalesce(bool_and(xe = xd), true), {', '.join(aligned)} from {SPINE}")
+    hops = {x: tuple(h for h, is_so in zip(HOPS, found[i * len(HOPS) :], strict=False) if is_so) for i, x in enumerate(ends)}
     if same:
-        return [StreamClass("all", tuple(streams), "xe", "de", event_days)]
-    events = StreamClass("events", tuple(s for s in streams if not s.is_derived), "xe", "de", event_days)
-    derived = StreamClass("derived", tuple(s for s in streams if s.is_derived), "xd", "dd", derived_days)
+        return [StreamClass("all", tuple(streams), "xe", hops["xe"])]
+    events = StreamClass("events", tuple(s for s in streams if not s.is_derived), "xe", hops["xe"])
+    derived = StreamClass("derived", tuple(s for s in streams if s.is_derived), "xd", hops["xd"])
     return [c for c in (events, derived) if c.streams]
 
 

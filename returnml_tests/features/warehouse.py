@@ -23,8 +23,9 @@ def write_stream(con: duckdb.DuckDBPyConnection, stream: Stream, keys: Sequence[
     """Create the stream's warehouse table from events."""
     data: dict[str, list] = {"seq": [e.seq for e in events], "known_us": [e.known_at for e in events]}
     data |= {k: [e.keys[k] for e in events] for k in keys}
-    data |= {c: [e.values[c] for e in events] for c in stream.columns}
-    schema = {"seq": pl.Int64, "known_us": pl.Int64} | dict.fromkeys(keys, pl.String) | dict.fromkeys(stream.columns, pl.Int64)
+    data |= {c: [e.values[c] for e in events] for c in (*stream.columns, *stream.texts)}
+    schema = {"seq": pl.Int64, "known_us": pl.Int64} | dict.fromkeys((*keys, *stream.texts), pl.String)
+    schema |= dict.fromkeys(stream.columns, pl.Int64)
     con.register("frame", pl.DataFrame(data, schema=schema))
     con.execute(
         f"create or replace table {stream.table} as select * exclude (known_us), make_timestamp(known_us) as known_at, "

@@ -24,6 +24,7 @@ from returnml_tests.oracle import Event
 
 T0 = 1_729_468_800_000_000  # 2024-10-21T00:00:00Z
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SHORT = tuple(Window.parse(name) for name in ("5m", "1h", "24h"))
 _ALL = ("sum", "sum_of_squares", "min", "max", "last", "distinct")
 
 
@@ -42,11 +43,21 @@ FEATURES = FeatureSet(
     (),
     (),
     (
-        KeyGroup("customer", ("customer_id",), (*_operations(ORDERS, "line_value_cents", "1d", "3d", "lifetime"),)),
+        KeyGroup("customer", ("customer_id",), (*_operations(ORDERS, "line_value_cents", "5m", "1d", "25h", "3d", "lifetime"),)),
         KeyGroup(
             "pair",
             ("customer_id", "size"),
             (*_operations(RETURNS, "refund_cents", "1d", "2d"), *_operations(ORDERS, "quantity", "2d")),
+        ),
+        KeyGroup(
+            "velocity",
+            ("customer_id",),
+            (
+                Aggregation(ORDERS, Operation.COUNT, None, SHORT),
+                Aggregation(ORDERS, Operation.SUM_OF_SQUARES, "quantity", SHORT),
+                Aggregation(ORDERS, Operation.DISTINCT, "payment_method", SHORT),
+                Aggregation(RETURNS, Operation.MIN, "refund_cents", SHORT),
+            ),
         ),
     ),
     (),
@@ -89,7 +100,11 @@ class Ledger:
                 seq,
                 at,
                 {k: getattr(line, k, getattr(sent, k, None)) for k in KEYS},
-                {"quantity": line.quantity, "line_value_cents": line.quantity * line.unit_price_cents},
+                {
+                    "quantity": line.quantity,
+                    "line_value_cents": line.quantity * line.unit_price_cents,
+                    "payment_method": sent.payment_method,
+                },
             )
             for seq, at, _, sent, line in self.orders
         ]

@@ -12,7 +12,7 @@ from returnml.features.declarations import Aggregation, Derived, FeatureSet, Key
 from returnml.features.windows import Window
 
 EVENTS = Stream("events", "core.events", {"value": 40})
-WINDOWS = ("1d", "7d", "30d", "365d", "lifetime")
+WINDOWS = ("5m", "1h", "24h", "1d", "7d", "30d", "365d", "lifetime")
 OF_COLUMN = ("sum", "sum_of_squares", "min", "max", "last", "distinct")
 
 

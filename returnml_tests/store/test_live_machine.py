@@ -18,6 +18,7 @@ from returnml.warehouse.generation import publish_generation
 from returnml_tests.oracle import Moment, group_aggregates
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 
+SLOT = 300_000_000
 CUSTOMERS, SIZES = ("a", "b"), ("M", None)
 IDS = st.one_of(st.integers(0, 5), st.integers(6, 10**6), st.integers(6, 10**6))
 SMALL = st.integers(1, 3)
@@ -27,6 +28,7 @@ ORDER = st.fixed_dictionaries(
         "event_id": IDS.map(lambda n: f"e{n}"),
         "order_id": st.just("o"),
         "customer_id": st.sampled_from(CUSTOMERS),
+        "payment_method": st.sampled_from(["card", "invoice", "é", None]),
         "lines": st.lists(
             st.fixed_dictionaries(
                 {
@@ -110,11 +112,15 @@ class LiveStoreMachine(RuleBasedStateMachine):
                 self.writers[0].submit(sent)
         self.writers[1].submit([])
 
-    @rule(step_us=st.sampled_from([-DAY_US, -1, 1, 3_600_000_000, DAY_US - 1, DAY_US, 2 * DAY_US]))
+    @rule(step_us=st.sampled_from([-DAY_US, -1, 1, SLOT, 3_600_000_000 - 1, DAY_US - SLOT, DAY_US, 2 * DAY_US]))
     def time_passes(self, step_us):
         self.clock.now += step_us
 
-    @rule(back_us=st.sampled_from([0, 1, DAY_US // 3, DAY_US, 3 * DAY_US]), at_midnight=st.booleans())
+    @rule(off_us=st.integers(-1, 1))
+    def the_next_slot_is_near(self, off_us):
+        self.clock.now += -self.clock.now % SLOT + off_us
+
+    @rule(back_us=st.sampled_from([0, 1, SLOT, DAY_US // 3, DAY_US, 3 * DAY_US]), at_midnight=st.booleans())
     def publish(self, back_us, at_midnight):
         ledger = Ledger(self.store)
         until = max([self.clock.now, *(at for at, _ in ledger.seqs)]) + 1 - back_us

@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.features.vector import assemble
-from returnml.features.windows import DAY_US, floor_day
+from returnml.features.windows import DAY_US, Window, floor_day
+from returnml.store.backend import Mark, read_published, write_mark
 from returnml.store.embedded import LmdbBackend
+from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
+from returnml.store.state import LiveState
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.oracle import Event, Moment, group_aggregates
 from returnml_tests.store.streams import OF_COLUMN, WINDOWS, feature_set, shared_folder, warehouse
@@ -32,49 +35,96 @@ def conformance():
     return [pytest.param(case, id=case["name"].replace(" ", "_")) for case in json.loads(file.read_text())]
 
 
+def apply_live(store, rows, batch):
+    """Rows of ``core.events`` after the published generation, so many in a batch."""
+    with store.writing() as transaction:
+        generation = store.open(read_published(transaction), FEATURES, is_verified=False)
+        state = LiveState(transaction, generation)
+        for n, (seq, at_us, value, key, other) in enumerate(rows, 1):
+            state.add(("core.events", {"value": value, "key": key, "other": other}), at_us)
+            if n % batch == 0:
+                state.flush()
+            write_mark(transaction, Mark(seq, at_us))
+        state.flush()
+
+
+@pytest.mark.parametrize("share", [1, 0.5, 0], ids=["generation", "both", "live"])
 @pytest.mark.parametrize("case", conformance())
-def test_conformance_vectors(case, tmp_path):
-    con = warehouse([(e["seq"], e["known_at"], e["value"], "a", "b") for e in case["events"]])
-    known_at = {e["seq"]: e["known_at"] for e in case["events"]}
-    for moment in case["moments"]:
-        cutoff = known_at[moment["mark"]] + 1 if moment["mark"] else min([*known_at.values(), moment["requested_at"]])
-        generation = publish_generation(con, [FEATURES], cutoff, LmdbBackend(tmp_path))
-        order = {"key": ["a"], "other": ["b"]}
-        raw = OnlineFeatures(FEATURES, generation).vectors(order, moment["requested_at"]).raw()
+def test_conformance_vectors(case, share, tmp_path):
+    for n, moment in enumerate(case["moments"]):
+        rows = [(e["seq"], e["known_at"], e["value"], "a", "b") for e in case["events"] if e["seq"] <= moment["mark"]]
+        held = rows[: int(len(rows) * share)]
+        cutoff = held[-1][1] + 1 if held else min([moment["requested_at"], *(e["known_at"] for e in case["events"])])
+        store = LmdbBackend(tmp_path / str(n))
+        publish_generation(warehouse(held), [FEATURES], cutoff, store)
+        apply_live(store, rows[len(held) :], batch=7)
+        online = OnlineFeatures(FEATURES, LiveStore(store, FEATURES))
+        raw = online.vectors({"key": ["a"], "other": ["b"]}, moment["requested_at"]).raw()
         for group in ("k", "pair"):
             for window in WINDOWS:
                 assert answers(raw, group, window) == moment["windows"][window], (moment, window)
             assert raw[f"{group}_events_since_last_us"] == [moment["us_since_last"]]
 
 
+SLOT_US = 300_000_000
 OFFSETS = st.one_of(
     st.integers(-400, 0).map(lambda days: days * DAY_US),
     st.tuples(st.integers(-400, 0), st.integers(-2, 2)).map(lambda d: d[0] * DAY_US + d[1]),
+    st.tuples(st.integers(-320, 2), st.integers(-1, 1)).map(lambda d: d[0] * SLOT_US + d[1]),
     st.integers(-2 * DAY_US, 2),
 )
 VALUES = st.one_of(st.none(), st.integers(-3, 3), st.integers(-(2**40) + 1, 2**40 - 1))
-EVENTS = st.lists(
-    st.tuples(OFFSETS, VALUES, st.sampled_from(["a", "b", "é", None]), st.sampled_from(["x", "y" * 600, None])), max_size=25
+KEYS = (st.sampled_from(["a", "b", "é", None]), st.sampled_from(["x", "y" * 600, None]))
+EDGES = st.builds(
+    lambda window, slots, off: slots * SLOT_US + off - Window.parse(window).length_us,
+    st.sampled_from(["24h", "24h", "1h", "5m"]),
+    st.sampled_from([0, 0, -1, 1]),
+    st.integers(-1, 1),
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(events=EVENTS, cutoff=OFFSETS, later=st.one_of(st.integers(0, 3), st.integers(0, 40 * DAY_US)))
-def test_equals_the_naive_oracle(events, cutoff, later, tmp_path_factory):
+@st.composite
+def histories(draw):
+    """A cut-off and events, some of them where windows of minutes and hours start that end in the cut-off's slot."""
+    cutoff = draw(OFFSETS)
+    near = EDGES.map(lambda edge: (T0 + cutoff) // SLOT_US * SLOT_US - T0 + edge)
+    events = draw(st.lists(st.tuples(OFFSETS, VALUES, *KEYS), max_size=15))
+    return cutoff, events + draw(st.lists(st.tuples(near, VALUES, *KEYS), max_size=10))
+
+
+LATER = st.one_of(
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.integers(0, 2 * DAY_US),
+    st.integers(0, 300).map(lambda n: n * SLOT_US),
+    st.integers(0, 40 * DAY_US),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(history=histories(), later=LATER, batch=st.sampled_from([None, 1, 3, 100]))
+def test_equals_the_naive_oracle(history, later, batch, tmp_path_factory):
+    """``batch``: what is known from the cut-off on is in the live part, so many in a batch; None: it is not visible."""
+    cutoff, events = history
     rows = [
         (seq, T0 + offset, value, key, other)
         for seq, (offset, value, key, other) in enumerate(sorted(events, key=lambda e: e[0]))
     ]
     cutoff_us = T0 + cutoff
-    requested_at_us = cutoff_us + later
-    generation = publish_generation(warehouse(rows), [FEATURES], cutoff_us, LmdbBackend(tmp_path_factory.mktemp("store")))
+    after = [row for row in rows if row[1] >= cutoff_us] if batch else []
+    until_us = after[-1][1] + 1 if after else cutoff_us
+    requested_at_us = until_us + later
+    store = LmdbBackend(tmp_path_factory.mktemp("store"))
+    publish_generation(warehouse(rows), [FEATURES], cutoff_us, store)
+    apply_live(store, after, batch)
     lines = [(k, o) for k in ("a", "b", "é", None, "unknown") for o in ("x", "y" * 600, None)]
     order = {"key": [k for k, _ in lines], "other": [o for _, o in lines]}
-    vectors = OnlineFeatures(FEATURES, generation).vectors(order, requested_at_us)
+    vectors = OnlineFeatures(FEATURES, LiveStore(store, FEATURES)).vectors(order, requested_at_us)
+    assert vectors.requested_at_us == requested_at_us
     raw = vectors.raw()
     streams = {"events": [Event(seq, at, {"key": k, "other": o}, {"value": v}) for seq, at, v, k, o in rows]}
     for i, (key, other) in enumerate(lines):
-        moment = Moment(i, requested_at_us, cutoff_us, cutoff_us, {"key": key, "other": other})
+        moment = Moment(i, requested_at_us, until_us, until_us, {"key": key, "other": other})
         for group in FEATURES.groups:
             expected = group_aggregates(group, streams, moment)
             assert {name: raw[name][i] for name in expected} == expected

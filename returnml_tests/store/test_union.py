@@ -138,8 +138,8 @@ def test_a_manifest_says_all_that_a_reader_needs(backend):
     ]
     assert manifest.layout.hash == manifest.layout_hash
     held = {group.group.name: group for group in manifest.layout.groups}
-    assert list(held) == ["customer", "pair", "size"]
-    assert {w.name for w in held["customer"].windows} == {"1d", "3d", "7d", "90d", "lifetime"}
+    assert list(held) == ["customer", "pair", "velocity", "size"]
+    assert {w.name for w in held["customer"].windows} == {"5m", "1d", "25h", "3d", "7d", "90d", "lifetime"}
 
 
 def test_rows_that_are_laid_out_otherwise_are_refused(backend):
