@@ -1,4 +1,4 @@
-"""The one partitioning of the line: UTC days, from the first that was landed, without an end."""
+"""The one partitioning of the line: UTC days, from the first that was landed or has events, without an end."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from returnml.ledger.log import LogError
 from returnml.settings import Settings, load_settings
-from returnml.sources.landing import LandingError, days
+from returnml.sources.landing import LandingError
+from returnml.warehouse.extent import known_days
 
 FIRST_DAY_WITHOUT_DATA = date(2025, 1, 1)
 """Where days start before anything was landed: the simulator's first day."""
 
 
-def landed_days(settings: Settings) -> tuple[date, date] | None:
-    """First and last day that any stream delivered; None where nothing was landed."""
-    found = [day for stream in ("orders", "returns", "inspections") for day in days(settings.paths.landing, stream)]
-    return (min(found), max(found)) if found else None
-
-
 def first_day(settings: Settings) -> date:
-    """The setting ``first_day``, else the first landed day."""
+    """The setting ``first_day``, else the first day that is known."""
     if settings.first_day is not None:
         return date.fromisoformat(settings.first_day)
     try:
-        landed = landed_days(settings)
-    except LandingError:  # ingestion names the file; a damaged landing folder must not take the code location down
-        landed = None
-    return landed[0] if landed else FIRST_DAY_WITHOUT_DATA
+        known = known_days(settings.paths)
+    except (LandingError, LogError):  # ingestion names the file; a damaged one must not take the code location down
+        known = None
+    return known[0] if known else FIRST_DAY_WITHOUT_DATA
 
 
 DAILY = dg.DailyPartitionsDefinition(start_date=first_day(load_settings()).isoformat())

@@ -1,4 +1,4 @@
-"""Landing files to raw, core and quarantine tables, and outcomes."""
+"""Landing files and the event ledger to raw, core and quarantine tables, and outcomes."""
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
@@ -19,6 +19,29 @@ def _described(stream: DeliveredStream) -> dict[str, str]:
     return {column.name: column.description for column in stream.columns}
 
 
+@table_asset(
+    "raw_events",
+    table="raw.events",
+    group="raw",
+    deps=[],
+    description="One row per event of the ledger, key `seq`, with the verdict given when it was sent. Its orders, returns and "
+    "inspections stand beside the landed ones from here on.",
+    columns=column_schema(tables()["raw.events"], {"known_at": "When the store applied it.", "payload": "The event as sent."}),
+    checks=checks.EVENTS_SPECS,
+    kinds={"duckdb"},
+)
+def raw_events(
+    context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
+    from returnml.warehouse.events import ingest_events
+
+    first, last = days_of(context)
+    with session(warehouse) as con:
+        report = ingest_events(con, settings.paths.ledger, first, last)
+    metadata = written(report.rows, report.content_hash, refused=report.refused, segments=report.segments)
+    return dg.MaterializeResult(metadata=metadata, check_results=checks.events_results(report))
+
+
 def build_raw(stream: DeliveredStream) -> dg.AssetsDefinition:
     """``raw_<stream>``."""
     name, columns = f"raw_{stream.name}", tables()[f"raw.{stream.name}"]
@@ -27,10 +50,11 @@ def build_raw(stream: DeliveredStream) -> dg.AssetsDefinition:
         name,
         table=f"raw.{stream.name}",
         group="raw",
-        deps=[],
-        description=f"One row per delivered {_GRAIN[stream.name]}, key (file, row_number), exactly as the landing files have "
-        "it: so that every later table can be made again, and a refused row shown as it came.",
+        deps=["raw_events"],
+        description=f"One row per delivered {_GRAIN[stream.name]}, key (file, ledger_seq, row_number), exactly as the landing "
+        "files or the ledger's events have it: so that every later table can be made again, and a refused row shown as it came.",
         columns=column_schema(columns, _described(stream)),
+        lineage=same_columns(list(columns), ("raw_events", ["known_day", "known_at", "file"])),
         checks=checks.raw_specs(name),
         kinds={"duckdb", "parquet"},
     )
@@ -61,7 +85,7 @@ def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
         name,
         table=f"core.{name}",
         group="core",
-        deps=[f"raw_{name}", *references],
+        deps=[f"raw_{name}", "raw_events", *references],
         description=f"One row per valid {_GRAIN[name]}, key `{stream.id_column}`; what breaks a rule is in quarantine.{name} "
         "with the rule and its file. Everything after this may rely on the contract.",
         columns=column_schema(columns, _described(stream)),
@@ -112,4 +136,5 @@ def outcomes(
     return dg.MaterializeResult(metadata=metadata, check_results=results)
 
 
-ASSETS = [*(build(stream) for stream in (ORDERS, RETURNS, INSPECTIONS) for build in (build_raw, build_core)), outcomes]
+_STREAM_ASSETS = [build(stream) for stream in (ORDERS, RETURNS, INSPECTIONS) for build in (build_raw, build_core)]
+ASSETS = [raw_events, *_STREAM_ASSETS, outcomes]

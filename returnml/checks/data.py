@@ -15,8 +15,16 @@ from returnml.settings import QualitySettings
 if TYPE_CHECKING:
     import duckdb
 
+    from returnml.warehouse.events import EventsReport
     from returnml.warehouse.ingest import IngestReport
     from returnml.warehouse.validate import CoreReport
+
+
+EVENTS_SPECS = [spec("raw_events", "no_gaps", "The ledger has every position between the first and the last of these days.")]
+
+
+def events_results(report: EventsReport) -> list[dg.AssetCheckResult]:
+    return [result("raw_events", "no_gaps", not report.missing, {"missing": report.missing})]
 
 
 def raw_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -43,7 +51,7 @@ def core_specs(asset: str) -> list[dg.AssetCheckSpec]:
         spec(
             asset,
             "quarantine_is_small",
-            "At most `quality.max_quarantined_share` of the rows are refused; more is a broken delivery.",
+            "At most `quality.max_quarantined_share` of the landed rows are refused; more is a broken delivery.",
         ),
     ]
 
@@ -57,7 +65,10 @@ def core_results(
     report: CoreReport,
     quality: QualitySettings,
 ) -> list[dg.AssetCheckResult]:
-    """Counts are taken from the tables again, not from the report that is checked."""
+    """Counts are taken from the tables again, not from the report that is checked.
+
+    Refused events are no broken delivery: their sender was told at once, and must not be able to stop the line.
+    """
     days = [first, last]
     raw, good, bad = (
         _count(con, f"SELECT count(*) FROM {schema}.{stream.name} WHERE known_day BETWEEN ? AND ?", days)
@@ -65,7 +76,11 @@ def core_results(
     )
     counted = {"raw": raw, "good": good, "quarantined": bad}
     broken = contract_failures(stream, con, first, last)
-    share = bad / raw if raw else 0.0
+    landed, refused = (
+        _count(con, f"SELECT count(*) FROM {schema}.{stream.name} WHERE known_day BETWEEN ? AND ? AND ledger_seq IS NULL", days)
+        for schema in ("raw", "quarantine")
+    )
+    share = refused / landed if landed else 0.0
     return [
         result(asset, "in_equals_good_plus_quarantined", raw == good + bad == report.rows_in, counted),
         result(asset, "contract_holds", not broken, {"broken": broken}),

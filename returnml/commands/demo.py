@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from returnml.commands.line import landed_range, run_job
+from returnml.commands.line import known_range, run_job
 from returnml.commands.refusal import refuse
 from returnml.settings import Settings, load_settings
 
@@ -36,7 +36,7 @@ def demo(
     clock = SystemClock()
     started_us = clock.now_us()
     _fill(settings, source, path, days, lines_per_day, seed)
-    first, last = landed_range(settings)
+    first, last = known_range(settings)
     done = run_job(settings, "whole_line", first, last)
     if not done.success:
         for failure in done.failures:

@@ -38,18 +38,19 @@ class LineRun:
     failures: list[str] = field(default_factory=list)
 
 
-def landed_range(settings: Settings) -> tuple[date, date]:
-    """First and last landed day; refuses where there is none."""
-    from returnml.contracts.columns import STREAMS
-    from returnml.sources.landing import LandingError, days
+def known_range(settings: Settings) -> tuple[date, date]:
+    """First and last day that was landed or, before today, has events; refuses where there is none."""
+    from returnml.ledger.log import LogError
+    from returnml.sources.landing import LandingError
+    from returnml.warehouse.extent import known_days
 
     try:
-        found = [day for stream in STREAMS for day in days(settings.paths.landing, stream)]
-    except LandingError as error:
+        found = known_days(settings.paths, clock_of(settings.replay_clock).now_us())
+    except (LandingError, LogError) as error:
         refuse(str(error))
-    if not found:
+    if found is None:
         refuse(f"nothing was landed below {settings.paths.landing}: returnml simulate, or returnml import, first")
-    return min(found), max(found)
+    return found
 
 
 def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: bool = False) -> LineRun:

@@ -1,4 +1,4 @@
-"""``returnml run``: the whole line over everything that was landed."""
+"""``returnml run``: the whole line over everything that was landed or sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from returnml.commands.line import LineRun, landed_range, run_job
+from returnml.commands.line import LineRun, known_range, run_job
 from returnml.commands.refusal import day
 from returnml.settings import load_settings
 
@@ -17,16 +17,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def run(
-    first: Annotated[str | None, typer.Option("--from", help="First day; default: the first landed.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last day; default: the last landed.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First day; default: the first landed or with events.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day; default: the last landed or with events.")] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the whole line in one Dagster run: data, features, model, release, online store, scores."""
     settings = load_settings(data=data)
-    landed = landed_range(settings)
-    start = day(first, "--from") if first else landed[0]
-    end = day(last, "--to") if last else landed[1]
+    known = known_range(settings)
+    start = day(first, "--from") if first else known[0]
+    end = day(last, "--to") if last else known[1]
     report(run_job(settings, "whole_line", start, end, is_quiet=as_json), as_json)
 
 

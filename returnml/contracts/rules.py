@@ -13,11 +13,10 @@ import polars as pl
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream, Kind
 from returnml.features import order_line
+from returnml.ledger.validator import VERDICTS
 
 EARLIEST, LATEST = datetime(1990, 1, 1), datetime(2100, 1, 1)
 """Times outside are absurd, whatever the clock says."""
-
-VERDICTS = ("as_new", "worn", "damaged", "empty_box", "wrong_article")
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,55 @@ def read(folder: Path, after_seq: int = 0) -> Iterator[Record]:
                 yield record
 
 
+def read_between(folder: Path, from_us: int, until_us: int) -> Iterator[tuple[Path, Record]]:
+    """Records with ``from_us <= known_at_us < until_us`` in order, each with its segment; only those segments are read.
+
+    Raises:
+        LogError: for damage in a segment that is read.
+    """
+    files = segments(folder)
+    for i, file in enumerate(files):
+        is_last = i + 1 == len(files)
+        first = _first(file, is_last)
+        if first is None or first.known_at_us >= until_us:
+            return
+        following = None if is_last else _first(files[i + 1], i + 2 == len(files))
+        if following is not None and following.known_at_us <= from_us:
+            continue
+        for _, record in _scan(file, is_last=is_last):
+            if record.known_at_us >= until_us:
+                break  # the next segment says that it begins later
+            if record.known_at_us >= from_us:
+                yield file, record
+
+
+def first_record(folder: Path) -> Record | None:
+    """The oldest record; None where there is none."""
+    files = segments(folder)
+    return _first(files[0], len(files) == 1) if files else None
+
+
+def last_record(folder: Path, before_us: int | None = None) -> Record | None:
+    """The newest record, or the newest with ``known_at_us < before_us``; None where there is none.
+
+    Raises:
+        LogError: for damage in the segment that has it.
+    """
+    files = segments(folder)
+    for i in reversed(range(len(files))):
+        is_last = i + 1 == len(files)
+        first = _first(files[i], is_last)
+        if first is None or (before_us is not None and first.known_at_us >= before_us):
+            continue
+        found = first
+        for _, record in _scan(files[i], is_last=is_last):
+            if before_us is not None and record.known_at_us >= before_us:
+                break
+            found = record
+        return found
+    return None
+
+
 class Position(NamedTuple):
     """Where the next record goes: the segment (named after its first ``seq``; 0 before there is one) and the byte."""
 
@@ -192,6 +241,18 @@ def _scan(file: Path, *, is_last: bool, begin: int = 0) -> Iterator[tuple[int, R
         seq, known_at_us = record.seq, record.known_at_us
         at += _HEADER.size + len(record.payload)
         yield begin + at, record
+
+
+def _first(file: Path, is_last: bool) -> Record | None:
+    """The first record of a segment; None where the last segment has none yet."""
+    with open(file, "rb") as segment:
+        content = segment.read(_HEADER.size)
+        if len(content) == _HEADER.size:
+            content += segment.read(min(_HEADER.unpack(content)[0], MAX_PAYLOAD))
+    record, problem = _decode(content, 0)
+    if record is None and not (is_last and next(_scan(file, is_last=True), None) is None):
+        raise LogError(f"{file}, byte 0: {problem}")
+    return record
 
 
 def _decode(content: bytes, at: int) -> tuple[Record | None, str]:

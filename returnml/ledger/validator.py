@@ -70,7 +70,7 @@ def validate(event: AnyEvent, known: Known, now_us: int) -> Verdict:
     if event.occurred_at > now + MAX_AHEAD:
         return Verdict("time_in_future", "occurred_at", f"{event.occurred_at.isoformat()} is after {now.isoformat()}")
     if event.occurred_at < EARLIEST:
-        return Verdict("time_absurd", "occurred_at", f"{event.occurred_at.isoformat()} is before {EARLIEST.date()}")
+        return Verdict("time_too_early", "occurred_at", f"{event.occurred_at.isoformat()} is before {EARLIEST.date()}")
     if isinstance(event, OrderPlaced):
         return _order(event, known)
     if isinstance(event, ReturnReceived):
@@ -79,9 +79,15 @@ def validate(event: AnyEvent, known: Known, now_us: int) -> Verdict:
 
 
 def _order(event: OrderPlaced, known: Known) -> Verdict:
+    blank = _blank("order_id", event.order_id) or _blank("customer_id", event.customer_id)
+    if blank is not None:
+        return blank
     seen: set[str] = set()
     for i, line in enumerate(event.lines):
         at = f"lines[{i}]"
+        blank = _blank("line_id", line.line_id, at) or _blank("article_id", line.article_id, at)
+        if blank is not None:
+            return blank
         if line.line_id in seen or known.line(line.line_id) is not None:
             return Verdict("duplicate_id", f"{at}.line_id", f"line {line.line_id!r} is there already")
         seen.add(line.line_id)
@@ -94,11 +100,14 @@ def _order(event: OrderPlaced, known: Known) -> Verdict:
         if _too_wide(line.quantity, ORDERS.columns["quantity"]):
             return Verdict("quantity_too_large", f"{at}.quantity", f"{line.quantity}")
         if _too_wide(line.quantity * line.unit_price_cents, ORDERS.columns["line_value_cents"]):
-            return Verdict("value_too_large", f"{at}.unit_price_cents", f"{line.quantity} x {line.unit_price_cents}")
+            return Verdict("line_value_too_large", f"{at}.unit_price_cents", f"{line.quantity} x {line.unit_price_cents}")
     return ACCEPTED
 
 
 def _return(event: ReturnReceived, known: Known) -> Verdict:
+    blank = _blank("return_id", event.return_id)
+    if blank is not None:
+        return blank
     if known.has_return(event.return_id):
         return Verdict("duplicate_id", "return_id", f"return {event.return_id!r} is there already")
     if event.quantity < 1:
@@ -108,10 +117,10 @@ def _return(event: ReturnReceived, known: Known) -> Verdict:
     if _too_wide(event.quantity, RETURNS.columns["quantity"]):
         return Verdict("quantity_too_large", "quantity", f"{event.quantity}")
     if _too_wide(event.refund_cents, RETURNS.columns["refund_cents"]):
-        return Verdict("value_too_large", "refund_cents", f"{event.refund_cents}")
+        return Verdict("refund_too_large", "refund_cents", f"{event.refund_cents}")
     line = known.line(event.line_id) if event.line_id is not None else None
     if line is None:
-        if event.customer_id is None or event.article_id is None:
+        if not (event.customer_id or "").strip() or not (event.article_id or "").strip():
             message = f"line {event.line_id!r} is unknown, and customer_id and article_id are not both given"
             return Verdict("unknown_order_line", "line_id", message)
         return Verdict(is_orphan=True)
@@ -124,13 +133,22 @@ def _return(event: ReturnReceived, known: Known) -> Verdict:
 
 
 def _inspection(event: InspectionCompleted, known: Known) -> Verdict:
+    blank = _blank("inspection_id", event.inspection_id)
+    if blank is not None:
+        return blank
     if known.has_inspection(event.inspection_id):
         return Verdict("duplicate_id", "inspection_id", f"inspection {event.inspection_id!r} is there already")
     if not known.has_return(event.return_id):
         return Verdict("unknown_return", "return_id", f"return {event.return_id!r} is unknown")
     if event.verdict not in VERDICTS:
-        return Verdict("unknown_verdict", "verdict", f"{event.verdict!r}: expected one of {', '.join(VERDICTS)}")
+        return Verdict("verdict_unknown", "verdict", f"{event.verdict!r}: expected one of {', '.join(VERDICTS)}")
     return ACCEPTED
+
+
+def _blank(name: str, value: str, within: str = "") -> Verdict | None:
+    if value.strip():
+        return None
+    return Verdict(f"{name}_missing", f"{within}.{name}" if within else name, "a value is required")
 
 
 def _too_wide(value: int, bits: int) -> bool:

@@ -20,12 +20,13 @@ from returnml.warehouse.partition import registered
 
 @dataclass(frozen=True)
 class ContestedReturn:
-    """One candidate; ``line_id`` is None for an orphan, which no order limits."""
+    """One candidate; ``line_id`` is None for an orphan, which no order limits; ``is_settled``: the ledger accepted it."""
 
     pos: int
     return_id: str
     line_id: str | None
     quantity: int
+    is_settled: bool = False
 
 
 def accept(candidates: Iterable[ContestedReturn], left: Mapping[str, int], taken: Iterable[str]) -> list[tuple[int, str]]:
@@ -46,9 +47,9 @@ def accept(candidates: Iterable[ContestedReturn], left: Mapping[str, int], taken
     broken: list[tuple[int, str]] = []
     for row in candidates:
         failures = []
-        if row.return_id in ids:
+        if row.return_id in ids and not row.is_settled:
             failures.append("duplicate_id")
-        if row.line_id is not None and row.quantity > remaining[row.line_id]:
+        if row.line_id is not None and row.quantity > remaining[row.line_id] and not row.is_settled:
             failures.append("return_larger_than_order")
         if failures:
             broken.extend((row.pos, rule) for rule in failures)
@@ -67,7 +68,8 @@ def judge_returns(con: duckdb.DuckDBPyConnection, first: date) -> None:
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE open_returns AS
-        SELECT c.pos, c.return_id, f.line_id, c.quantity FROM candidate c JOIN reference f USING (pos)
+        SELECT c.pos, c.return_id, f.line_id, c.quantity, c.ledger_seq IS NOT NULL AS is_settled
+        FROM candidate c JOIN reference f USING (pos)
         WHERE c.pos NOT IN (SELECT pos FROM broken)
         """
     )
@@ -95,7 +97,7 @@ def judge_returns(con: duckdb.DuckDBPyConnection, first: date) -> None:
     # a line is contested where not all its candidates fit; an id where it occurs twice or is taken
     contested = con.execute(
         """
-        SELECT pos, return_id, line_id, quantity FROM open_returns
+        SELECT pos, return_id, line_id, quantity, is_settled FROM open_returns
         WHERE line_id IN (SELECT line_id FROM open_lines WHERE wanted > remaining)
            OR return_id IN (SELECT return_id FROM open_returns GROUP BY return_id HAVING count(*) > 1)
            OR return_id IN (SELECT return_id FROM taken_ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
+from returnml.warehouse.events import TABLE
 from returnml.warehouse.schema import KEY_COLUMNS, core_columns
 
 SEQ = "(known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY known_at, {id})"
@@ -22,13 +23,15 @@ def core_select(stream: DeliveredStream) -> str:
     columns = ", ".join(f'c."{column.name}"' for column in core_columns(stream))
     return _numbered(
         stream,
-        f"SELECT c.known_day, c.known_at, {columns}{derived}, c.extra, c.file, c.version, c.row_number "
+        f"SELECT c.known_day, c.known_at, {columns}{derived}, c.extra, c.file, c.version, c.row_number, c.ledger_seq "
         f"FROM candidate c {source} WHERE c.pos NOT IN (SELECT pos FROM broken)",
     )
 
 
 def quarantine_select(stream: DeliveredStream) -> str:
-    """The refused rows with their rules; the registered ``rule_texts`` gives names, columns and messages."""
+    """The refused rows with their rules: names, columns and messages as the registered ``rule_texts`` has them, of refused
+    events as the ledger has them.
+    """
     payload = ", ".join(
         f"'{c.name}', coalesce(json_extract(c.uncast, '$.{c.name}'), to_json(c.\"{c.name}\"))"
         if c.kind != "string"
@@ -42,15 +45,22 @@ def quarantine_select(stream: DeliveredStream) -> str:
             SELECT b.pos, min(b.rank) AS rank, list(t.rule ORDER BY b.rank) AS rules
             FROM broken b JOIN rule_texts t USING (rank) GROUP BY b.pos
         ), told AS (
-            SELECT c.pos, c.known_day, c.file, c.version, c.row_number, t.rule, r.rules, t.text, {column} AS column_name,
-                json_object({payload}, 'extra', c.extra) AS payload
+            SELECT c.pos, c.known_day, c.file, c.version, c.row_number, c.ledger_seq, t.rule, r.rules, {column} AS column_name,
+                t.text, json_object({payload}, 'extra', c.extra) AS payload
             FROM refused r JOIN candidate c USING (pos) JOIN rule_texts t USING (rank)
+        ), told_by_ledger AS (
+            SELECT c.pos, c.known_day, c.file, c.version, c.row_number, c.ledger_seq, e.rule, [e.rule] AS rules,
+                e.field AS column_name,
+                format('{{}}, seq {{}}, {{}}: {{}}: {{}}', c.file, c.ledger_seq, e.field, e.rule, e.message) AS message,
+                json_object({payload}, 'extra', c.extra) AS payload
+            FROM candidate c JOIN {TABLE} e ON e.seq = c.ledger_seq AND e.known_day = c.known_day WHERE NOT e.is_accepted
         )
-        SELECT known_day, file, version, row_number, rule, rules, column_name,
-            format('{{}}, row {{}}, {{}}: {{}}: {{}}, got {{}}', file, row_number, column_name, rule, text,
-                coalesce(json_extract_string(payload, '$.' || column_name), 'nothing')) AS message,
-            payload
-        FROM told ORDER BY pos
+        SELECT * EXCLUDE (pos) FROM (
+            SELECT * EXCLUDE (text),
+                format('{{}}, row {{}}, {{}}: {{}}: {{}}, got {{}}', file, row_number, column_name, rule, text,
+                    coalesce(json_extract_string(payload, '$.' || column_name), 'nothing')) AS message
+            FROM told UNION ALL BY NAME FROM told_by_ledger
+        ) ORDER BY pos
     """
 
 
@@ -73,8 +83,8 @@ def _returns() -> str:
     )
     return _numbered(
         RETURNS,
-        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, {copied}, c.extra, c.file, c.version, c.row_number "
-        "FROM candidate c JOIN reference f USING (pos) "
+        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, {copied}, "
+        "c.extra, c.file, c.version, c.row_number, c.ledger_seq FROM candidate c JOIN reference f USING (pos) "
         "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
         "WHERE c.pos NOT IN (SELECT pos FROM broken)",
     )

@@ -1,4 +1,5 @@
-"""Landing files into ``raw.<stream>``: as delivered, a known day at a time, or a whole range at once.
+"""Landing files into ``raw.<stream>``: as delivered, a known day at a time, or a whole range at once; beside them the
+rows of the event ledger, from ``raw.events``.
 
 A file that cannot be read is refused as a whole: it is recorded in ``quarantine.files``, its day keeps its old state,
 and the other days go on. Single values that cannot be read travel on in ``uncast`` and end in quarantine.
@@ -27,6 +28,7 @@ from returnml.warehouse.deliveries import (
     instant_us,
     refuse,
 )
+from returnml.warehouse.events import stage_ledger_rows
 from returnml.warehouse.partition import combine_hashes, registered, replace_partition, transaction
 from returnml.warehouse.schema import ensure_schema, tables
 
@@ -41,7 +43,7 @@ class IngestReport:
         rows: in the days that were written.
         days: the days that were written, also the empty ones.
         refused: files that were not read; their days (imported history) keep their old state.
-        missing_days: days in the range that no file feeds.
+        missing_days: days in the range that neither a file nor an event feeds.
         added_columns: columns that the stream does not declare, with the first file that has them.
     """
 
@@ -60,7 +62,7 @@ class IngestReport:
 def ingest_raw(
     con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, landing: Path, settings: Settings
 ) -> IngestReport:
-    """Replace the known days ``first`` to ``last`` of ``raw.<stream>`` by what the landing folder holds.
+    """Replace the known days ``first`` to ``last`` of ``raw.<stream>`` by what landing folder and ``raw.events`` hold.
 
     One transaction. Nothing is raised for bad files: they are in the report.
     """
@@ -90,7 +92,8 @@ def ingest_raw(
             if good and name not in stream.column_names:
                 added[name] = min(added.get(name, good[0].file), good[0].file)
     try:
-        return _write(con, stream, first, last, deliveries, loaded, refused, added)
+        logged = stage_ledger_rows(con, stream, first, last)
+        return _write(con, stream, first, last, deliveries, loaded, refused, added, logged)
     finally:
         con.execute("DROP TABLE staged")
 
@@ -147,7 +150,7 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
         con.execute(
             f"""
             INSERT INTO staged BY NAME SELECT {order} FROM (
-                SELECT t.*, f.known_day, f.file, f.version, f.is_imported,
+                SELECT t.*, NULL::BIGINT AS ledger_seq, f.known_day, f.file, f.version, f.is_imported,
                     CASE WHEN f.is_imported THEN t.{stream.time_column} ELSE make_timestamp(f.delivered_at_us) END AS known_at,
                     hash({hashed}, t.extra, t.uncast) AS row_hash
                 FROM (
@@ -191,6 +194,7 @@ def _write(
     loaded: list[Delivery],
     refused: list[RefusedFile],
     added: dict[str, str],
+    logged: dict[date, str],
 ) -> IngestReport:
     all_days = [first + timedelta(n) for n in range((last - first).days + 1)]
     imported = {d.file for d in deliveries if not d.is_imported}
@@ -198,13 +202,16 @@ def _write(
     inputs: dict[date, list[str]] = defaultdict(list)
     for delivery in loaded:
         inputs[delivery.known_day].append(f"{delivery.file}:{delivery.sha256}:{delivery.is_imported}")
+    for day, content_hash in logged.items():
+        inputs[day].append(f"raw.events:{content_hash}")
     with transaction(con):
         result = replace_partition(
             con,
             f"raw.{stream.name}",
             first,
             last,
-            "SELECT * FROM staged WHERE NOT list_contains($kept::DATE[], known_day) ORDER BY known_day, file, row_number",
+            "SELECT * FROM staged WHERE NOT list_contains($kept::DATE[], known_day) "
+            "ORDER BY known_day, file, ledger_seq, row_number",
             params={"kept": sorted(kept)},
             keep_days=kept,
             inputs_hash={day: combine_hashes(sorted(files)) for day, files in inputs.items()},
@@ -215,7 +222,7 @@ def _write(
                 "INSERT INTO quarantine.files VALUES (?, ?, ?, ?, ?, ?)",
                 [r.stream, r.day, r.file, r.rule, r.column, r.message],
             )
-    fed = {d.known_day for d in deliveries} | {r.day for r in refused}
+    fed = {d.known_day for d in deliveries} | {r.day for r in refused} | set(logged)
     return IngestReport(
         stream=stream.name,
         first=first,

@@ -22,20 +22,36 @@ _RAW_FRONT = {
     "version": "INTEGER",
     "row_number": "BIGINT",
     "is_imported": "BOOLEAN",
+    "ledger_seq": "BIGINT",
 }
 _RAW_BACK = {"extra": "JSON", "uncast": "JSON", "row_hash": "UBIGINT"}
 _CORE_FRONT = {"known_day": "DATE", "seq": "BIGINT", "known_at": "TIMESTAMP"}
-_CORE_BACK = {"extra": "JSON", "file": "VARCHAR", "version": "INTEGER", "row_number": "BIGINT"}
+_CORE_BACK = {"extra": "JSON", "file": "VARCHAR", "version": "INTEGER", "row_number": "BIGINT", "ledger_seq": "BIGINT"}
 _QUARANTINE = {
     "known_day": "DATE",
     "file": "VARCHAR",
     "version": "INTEGER",
     "row_number": "BIGINT",
+    "ledger_seq": "BIGINT",
     "rule": "VARCHAR",
     "rules": "VARCHAR[]",
     "column_name": "VARCHAR",
     "message": "VARCHAR",
     "payload": "JSON",
+}
+_EVENTS = {
+    "known_day": "DATE",
+    "seq": "BIGINT",
+    "known_at": "TIMESTAMP",
+    "event_id": "VARCHAR",
+    "type": "VARCHAR",
+    "payload": "JSON",
+    "is_accepted": "BOOLEAN",
+    "rule": "VARCHAR",
+    "field": "VARCHAR",
+    "message": "VARCHAR",
+    "is_orphan": "BOOLEAN",
+    "file": "VARCHAR",
 }
 _FILES = {
     "stream": "VARCHAR",
@@ -61,7 +77,7 @@ _OUTCOMES = {
 
 def tables() -> dict[str, dict[str, str]]:
     """Every table of ``raw``, ``quarantine`` and ``core``: its columns in order, with their SQL types."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {"raw.events": _EVENTS}
     for stream in STREAMS.values():
         found[f"raw.{stream.name}"] = {**_RAW_FRONT, **_typed(stream.columns), **_RAW_BACK}
         found[f"quarantine.{stream.name}"] = _QUARANTINE

@@ -1,8 +1,9 @@
 """From raw to core: every delivered row ends in ``core.<stream>`` or, with its rules, in ``quarantine.<stream>``.
 
 Rules of one row are judged by the pandera contract, a batch of days at a time; rules that need other rows here, in SQL and
-(where acceptance of one row depends on that of another) by a fold in ``acceptance``. Rows are taken in the order
-(known day, known at, file, row number), so that a range built at once equals its days built one by one.
+(where acceptance of one row depends on that of another) by a fold in ``acceptance``. Landing rows are taken in the order
+(known day, known at, file, row number), after the ledger's rows of their day, which were judged when they were sent
+(``verdicts``); so a range built at once equals its days built one by one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from returnml.warehouse.partition import (
     transaction,
 )
 from returnml.warehouse.schema import ensure_schema
+from returnml.warehouse.verdicts import check_conflicts, mark_refused, refer
 
 _ROWS_PER_BATCH = 200_000
 
@@ -57,18 +59,22 @@ def build_core(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: d
 
     Raises:
         RowsLost: where a row would end in neither table or in both; nothing is written then.
+        LedgerConflict: where events contradict what was landed; nothing is written then.
     """
     ensure_schema(con)
     with transaction(con):  # on failure its rollback also removes the temporary tables
         rows_in = _number_candidates(con, stream, first, last)
+        mark_refused(con)
         _judge_rows(con, stream, rows_in)
         _judge_duplicate_lines(con, stream)
         _judge_references(con, stream)
+        refer(con, stream)
         if stream is RETURNS:
             judge_returns(con, first)
         else:
             _judge_duplicate_ids(con, stream, first)
         report = _write(con, stream, first, last, rows_in)
+        check_conflicts(con, stream, first, last)
         for table in ("candidate", "broken", "reference"):
             con.execute(f"DROP TABLE temp.{table}")
     return report
@@ -79,7 +85,8 @@ def _number_candidates(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, 
     con.execute(
         f"""
         CREATE TEMP TABLE candidate AS
-        SELECT row_number() OVER (ORDER BY known_day, known_at NULLS LAST, file, row_number) AS pos, *
+        SELECT row_number() OVER (
+            ORDER BY known_day, ledger_seq NULLS LAST, known_at NULLS LAST, file, row_number) AS pos, *
         FROM raw.{stream.name} WHERE known_day BETWEEN ? AND ? ORDER BY pos
         """,
         [first, last],
@@ -96,10 +103,12 @@ def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in
     columns = ", ".join(f'"{name}"' for name in needed_columns(stream))
     for start in range(0, rows_in, _ROWS_PER_BATCH):
         frame = con.sql(
-            f"SELECT {columns} FROM candidate WHERE pos > ? AND pos <= ? ORDER BY pos", params=[start, start + _ROWS_PER_BATCH]
+            f"SELECT pos, {columns} FROM candidate WHERE pos > ? AND pos <= ? AND ledger_seq IS NULL ORDER BY pos",
+            params=[start, start + _ROWS_PER_BATCH],
         ).pl()
-        failures = row_failures(stream, frame).select(
-            pos=pl.col("index") + start + 1, rank=pl.col("rule").replace_strict(ranks, return_dtype=pl.Int32)
+        failed = row_failures(stream, frame.drop("pos"))
+        failures = pl.DataFrame(
+            {"pos": frame["pos"].gather(failed["index"]), "rank": failed["rule"].replace_strict(ranks, return_dtype=pl.Int32)}
         )
         if failures.height:
             with registered(con, "failures", failures):
@@ -141,7 +150,7 @@ def _judge_references(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -
             """
             INSERT INTO reference
             SELECT c.pos, o.line_id, o.line_id IS NULL
-            FROM (SELECT pos, line_id, known_day FROM candidate ANTI JOIN broken USING (pos)) c
+            FROM (SELECT pos, line_id, known_day FROM candidate ANTI JOIN broken USING (pos) WHERE ledger_seq IS NULL) c
             LEFT JOIN core.orders o ON o.line_id = c.line_id AND o.known_day <= c.known_day
             """
         )
@@ -164,7 +173,7 @@ def _judge_references(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -
         """
         INSERT INTO reference
         SELECT c.pos, r.return_id, r.return_id IS NULL
-        FROM (SELECT pos, return_id, known_day FROM candidate ANTI JOIN broken USING (pos)) c
+        FROM (SELECT pos, return_id, known_day FROM candidate ANTI JOIN broken USING (pos) WHERE ledger_seq IS NULL) c
         LEFT JOIN core.returns r ON r.return_id = c.return_id AND r.known_day <= c.known_day
         """
     )
@@ -184,7 +193,7 @@ def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream
         f"""
         INSERT INTO broken
         WITH judged AS (
-            SELECT pos, {stream.id_column} AS id, b.pos IS NULL AS is_good
+            SELECT pos, {stream.id_column} AS id, b.pos IS NULL AS is_good, ledger_seq IS NOT NULL AS is_settled
             FROM candidate c LEFT JOIN (SELECT DISTINCT pos FROM broken) b USING (pos)
             WHERE b.pos IS NULL OR c.pos IN (SELECT pos FROM broken WHERE rank = $line)
         ), earliest AS (
@@ -194,7 +203,7 @@ def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream
             WHERE known_day < $first AND {stream.id_column} IN (SELECT id FROM earliest)
         )
         SELECT j.pos, $rank FROM judged j JOIN earliest e USING (id)
-        WHERE j.pos > e.pos OR j.id IN (SELECT id FROM earlier)
+        WHERE NOT j.is_settled AND (j.pos > e.pos OR j.id IN (SELECT id FROM earlier))
         """,
         {"rank": rule_ranks(stream)["duplicate_id"], "line": rule_ranks(stream)["duplicate_line"], "first": first},
     )
@@ -221,7 +230,11 @@ def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date,
 def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:
     """Per day: hash of the raw partition and of the tables that it was checked against."""
     tables = {ORDERS.name: (), RETURNS.name: ("core.orders",), INSPECTIONS.name: ("core.returns",)}[stream.name]
-    parts = [(day, h) for table in (f"raw.{stream.name}", *tables) for day, h in content_hashes(con, table, first, last).items()]
+    parts = [
+        (day, h)
+        for table in (f"raw.{stream.name}", "raw.events", *tables)
+        for day, h in content_hashes(con, table, first, last).items()
+    ]
     return {
         day: combine_hashes([h for _, h in group]) for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
     }

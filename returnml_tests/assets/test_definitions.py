@@ -18,7 +18,7 @@ def test_the_definitions_load():
 def test_the_line_has_all_its_assets():
     tiles = {f"tiles_{group.name}" for group in TILE_GROUPS if group.is_tiled}
     assert set(SPECS) == tiles | {
-        *("raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
+        *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
         *("features_order_line", "features_customer", "training_set", "candidate_model", "evaluation", "release"),
         *("inference_log", "moments", "consistency"),
         *("online_generation", "scores_daily", "drift", "published_copy"),

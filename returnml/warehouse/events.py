@@ -1,0 +1,165 @@
+"""The event ledger into ``raw.events``, a known day at a time, and its rows beside the landing rows of each stream.
+
+A day is replaced whole from the log's segments. The verdict comes with the event and is never given again; an order's
+lines become rows of their own, in the columns that a landing file would have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, Column, DeliveredStream, Kind
+from returnml.features.windows import DAY_US
+from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
+from returnml.ledger.log import Record, read_between
+from returnml.ledger.records import decode_payload
+from returnml.warehouse.casting import Cast, uncast_json
+from returnml.warehouse.partition import content_hashes, replace_partition, transaction
+from returnml.warehouse.schema import SQL_TYPES, ensure_schema, tables
+
+TABLE = "raw.events"
+EPOCH = date(1970, 1, 1)
+EVENTS = {ORDERS.name: OrderPlaced, RETURNS.name: ReturnReceived, INSPECTIONS.name: InspectionCompleted}
+"""The event that brings rows of a stream."""
+_BATCH = 20_000
+_ARROW = {"DATE": pa.date32(), "BIGINT": pa.int64(), "TIMESTAMP": pa.timestamp("us"), "BOOLEAN": pa.bool_()}
+
+
+@dataclass(frozen=True)
+class EventsReport:
+    """What was read.
+
+    Attributes:
+        missing: positions between the first and the last of these days that the ledger does not have.
+    """
+
+    first: date
+    last: date
+    rows: int
+    refused: int
+    segments: int
+    missing: int
+    content_hash: str
+
+
+def ingest_events(con: duckdb.DuckDBPyConnection, ledger: Path, first: date, last: date) -> EventsReport:
+    """Replace the known days ``first`` to ``last`` of ``raw.events`` by what the ledger holds, in one transaction.
+
+    Args:
+        ledger: the folder of its segments; one that is not there holds nothing.
+
+    Raises:
+        LogError: for a damaged segment, naming file and byte; nothing is written then.
+    """
+    ensure_schema(con)
+    schema = pa.schema([(name, _ARROW.get(kind, pa.string())) for name, kind in tables()[TABLE].items()])
+    hashes: dict[date, Any] = defaultdict(hashlib.sha256)
+    files: set[str] = set()
+    refused = 0
+    records = read_between(ledger, _start_us(first), _start_us(last + timedelta(days=1)))
+    con.execute(f"CREATE OR REPLACE TEMP TABLE staged_events AS SELECT * FROM {TABLE} LIMIT 0")
+    try:
+        while batch := list(islice(records, _BATCH)):
+            rows = [_row(file, record) for file, record in batch]
+            for row, (_, record) in zip(rows, batch, strict=True):
+                hashes[row["known_day"]].update(record.encode())
+            files.update(row["file"] for row in rows)
+            refused += sum(not row["is_accepted"] for row in rows)
+            con.register("staged_batch", pa.Table.from_pylist(rows, schema))
+            con.execute("INSERT INTO staged_events BY NAME SELECT * FROM staged_batch")
+            con.unregister("staged_batch")
+        [(missing,)] = con.execute("SELECT coalesce(max(seq) - min(seq) + 1 - count(*), 0) FROM staged_events").fetchall()
+        inputs = {day: digest.hexdigest()[:32] for day, digest in hashes.items()}
+        result = replace_partition(con, TABLE, first, last, "SELECT * FROM staged_events ORDER BY seq", inputs_hash=inputs)
+    finally:
+        con.execute("DROP TABLE staged_events")
+    return EventsReport(first, last, result.rows, refused, len(files), int(missing), result.content_hash)
+
+
+def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:
+    """Add the rows of the days' events, refused ones too, to the temporary table ``staged`` (of ``raw.<stream>``).
+
+    Returns:
+        The content hash of ``raw.events`` for each day that has any.
+    """
+    [event_type] = [EVENTS[stream.name].__struct_config__.tag]
+    read = [_cast(stream, column) for column in stream.columns]
+    typed = ", ".join(f'{c.value} AS "{c.column.name}"' for c in read)
+    with transaction(con):
+        con.execute(
+            f"""
+            INSERT INTO staged BY NAME
+            SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, seq AS ledger_seq,
+                {typed}, {uncast_json(read)} AS uncast
+            FROM ({_rows(stream)}) WHERE known_day BETWEEN $first AND $last
+            """,
+            {"first": first, "last": last},
+        )
+    held = con.execute(
+        f"SELECT DISTINCT known_day FROM {TABLE} WHERE type = ? AND known_day BETWEEN ? AND ?", [event_type, first, last]
+    ).fetchall()
+    hashes = content_hashes(con, TABLE, first, last)
+    return {day: hashes[day] for (day,) in held}
+
+
+def _rows(stream: DeliveredStream) -> str:
+    """One row an event, or an order's line; ``row_number`` is the line's number."""
+    event_type = EVENTS[stream.name].__struct_config__.tag
+    if stream is not ORDERS:
+        return f"SELECT *, 1 AS row_number FROM {TABLE} WHERE type = '{event_type}'"
+    lines = "json_extract(payload, '$.lines[*]')"
+    return (
+        f"SELECT *, unnest({lines}) AS line, generate_subscripts({lines}, 1) AS row_number FROM {TABLE} "
+        f"WHERE type = '{event_type}'"
+    )
+
+
+def _cast(stream: DeliveredStream, column: Column) -> Cast:
+    """How a declared column is read from the event; one that events do not have is null."""
+    event_fields = EVENTS[stream.name].__struct_fields__
+    if column.name == stream.time_column:
+        text = "json_extract_string(payload, '$.occurred_at')"
+    elif stream is ORDERS and column.name in OrderLine.__struct_fields__:
+        text = f"json_extract_string(line, '$.{column.name}')"
+    elif column.name in event_fields:
+        text = f"json_extract_string(payload, '$.{column.name}')"
+    else:
+        return Cast(column, f"NULL::{SQL_TYPES[column.kind]}", None)
+    if column.kind is Kind.STRING:
+        return Cast(column, text, None)
+    if column.kind is Kind.TIMESTAMP:
+        return Cast(column, f"try_cast({text} AS TIMESTAMPTZ)::TIMESTAMP", text)
+    return Cast(column, f"try_cast({text} AS {SQL_TYPES[column.kind]})", text)
+
+
+def _row(file: Path, record: Record) -> dict[str, Any]:
+    judged = decode_payload(record)
+    verdict = judged.verdict
+    return {
+        "known_day": EPOCH + timedelta(days=record.known_at_us // DAY_US),
+        "seq": record.seq,
+        "known_at": record.known_at_us,
+        "event_id": judged.event.event_id,
+        "type": judged.event.__struct_config__.tag,
+        "payload": msgspec.json.encode(judged.event).decode(),
+        "is_accepted": verdict.is_accepted,
+        "rule": verdict.rule,
+        "field": verdict.field,
+        "message": verdict.message,
+        "is_orphan": verdict.is_orphan,
+        "file": f"{file.parent.name}/{file.name}",
+    }
+
+
+def _start_us(day: date) -> int:
+    return (day - EPOCH).days * DAY_US
