@@ -58,15 +58,20 @@ def champion(settings: Settings) -> str:
 def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
     from returnml.store.backends import open_backend
     from returnml.warehouse.cutoff import cut_off, instant_us
-    from returnml.warehouse.generation import publish_generation
+    from returnml.warehouse.publication import publish_warehouse
 
     backend = open_backend(settings)
     with session(warehouse) as con:
         until = cut_off(con)
-        published = publish_generation(con, FEATURE_SETS, instant_us(until), backend)
+        published = publish_warehouse(con, FEATURE_SETS, instant_us(until), backend)
     is_current = backend.published() == published.name
     return dg.MaterializeResult(
-        metadata={"generation": published.name, "cut_off": until.isoformat(), "path": dg.MetadataValue.path(published.path)},
+        metadata={
+            "generation": published.name,
+            "cut_off": until.isoformat(),
+            "ledger_seq": published.manifest.ledger_seq,
+            "path": dg.MetadataValue.path(published.path),
+        },
         check_results=checks.generation_results(published, instant_us(until), is_current),
     )
 

@@ -6,18 +6,22 @@ from datetime import datetime, time, timedelta
 
 import duckdb
 
+from returnml.warehouse.events import TABLE
+from returnml.warehouse.schema import ensure_schema
+
 
 class NothingKnown(ValueError):
-    """The warehouse holds no order line yet."""
+    """The warehouse holds no order line and no event yet."""
 
 
 def cut_off(con: duckdb.DuckDBPyConnection) -> datetime:
-    """The end of the last day that has order lines (naive UTC): events known before it are in.
+    """The end of the last day that has order lines or events (naive UTC): events known before it are in.
 
     Raises:
         NothingKnown: where no day has any.
     """
-    (last,) = con.execute("SELECT max(known_day) FROM core.orders").fetchall()[0]
+    ensure_schema(con)
+    [(last,)] = con.execute(f"SELECT greatest(max(known_day), (SELECT max(known_day) FROM {TABLE})) FROM core.orders").fetchall()
     if last is None:
         raise NothingKnown("core.orders is empty: no day was ingested yet (returnml simulate or import, then returnml run)")
     return datetime.combine(last + timedelta(days=1), time())

@@ -14,9 +14,14 @@ from returnml.ledger.clock import VirtualClock
 from returnml.ledger.events import AnyEvent
 from returnml.settings import DataPaths
 from returnml.store.embedded import LmdbBackend
+from returnml.store.generation import Generation
+from returnml.store.live import LiveStore
+from returnml.store.online import OnlineFeatures
 from returnml.store.writer import Applied, EventWriter
 from returnml.warehouse.events import EventsReport, ingest_events
-from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.inference import INPUTS as REQUEST_COLUMNS
+from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.publication import publish_warehouse
 from returnml_tests.warehouse.conftest import Shop
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,8 +59,17 @@ class LedgerShop:
         self.backend = LmdbBackend(self.paths.store)
         self.writer = EventWriter(self.backend, ORDER_LINE, self.clock)
 
-    def publish(self, cut_off: datetime, ledger_seq: int = 0) -> None:
-        publish_generation(self.con, ORDER_LINE, at_us(cut_off), self.backend, ledger_seq=ledger_seq)
+    def publish(self, cut_off: datetime) -> Generation:
+        """Of what was ingested, with the outcomes of the day before the cut-off."""
+        day = (cut_off - timedelta(microseconds=1)).date()
+        build_outcomes(self.con, day, day, self.shop.settings.label)
+        return publish_warehouse(self.con, [ORDER_LINE], at_us(cut_off), self.backend)
+
+    def seen(self, at: datetime, **order: Any) -> tuple[int, dict[str, list[int | None]]]:
+        """The mark and the exact raw features of an order, as the service would see it now."""
+        columns = {name: [order.get(name)] for name in (*REQUEST_COLUMNS,)}
+        vectors = OnlineFeatures(ORDER_LINE, LiveStore(self.backend, ORDER_LINE)).vectors(columns, at_us(at))
+        return vectors.seen.seq, vectors.raw()
 
     def send(self, at: datetime, *events: dict[str, Any]) -> list[Applied]:
         self.clock.advance_to(max(at_us(at), self.clock.now_us()))
