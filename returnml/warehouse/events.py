@@ -23,7 +23,6 @@ from returnml.features.windows import DAY_US
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
 from returnml.ledger.log import Record, read_between
 from returnml.ledger.records import decode_payload
-from returnml.warehouse.casting import Cast, uncast_json
 from returnml.warehouse.partition import content_hashes, replace_partition, transaction
 from returnml.warehouse.schema import SQL_TYPES, ensure_schema, tables
 
@@ -92,15 +91,14 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
     Returns:
         The content hash of ``raw.events`` for each day that has any.
     """
-    [event_type] = [EVENTS[stream.name].__struct_config__.tag]
-    read = [_cast(stream, column) for column in stream.columns]
-    typed = ", ".join(f'{c.value} AS "{c.column.name}"' for c in read)
+    event_type = EVENTS[stream.name].__struct_config__.tag
+    typed = ", ".join(f'{_value(stream, column)} AS "{column.name}"' for column in stream.columns)
     with transaction(con):
         con.execute(
             f"""
             INSERT INTO staged BY NAME
             SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, seq AS ledger_seq,
-                {typed}, {uncast_json(read)} AS uncast
+                {typed}
             FROM ({_rows(stream)}) WHERE known_day BETWEEN $first AND $last
             """,
             {"first": first, "last": last},
@@ -124,22 +122,19 @@ def _rows(stream: DeliveredStream) -> str:
     )
 
 
-def _cast(stream: DeliveredStream, column: Column) -> Cast:
+def _value(stream: DeliveredStream, column: Column) -> str:
     """How a declared column is read from the event; one that events do not have is null."""
-    event_fields = EVENTS[stream.name].__struct_fields__
     if column.name == stream.time_column:
         text = "json_extract_string(payload, '$.occurred_at')"
     elif stream is ORDERS and column.name in OrderLine.__struct_fields__:
         text = f"json_extract_string(line, '$.{column.name}')"
-    elif column.name in event_fields:
+    elif column.name in EVENTS[stream.name].__struct_fields__:
         text = f"json_extract_string(payload, '$.{column.name}')"
     else:
-        return Cast(column, f"NULL::{SQL_TYPES[column.kind]}", None)
-    if column.kind is Kind.STRING:
-        return Cast(column, text, None)
+        text = "NULL"
     if column.kind is Kind.TIMESTAMP:
-        return Cast(column, f"try_cast({text} AS TIMESTAMPTZ)::TIMESTAMP", text)
-    return Cast(column, f"try_cast({text} AS {SQL_TYPES[column.kind]})", text)
+        return f"{text}::TIMESTAMPTZ::TIMESTAMP"
+    return f"{text}::{SQL_TYPES[column.kind]}"
 
 
 def _row(file: Path, record: Record) -> dict[str, Any]:

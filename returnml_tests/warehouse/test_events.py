@@ -93,12 +93,13 @@ def test_every_rule_of_the_validator_is_one_of_the_contract_or_of_events_alone()
     assert named - contract == {"unknown_schema_version"}
 
 
-def test_a_value_beyond_64_bits_stays_readable_in_quarantine(live):
+def test_values_of_64_bits_are_kept_in_quarantine(live):
     at = datetime(2024, 5, 2, 9)
-    live.send(at, placed("a", at, lines=[{"line_id": "x", "article_id": "a", "quantity": 2**63, "unit_price_cents": 1}]))
+    most = 2**63 - 1
+    live.send(at, placed("a", at, lines=[{"line_id": "x", "article_id": "a", "quantity": most, "unit_price_cents": most}]))
     live.ingest(D2)
-    [row] = live.shop.rows("SELECT rule, payload->>'quantity' FROM quarantine.orders")
-    assert row == ("quantity_too_large", str(2**63))
+    [row] = live.shop.rows("SELECT rule, payload->>'quantity', payload->>'unit_price_cents' FROM quarantine.orders")
+    assert row == ("quantity_too_large", str(most), str(most))
 
 
 def test_the_batch_line_judges_no_event_again(live):
