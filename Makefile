@@ -5,7 +5,7 @@ REAL ?= ../shared/data/online_retail_by_day
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake
+.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -24,7 +24,13 @@ demo: $(READY)  ## simulate a shop, run the whole line, serve and score one orde
 demo-real: $(READY)  ## the same on the Online Retail files (REAL=folder)
 	$(BIN)/returnml demo --source online-retail --path $(REAL)
 
-test: $(READY)  ## all tests
+redis-server:  ## the server that the tests of the Redis backend start: install it where that is allowed
+	@command -v redis-server > /dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server; \
+	  else echo "redis-server is missing (Debian: apt-get install redis-server)" >&2; exit 1; fi; }
+
+test: $(READY)  ## all tests; those of the Redis backend start a redis-server
 	$(BIN)/python -m pytest -q
 
 lint: $(READY)  ## ruff, import contracts and types, changing nothing

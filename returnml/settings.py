@@ -62,6 +62,8 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         log_policy: ``require``: an answer is given only once its record is on disk, else 503. ``shed``: it is given at
             once; if its record cannot be written, that is counted and shown.
+        stale_features: while the store's server is away, ``refuse``: 503. ``allow``: answers are made from the last
+            generation in this host's folder, and marked.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +71,21 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: int = 1
     max_lines: int = 200
     log_policy: Literal["require", "shed"] = "shed"
+    stale_features: Literal["refuse", "allow"] = "refuse"
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the online store is kept.
+
+    Attributes:
+        backend: ``lmdb``: below the data root, for one host. ``redis``: on a server that several hosts score from.
+        redis_url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; user and password may be in it.
+        redis_prefix: of all keys; its hash tag keeps them on one node of a cluster.
+    """
+
+    backend: Literal["lmdb", "redis"] = "lmdb"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_prefix: str = "{returnml}:"
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +162,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: LabelSettings = LabelSettings()
     costs: CostSettings = CostSettings()
     serving: ServingSettings = ServingSettings()
+    store: StoreSettings = StoreSettings()
     training: TrainingSettings = TrainingSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()

@@ -58,7 +58,14 @@ def create_app(
                 yield
 
     app = Litestar(
-        [score_route(service), customer_route(service), events_route(intake), live, ready_route(service), metrics_route(log)],
+        [
+            score_route(service),
+            customer_route(service),
+            events_route(intake),
+            live,
+            ready_route(service),
+            metrics_route(service, log),
+        ],
         exception_handlers=HANDLERS,
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema"),

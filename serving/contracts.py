@@ -57,11 +57,12 @@ class LineScore(Struct, frozen=True):
 
 class FeatureTime(Struct, frozen=True):
     """What the features were made from: every event known before ``cut_off``, as published in ``generation``, and the
-    ledger's events up to ``seq``."""
+    ledger's events up to ``seq``. ``stale``: there is more, which could not be read."""
 
     generation: str
     cut_off: datetime
     seq: int
+    stale: bool = False
 
 
 class Scores(Struct, frozen=True):

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 MAX_GROUP = 2_000
 """Events written in one transaction, give or take a request."""
+CATCH_UP_SECONDS = 1.0
+"""Without events for so long, the writer looks whether the store is behind the log."""
 MAX_WAITING = 50_000
 """Events that may wait in memory; beyond it requests are answered 503."""
 
@@ -108,7 +110,11 @@ class EventIntake:
 
     def _collect(self, group: list[_Submission]) -> bool:
         """Wait for a submission and take what else is there; False when no more will come."""
-        submission = self._queue.get()
+        try:
+            submission = self._queue.get(timeout=CATCH_UP_SECONDS)
+        except Empty:
+            self._catch_up()
+            return True
         size = 0
         while submission is not None:
             group.append(submission)
@@ -120,6 +126,15 @@ class EventIntake:
             except Empty:
                 return True
         return False
+
+    def _catch_up(self) -> None:
+        """Apply what the log holds beyond the store: a killed writer left it, or the store came back older than it was."""
+        try:
+            self._inlet.submit([])
+        except EventsUnavailable as error:
+            logger.debug("%s", error)  # the next request hears of it
+        except Exception:
+            logger.exception("applying the log failed")
 
     def _fail(self, group: list[_Submission], error: Exception) -> None:
         for submission in group:

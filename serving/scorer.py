@@ -76,7 +76,7 @@ class Scorer:
 
 
 def feature_time(seen: Snapshot) -> FeatureTime:
-    return FeatureTime(seen.generation.name, instant(seen.generation.cut_off_us), seen.seq)
+    return FeatureTime(seen.generation.name, instant(seen.generation.cut_off_us), seen.seq, seen.is_stale)
 
 
 def check_order(order: Order, requested_at: datetime, max_lines: int) -> None:

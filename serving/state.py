@@ -46,19 +46,20 @@ class ServingState:
         self._feature_set = feature_set
         self._log = log
         self._model: Model | None = None
-        self._live = LiveStore(backend, feature_set)
+        allows_stale = settings.store.backend != "lmdb" and settings.serving.stale_features == "allow"
+        self._live = LiveStore(backend, feature_set, allows_stale)
         self._customers = CustomerReader(self._live, CUSTOMER)
-        self._has_generation = False
         self._marks: dict[str, object] = {}
         self._looks_until_retry: dict[str, int] = {}
         self._scorer: Scorer | None = None
         self.failures: dict[str, str] = {}
+        self.stale_answers = 0
 
     async def score(self, order: Order) -> Scores:
         """Score an order as of now, and log the answer.
 
         Raises:
-            NotReady: while there is no release or no generation.
+            NotReady: while there is no release, no generation, or no store to read them from.
             InvalidOrder: naming the field that breaks a rule.
             LogUnavailable: if the answer must be logged and cannot be.
         """
@@ -66,7 +67,11 @@ class ServingState:
         scorer = self._scorer
         if scorer is None:
             raise NotReady(self._reason())
-        scored = scorer.score(order, self._clock.now_us())
+        try:
+            scored = scorer.score(order, self._clock.now_us())
+        except StoreError as error:
+            raise NotReady(str(error)) from error
+        self.stale_answers += scored.scores.features.stale
         await self._log.record(scored, (time.perf_counter_ns() - begun) // 1_000)
         return scored.scores
 
@@ -78,9 +83,11 @@ class ServingState:
             InvalidInput: for an id that no event can have.
         """
         try:
-            return self._customers.features(customer_id, is_raw, self._clock.now_us())
+            found = self._customers.features(customer_id, is_raw, self._clock.now_us())
         except StoreError as error:
             raise NotReady(str(error)) from error
+        self.stale_answers += found.features.stale
+        return found
 
     def ready(self) -> Ready:
         """What it scores with.
@@ -98,14 +105,20 @@ class ServingState:
         if log.shed:
             warnings.append(f"inference log: {log.shed} answers were given and not logged")
         model = scorer.model
-        return Ready(model.version, model.feature_set_hash, scorer.feature_time(), warnings, log)
+        try:
+            time_of = scorer.feature_time()
+        except StoreError as error:
+            raise NotReady(str(error)) from error
+        if time_of.stale:
+            warnings.append(f"features are stale: generation {time_of.generation} without what came after it")
+        return Ready(model.version, model.feature_set_hash, time_of, warnings, log)
 
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
         state = self._settings.paths.deployment_state
         changed = self._refresh("release", lambda: _mark(state), self._load_model)
-        changed |= self._refresh("store", self._published, self._load_generation)
-        if changed and self._model is not None and self._has_generation:
+        changed |= self._refresh("store", self._published, self._live.refresh)
+        if (changed or self._scorer is None) and self._model is not None and self._live.has_generation:
             serving = self._settings.serving
             self._scorer = Scorer(self._model, self._live, self._feature_set, self._settings.costs, serving.max_lines)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
@@ -143,10 +156,6 @@ class ServingState:
             return self._live.published()
         except StoreError:
             return None  # loading it says why
-
-    def _load_generation(self) -> None:
-        self._live.refresh()
-        self._has_generation = True
 
     def _reason(self) -> str:
         return "; ".join(self.failures.values()) or "the release and the store are not loaded yet"

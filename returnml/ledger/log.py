@@ -154,8 +154,11 @@ class LogWriter:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def tail(self, position: Position) -> tuple[list[Record], Position]:
+    def tail(self, position: Position, at_most: int | None = None) -> tuple[list[Record], Position]:
         """The records from ``position`` on, and where the next one goes; a torn tail is cut off. Only in one's turn.
+
+        Args:
+            at_most: how many records; fewer come only at the end.
 
         Raises:
             LogError: for damage, or a log that ends before ``position``.
@@ -171,8 +174,10 @@ class LogWriter:
                 raise LogError(f"{file}: ends at byte {size}, before byte {begin} that was acknowledged")
             end = begin
             if size > begin:
-                for end, record in _scan(file, is_last=i + 1 == len(files), begin=begin):  # noqa: B007
+                for end, record in _scan(file, is_last=i + 1 == len(files), begin=begin):
                     found.append(record)
+                    if len(found) == at_most:
+                        return found, Position(int(file.stem), end)
                 if end < size:
                     _cut(file, end)
             position = Position(int(file.stem), end)

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.log import START, Position
-from returnml.store.manifest import GenerationManifest
+from returnml.store.manifest import GenerationManifest, StoreError
 
 META, STATE, EVENTS = range(3)
 """The tables of the live part: pointer and mark; tiles and what is known of order lines; what became of event ids."""
@@ -25,6 +25,10 @@ _MARK_WORDS = struct.Struct("<4Q")
 
 T = TypeVar("T")
 Values = list[memoryview | None]
+
+
+class StoreUnavailable(StoreError):
+    """The store's server is away, or hangs."""
 
 
 class Published(Protocol):
@@ -54,11 +58,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a reader sees: a generation and the ledger up to ``seq``, the last event known at ``known_at_us``."""
+    """What a reader sees: a generation and the ledger up to ``seq``, the last event known at ``known_at_us``.
+
+    Attributes:
+        is_stale: whether there is more that could not be read.
+    """
 
     generation: Published
     seq: int
     known_at_us: int
+    is_stale: bool = False
 
     def moment_us(self, now_us: int) -> int:
         """``requested_at`` of a request that arrives now: after everything that it sees."""
@@ -72,13 +81,23 @@ Choose = Callable[[str | None], Published]
 
 
 class Transaction(Protocol):
-    """One writer's turn: it reads what it wrote; all of it takes effect at the end, or nothing."""
+    """One writer's turn: it reads what it wrote; all of it takes effect at the end, or nothing.
+
+    Attributes:
+        is_remote: whether each ``get`` of what was not asked for by ``load`` is a journey over the network.
+    """
+
+    is_remote: bool
 
     def get(self, table: int, key: bytes) -> bytes | None: ...
 
     def put(self, table: int, key: bytes, value: bytes) -> None: ...
 
     def clear(self, table: int) -> None: ...
+
+    def load(self, table: int, keys: Sequence[bytes]) -> None:
+        """Fetch at once what will be asked for."""
+        ...
 
 
 class Backend(Protocol):
@@ -91,7 +110,9 @@ class Backend(Protocol):
     root: Path
 
     def published(self) -> str | None:
-        """The name of the published generation.
+        """The name of the published generation. May be asked beside a ``read`` in another thread.
+
+        Where ``read`` found the store unavailable it fails at once, without trying, until this one succeeds.
 
         Raises:
             StoreError: where the store cannot be read.
@@ -141,9 +162,9 @@ class Backend(Protocol):
         ...
 
 
-def read_generation(generation: Published, keys: Sequence[bytes], consume: Consume[T]) -> T:
+def read_generation(generation: Published, keys: Sequence[bytes], consume: Consume[T], is_stale: bool = False) -> T:
     """Read a generation alone: as of the events that it holds."""
-    snapshot = Snapshot(generation, generation.manifest.ledger_seq, generation.cut_off_us - 1)
+    snapshot = Snapshot(generation, generation.manifest.ledger_seq, generation.cut_off_us - 1, is_stale)
     return generation.read(keys, lambda published: consume(snapshot, published, None))
 
 
@@ -159,7 +180,9 @@ def read_mark(transaction: Transaction) -> Mark:
 
 
 def write_mark(transaction: Transaction, mark: Mark) -> None:
-    transaction.put(META, MARK, _MARK_WORDS.pack(mark.seq, mark.known_at_us, *mark.position))
+    value = _MARK_WORDS.pack(mark.seq, mark.known_at_us, *mark.position)
+    if value != transaction.get(META, MARK):  # a turn without events writes nothing
+        transaction.put(META, MARK, value)
 
 
 def read_published(transaction: Transaction) -> str | None:

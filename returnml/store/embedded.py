@@ -50,7 +50,7 @@ class LmdbBackend:
             name = read_published(transaction)
             generation = choose(name)
             if generation.name != name:
-                return read_generation(generation, keys, consume)
+                return read_generation(generation, keys, consume, is_stale=True)
             mark = decode_mark(transaction.get(META, MARK))
             snapshot = Snapshot(generation, mark.seq, mark.known_at_us)
             live = transaction.get_all(STATE, keys)

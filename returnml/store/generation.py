@@ -71,6 +71,10 @@ class Generation:
         """Hand the values of ``keys`` (None where unknown) to ``consume``; the buffers are valid only inside it."""
         return self._reader.read(keys, consume)
 
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All keys in ascending order, with their values."""
+        return self._reader.items()
+
 
 def open_generation(folder: Path, feature_set: FeatureSet, is_verified: bool = True) -> Generation:
     """Open one generation.

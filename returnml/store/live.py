@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TypeVar
 
 from returnml.features.declarations import FeatureSet
-from returnml.store.backend import Backend, Consume, Published
-from returnml.store.manifest import StoreError
+from returnml.store.backend import Backend, Consume, Published, StoreUnavailable, read_generation
+from returnml.store.generation import open_generation
+from returnml.store.manifest import StoreError, read_pointer
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class LiveStore:
-    """Reads generation and live part as one. Not for use by two threads at once, ``refresh`` apart."""
+    """Reads generation and live part as one. Not for use by two threads at once, ``published`` and ``refresh`` apart.
 
-    def __init__(self, backend: Backend, feature_set: FeatureSet) -> None:
+    Args:
+        allows_stale: whether the last generation in this host's folder is read while the store is unavailable. That is
+            exact for the mark that the snapshot says.
+    """
+
+    def __init__(self, backend: Backend, feature_set: FeatureSet, allows_stale: bool = False) -> None:
         self._backend = backend
         self._feature_set = feature_set
+        self._allows_stale = allows_stale
+        self._last: Published | None = None
         self._verified: Published | None = None
         self._current: Published | None = None
         self._refused: str | None = None
@@ -29,16 +39,25 @@ class LiveStore:
         Raises:
             StoreError: before there was any.
         """
-        if self._current is None:
+        generation = self._current or self._last
+        if generation is None:
             raise StoreError(f"{self._backend.root}: no generation is published")
-        return self._current
+        return generation
+
+    @property
+    def has_generation(self) -> bool:
+        """Whether there is any to read."""
+        return self._current is not None or self._last is not None
 
     def published(self) -> str | None:
-        """The name of the published generation, which may not be loaded yet.
+        """The name of the published generation, which may not be loaded yet. Asked every now and then it also makes
+        ``read`` try again after the store was unavailable.
 
         Raises:
             StoreError: where the store cannot be read.
         """
+        if self._allows_stale:
+            self._keep_last()
         return self._backend.published()
 
     def refresh(self) -> None:
@@ -52,6 +71,8 @@ class LiveStore:
             raise StoreError(f"{self._backend.root}: no generation is published")
         try:
             generation = self._backend.open(name, self._feature_set)
+        except StoreUnavailable:
+            raise
         except StoreError:
             self._refused, self._current = name, self._verified
             raise
@@ -65,9 +86,24 @@ class LiveStore:
         the published one's: old, and exact for the mark that the snapshot says.
 
         Raises:
+            StoreUnavailable: while the store is, and nothing stale is allowed or at hand.
             StoreError: while there is no good generation.
         """
-        return self._backend.read(keys, self._choose, consume)
+        try:
+            return self._backend.read(keys, self._choose, consume)
+        except StoreUnavailable:
+            if self._last is None:
+                raise
+            return read_generation(self._last, keys, consume, is_stale=True)
+
+    def _keep_last(self) -> None:
+        """Have the generation at hand that this host's folder says was published last."""
+        try:
+            listed = read_pointer(self._backend.root).generations
+            if listed and (self._last is None or self._last.name != listed[0]):
+                self._last = open_generation(self._backend.root / listed[0], self._feature_set)
+        except StoreError as error:
+            logger.warning("not kept for when the store is unavailable: %s", error)
 
     def _choose(self, name: str | None) -> Published:
         """The one loaded, or the one published a moment ago; ``refresh`` verifies all of that afterwards."""
@@ -77,6 +113,8 @@ class LiveStore:
         if name is not None and name != self._refused:
             try:
                 self._current = self._backend.open(name, self._feature_set, is_verified=False)
+            except StoreUnavailable:
+                raise
             except StoreError:
                 self._refused, self._current = name, self._verified
         return self.generation

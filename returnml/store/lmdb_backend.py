@@ -56,6 +56,11 @@ class LmdbReader:
             get = transaction.get
             return consume([get(key) for key in keys])
 
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All keys in ascending order, with their values."""
+        with self._begin() as transaction, transaction.cursor() as cursor:
+            yield from cursor
+
 
 def write_database(folder: Path, items: Iterable[tuple[bytes, bytes | memoryview]], size_bytes: int) -> None:
     """Write a new database and flush it to disk.
@@ -85,6 +90,8 @@ _open_lives: weakref.WeakValueDictionary[tuple[int, int], LiveDatabase] = weakre
 class LiveTransaction:
     """Reads and, where it was opened so, writes the tables ``META``, ``STATE`` and ``EVENTS`` as one."""
 
+    is_remote = False
+
     def __init__(self, transaction: Any, tables: list[Any]) -> None:
         self._transaction = transaction
         self._tables = tables
@@ -100,6 +107,9 @@ class LiveTransaction:
 
     def put(self, table: int, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value, db=self._tables[table])
+
+    def load(self, table: int, keys: Sequence[bytes]) -> None:
+        """They are at hand."""
 
     def clear(self, table: int) -> None:
         self._transaction.drop(self._tables[table], delete=False)

@@ -13,7 +13,7 @@ import msgspec
 from returnml.features.live_tiles import LiveTiles
 from returnml.ledger.events import AnyEvent, InspectionCompleted, OrderPlaced
 from returnml.ledger.validator import KnownLine, Verdict
-from returnml.store.backend import STATE, Published, Transaction
+from returnml.store.backend import STATE, Published, Transaction, Values
 from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
 from returnml.store.rows import Row, StoredLine, order_rows, return_row
 
@@ -32,6 +32,24 @@ class LiveState:
         self._layout = generation.manifest.layout
         self._tiles = [LiveTiles(group) for group in self._layout.live]
         self._changed: dict[bytes, bytes] = {}
+        self._history: dict[bytes, bytes | None] = {}
+
+    def prepare(self, events: Sequence[AnyEvent]) -> None:
+        """Fetch at once what taking these events in will ask for: where each answer is a journey, they are many."""
+        if not self._transaction.is_remote:
+            return
+        keys: list[bytes] = []
+        for event in events:
+            if isinstance(event, OrderPlaced):
+                keys += [encode_key(LINES, (line.line_id,)) for line in event.lines]
+            elif isinstance(event, InspectionCompleted):
+                keys += [encode_key(INSPECTIONS, (event.inspection_id,)), encode_key(RETURNS, (event.return_id,))]
+            else:
+                keys.append(encode_key(RETURNS, (event.return_id,)))
+                if event.line_id is not None:
+                    keys.append(encode_key(LINES, (event.line_id,)))
+        self._transaction.load(STATE, keys)
+        self._history.update(zip(keys, self._generation.read(keys, _copied), strict=True))
 
     def line(self, line_id: str) -> KnownLine | None:
         stored = self._line(line_id)
@@ -78,6 +96,7 @@ class LiveState:
     def _merge(self, table: int, parts: Sequence[Parts], merged: Callable[[list[bytes | None]], list[bytes]]) -> None:
         keys = [encode_key(table, own) for own in parts]
         if keys:
+            self._transaction.load(STATE, keys)
             for key, value in zip(keys, merged([self._transaction.get(STATE, key) for key in keys]), strict=True):
                 self._transaction.put(STATE, key, value)
 
@@ -94,9 +113,13 @@ class LiveState:
         return None if value is None else _DECODE_LINE(value)
 
     def _get(self, key: bytes) -> bytes | None:
-        value = self._changed.get(key)
+        value: bytes | None = self._changed.get(key)
         if value is None:
             value = self._transaction.get(STATE, key)
         if value is None:
-            value = self._generation.read([key], lambda values: values[0] if values[0] is None else bytes(values[0]))
+            value = self._history[key] if key in self._history else self._generation.read([key], _copied)[0]
         return value
+
+
+def _copied(values: Values) -> list[bytes | None]:
+    return [None if value is None else bytes(value) for value in values]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,8 @@ from returnml.store.keys import encode_key
 from returnml.store.manifest import StoreError
 from returnml.store.state import LiveState
 
-_FLUSH_EVERY = 20_000
+_AT_ONCE = 5_000
+"""Events of the log that are applied in one go."""
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True):
@@ -88,28 +90,37 @@ class EventWriter:
             StoreError: where there is no usable generation, or the store cannot be written; nothing is acknowledged.
             LogError, OSError: where the ledger is damaged or the disk full; nothing is acknowledged.
         """
-        with self._log.turn(), self._backend.writing() as transaction:
-            generation = self._published(transaction)
-            state = LiveState(transaction, generation)
-            mark = self._catch_up(transaction, state)
-            records: list[Record] = []
-            answers: list[Applied] = []
-            seq, known_at_us = mark.seq, mark.known_at_us
-            for event in events:
-                before = transaction.get(EVENTS, encode_key(0, (event.event_id,)))
-                if before is not None:
-                    answers.append(Applied(_DECODE(before), True))
-                    continue
-                seq += 1
-                known_at_us = max(self._clock.now_us(), known_at_us + 1, generation.cut_off_us)
-                judged = Judged(event, validate(event, state, known_at_us))
-                records.append(Record(seq, known_at_us, encode_payload(judged)))
-                answers.append(Applied(_take(transaction, state, seq, known_at_us, judged), False))
-            position = mark.position
-            if records:
-                state.flush()
-                position = self._log.append(records, position)
-            write_mark(transaction, Mark(seq, known_at_us, position))
+        with self._log.turn():
+            while True:
+                with self._backend.writing() as transaction:
+                    generation = self._published(transaction)
+                    state = LiveState(transaction, generation)
+                    mark, is_at_end = self._catch_up(transaction, state)
+                    if is_at_end:
+                        return self._take_in(transaction, state, mark, generation.cut_off_us, events)
+
+    def _take_in(
+        self, transaction: Transaction, state: LiveState, mark: Mark, cut_off_us: int, events: Sequence[AnyEvent]
+    ) -> list[Applied]:
+        _prepare(transaction, state, events)
+        records: list[Record] = []
+        answers: list[Applied] = []
+        seq, known_at_us = mark.seq, mark.known_at_us
+        for event in events:
+            before = transaction.get(EVENTS, _event_key(event))
+            if before is not None:
+                answers.append(Applied(_DECODE(before), True))
+                continue
+            seq += 1
+            known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
+            judged = Judged(event, validate(event, state, known_at_us))
+            records.append(Record(seq, known_at_us, encode_payload(judged)))
+            answers.append(Applied(_take(transaction, state, seq, known_at_us, judged), False))
+        position = mark.position
+        if records:
+            state.flush()
+            position = self._log.append(records, position)
+        write_mark(transaction, Mark(seq, known_at_us, position))
         return answers
 
     def close(self) -> None:
@@ -123,15 +134,26 @@ class EventWriter:
             self._generation = self._backend.open(name, self._feature_set, is_verified=False)
         return self._generation
 
-    def _catch_up(self, transaction: Transaction, state: LiveState) -> Mark:
+    def _catch_up(self, transaction: Transaction, state: LiveState) -> tuple[Mark, bool]:
+        """Apply what the log holds beyond the store; returns the new mark, and whether that was all."""
         mark = read_mark(transaction)
-        tail, position = self._log.tail(mark.position)
-        for record in tail:
-            _take(transaction, state, record.seq, record.known_at_us, decode_payload(record))
+        tail, position = self._log.tail(mark.position, _AT_ONCE)
         if not tail:
-            return Mark(mark.seq, mark.known_at_us, position)
+            return Mark(mark.seq, mark.known_at_us, position), True
+        judged = [decode_payload(record) for record in tail]
+        _prepare(transaction, state, [j.event for j in judged])
+        for record, one in zip(tail, judged, strict=True):
+            _take(transaction, state, record.seq, record.known_at_us, one)
         state.flush()
-        return Mark(tail[-1].seq, tail[-1].known_at_us, position)
+        mark = Mark(tail[-1].seq, tail[-1].known_at_us, position)
+        write_mark(transaction, mark)
+        return mark, len(tail) < _AT_ONCE
+
+
+def _prepare(transaction: Transaction, state: LiveState, events: Sequence[AnyEvent]) -> None:
+    if transaction.is_remote:
+        transaction.load(EVENTS, [_event_key(event) for event in events])
+        state.prepare(events)
 
 
 def _take(transaction: Transaction, state: LiveState, seq: int, known_at_us: int, judged: Judged) -> Outcome:
@@ -145,8 +167,12 @@ def _take(transaction: Transaction, state: LiveState, seq: int, known_at_us: int
 def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
     verdict = judged.verdict
     outcome = Outcome(seq, verdict.rule, verdict.field, verdict.message)
-    transaction.put(EVENTS, encode_key(0, (judged.event.event_id,)), _ENCODE(outcome))
+    transaction.put(EVENTS, _event_key(judged.event), _ENCODE(outcome))
     return outcome
+
+
+def _event_key(event: AnyEvent) -> bytes:
+    return encode_key(0, (event.event_id,))
 
 
 def publish_live(backend: Backend, generation: Published) -> None:
@@ -165,27 +191,35 @@ def publish_live(backend: Backend, generation: Published) -> None:
     manifest = generation.manifest
     try:
         with log.turn(), backend.writing() as transaction:
-            mark = read_mark(transaction)
-            tail, position = log.tail(mark.position)
+            mark = _note_tail(transaction, log)
             transaction.clear(STATE)
             state = LiveState(transaction, generation)
-            for record in tail:
-                _note(transaction, record.seq, decode_payload(record))
-            for n, record in enumerate(read(folder, manifest.ledger_seq), 1):
-                judged = decode_payload(record)
-                if not judged.verdict.is_accepted:
-                    continue
-                if manifest.layout.has_last and record.known_at_us < manifest.cut_off_us:
-                    raise StoreError(
-                        f"{folder}: event {judged.event.event_id!r} (seq {record.seq}) was known before the cut-off of "
-                        f"{manifest.name}, which does not hold it: ingest the ledger first"
-                    )
-                state.apply(judged.event, judged.verdict, record.known_at_us)
-                if n % _FLUSH_EVERY == 0:
-                    state.flush()
-            state.flush()
-            seq, known_at_us = (tail[-1].seq, tail[-1].known_at_us) if tail else (mark.seq, mark.known_at_us)
-            write_mark(transaction, Mark(seq, known_at_us, position))
+            records = read(folder, manifest.ledger_seq)
+            while batch := list(islice(records, _AT_ONCE)):
+                judged = [(record, decode_payload(record)) for record in batch]
+                accepted = [(record, one) for record, one in judged if one.verdict.is_accepted]
+                state.prepare([one.event for _, one in accepted])
+                for record, one in accepted:
+                    if manifest.layout.has_last and record.known_at_us < manifest.cut_off_us:
+                        raise StoreError(
+                            f"{folder}: event {one.event.event_id!r} (seq {record.seq}) was known before the cut-off of "
+                            f"{manifest.name}, which does not hold it: ingest the ledger first"
+                        )
+                    state.apply(one.event, one.verdict, record.known_at_us)
+                state.flush()
+            write_mark(transaction, mark)
             write_published(transaction, manifest.name)
     finally:
         log.close()
+
+
+def _note_tail(transaction: Transaction, log: LogWriter) -> Mark:
+    """Note the ids of the events that the log holds beyond the store; returns the mark after them."""
+    mark = read_mark(transaction)
+    while True:
+        tail, position = log.tail(mark.position, _AT_ONCE)
+        for record in tail:
+            _note(transaction, record.seq, decode_payload(record))
+        mark = Mark(tail[-1].seq, tail[-1].known_at_us, position) if tail else Mark(mark.seq, mark.known_at_us, position)
+        if len(tail) < _AT_ONCE:
+            return mark

@@ -1,4 +1,4 @@
-"""The live store where things go wrong: foreign generations, a lost environment, a generation without the ledger."""
+"""The live store on both backends where things go wrong: foreign generations, a lost store, a generation without the ledger."""
 
 import shutil
 
@@ -13,6 +13,7 @@ from returnml.store.online import OnlineFeatures
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
+from returnml_tests.store.redis_server import PREFIX, client_of
 from returnml_tests.store.streams import feature_set as other_features
 from returnml_tests.store.streams import warehouse as other_warehouse
 
@@ -25,20 +26,20 @@ def placed(n, quantity=1):
     return event({"type": "order", "event_id": f"e{n}", "order_id": f"o{n}", "customer_id": "a", "lines": [line]}, NOW)
 
 
-def publish(store, cut_off_us=T0, **ledger_seq):
-    return publish_generation(Ledger(store).warehouse(), [FEATURES], cut_off_us, LmdbBackend(store), **ledger_seq)
+def publish(backend, cut_off_us=T0, **ledger_seq):
+    return publish_generation(Ledger(backend.root).warehouse(), [FEATURES], cut_off_us, backend, **ledger_seq)
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = tmp_path / "store"
-    publish(store)
-    return store
+def store(tmp_path, make_backend):
+    backend = make_backend(tmp_path / "store")
+    publish(backend)
+    return backend
 
 
 @pytest.fixture
 def writer(store):
-    return EventWriter(LmdbBackend(store), FEATURES, VirtualClock(NOW))
+    return EventWriter(store, FEATURES, VirtualClock(NOW))
 
 
 def count_and_mark(live):
@@ -46,11 +47,34 @@ def count_and_mark(live):
     return vectors.raw()["customer_orders_count_lifetime"], vectors.seen.seq
 
 
+def tear(backend, generation):
+    """One byte is another, or one key is gone."""
+    if isinstance(backend, LmdbBackend):
+        database = generation.path / "data.mdb"
+        content = bytearray(database.read_bytes())
+        content[-1] ^= 1
+        database.unlink()
+        database.write_bytes(content)
+        return
+    client = client_of(backend)
+    key = f"{PREFIX}g:{generation.name}"
+    assert client.hdel(key, next(field for field in client.hkeys(key) if len(field) > 1))
+
+
+def lose(backend, make_backend):
+    """Returns a backend of the same store without its live part."""
+    if isinstance(backend, LmdbBackend):
+        shutil.rmtree(backend.root / "live")
+    else:
+        client_of(backend).flushall()
+    return make_backend(backend.root)
+
+
 def test_all_operations_of_generation_and_live_part_together(store, writer):
     writer.submit([placed(1, 5), placed(2, 3)])
     publish(store, NOW + 10, ledger_seq=2)
     writer.submit([placed(3, 3), placed(4, 4)])
-    raw = OnlineFeatures(FEATURES, LiveStore(LmdbBackend(store), FEATURES)).vectors(ORDER, NOW).raw()
+    raw = OnlineFeatures(FEATURES, LiveStore(store, FEATURES)).vectors(ORDER, NOW).raw()
     value = {o: raw[f"pair_orders_quantity_{o}_2d"] for o in ("sum", "sum_of_squares", "min", "max", "last", "distinct")}
     assert value == {"sum": [15], "sum_of_squares": [59], "min": [3], "max": [5], "last": [4], "distinct": [3]}
     assert raw["pair_returns_refund_cents_min_1d"] == [None]
@@ -59,11 +83,11 @@ def test_all_operations_of_generation_and_live_part_together(store, writer):
 
 
 def test_a_refused_generation_leaves_the_one_before_without_what_came_later(store, writer):
-    live = LiveStore(LmdbBackend(store), FEATURES)
+    live = LiveStore(store, FEATURES)
     live.refresh()
     writer.submit([placed(1)])
     assert count_and_mark(live) == ([1], 1)
-    publish_generation(other_warehouse([]), [other_features()], T0 + 1, LmdbBackend(store))
+    publish_generation(other_warehouse([]), [other_features()], T0 + 1, store)
     assert count_and_mark(live) == ([0], 0)
     with pytest.raises(StoreError, match="foreign generation"):
         live.refresh()
@@ -75,31 +99,26 @@ def test_a_refused_generation_leaves_the_one_before_without_what_came_later(stor
 
 
 def test_a_torn_generation_is_found_by_the_next_verification(store, writer):
-    live = LiveStore(LmdbBackend(store), FEATURES)
+    live = LiveStore(store, FEATURES)
     live.refresh()
     writer.submit([placed(1)])
-    torn = publish(store, T0 + 1)
+    torn = publish(store, NOW + 10, ledger_seq=1)
     assert count_and_mark(live) == ([1], 1)
-    database = torn.path / "data.mdb"
-    content = bytearray(database.read_bytes())
-    content[-1] ^= 1
-    database.unlink()
-    database.write_bytes(content)
+    tear(store, torn)
     with pytest.raises(StoreError, match="torn or changed"):
         live.refresh()
     assert (live.generation.cut_off_us, *count_and_mark(live)) == (T0, [0], 0)
 
 
-def test_a_lost_live_environment_is_built_again_from_the_ledger(store, writer):
+def test_a_lost_live_part_is_built_again_from_the_ledger(store, writer, make_backend):
     writer.submit([placed(1), placed(2)])
     writer.close()
-    del writer
-    shutil.rmtree(store / "live")
+    store = lose(store, make_backend)
     with pytest.raises(StoreError, match="no generation is published"):
-        EventWriter(LmdbBackend(store), FEATURES, VirtualClock(NOW)).submit([placed(3)])
+        EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(3)])
     publish(store)
-    assert count_and_mark(LiveStore(LmdbBackend(store), FEATURES)) == ([2], 2)
-    again = EventWriter(LmdbBackend(store), FEATURES, VirtualClock(NOW)).submit([placed(1), placed(3)])
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([2], 2)
+    again = EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(1), placed(3)])
     assert [(a.is_duplicate, a.outcome.seq) for a in again] == [(True, 1), (False, 3)]
 
 
@@ -107,6 +126,6 @@ def test_a_generation_past_events_that_it_does_not_hold_is_refused_where_order_m
     writer.submit([placed(1)])
     with pytest.raises(StoreError, match=r"event 'e1' \(seq 1\) was known before the cut-off"):
         publish(store, NOW + 1)
-    assert count_and_mark(LiveStore(LmdbBackend(store), FEATURES)) == ([1], 1)
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
     publish(store, NOW + 1, ledger_seq=1)
-    assert count_and_mark(LiveStore(LmdbBackend(store), FEATURES)) == ([1], 1)
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)

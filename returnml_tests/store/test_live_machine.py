@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -12,11 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from returnml.features.windows import DAY_US
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
+from returnml.store.manifest import StoreError
 from returnml.store.online import OnlineFeatures
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.oracle import Moment, group_aggregates
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
+from returnml_tests.store.redis_server import RedisProcess
 
 SLOT = 300_000_000
 CUSTOMERS, SIZES = ("a", "b"), ("M", None)
@@ -74,11 +77,16 @@ class Killed(Exception):
 
 
 class LiveStoreMachine(RuleBasedStateMachine):
+    """On LMDB."""
+
+    def make_backend(self):
+        return LmdbBackend(self.store)
+
     @initialize()
     def start(self):
         self.folder = Path(tempfile.mkdtemp())
         self.store = self.folder / "store"
-        self.backend = LmdbBackend(self.store)
+        self.backend = self.make_backend()
         self.clock = HandClock(T0 + DAY_US // 2)
         self.cut_off = T0
         self.answered = {}
@@ -86,8 +94,8 @@ class LiveStoreMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self):
-        self.writers = [EventWriter(self.backend, FEATURES, self.clock) for _ in range(2)]
-        self.online = OnlineFeatures(FEATURES, LiveStore(self.backend, FEATURES))
+        self.writers = [EventWriter(self.make_backend(), FEATURES, self.clock) for _ in range(2)]
+        self.online = OnlineFeatures(FEATURES, LiveStore(self.make_backend(), FEATURES))
 
     @rule(bodies=EVENTS, writer=st.integers(0, 1), late_us=st.sampled_from([0, 1, 5 * DAY_US]))
     def send(self, bodies, writer, late_us):
@@ -156,5 +164,48 @@ class LiveStoreMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-TestLiveStore = LiveStoreMachine.TestCase
-TestLiveStore.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+class RedisMachine(LiveStoreMachine):
+    """The same on a Redis server, which may also be killed and come back with what it saved last, or with nothing."""
+
+    server: ClassVar[RedisProcess]
+
+    def make_backend(self):
+        return self.server.backend(self.store)
+
+    @initialize()
+    def start(self):
+        self.server.command("FLUSHALL")
+        self.server.forget_saved()
+        super().start()
+
+    @rule()
+    def server_saves(self):
+        assert self.server.command("SAVE") == "+OK"
+
+    @rule()
+    def server_is_killed(self):
+        self.server.kill()
+        with pytest.raises(StoreError, match="not available"):
+            self.writers[0].submit([])
+        self.server.start()
+        if self.backend.published() is None:
+            with pytest.raises(StoreError, match="no generation is published"):
+                self.writers[0].submit([])
+            self.publish(0, False)
+        self.writers[1].submit([])
+
+
+TestLmdb = LiveStoreMachine.TestCase
+TestLmdb.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+
+
+class TestRedis(RedisMachine.TestCase):
+    settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+
+    @classmethod
+    def setup_class(cls):
+        RedisMachine.server = RedisProcess()
+
+    @classmethod
+    def teardown_class(cls):
+        RedisMachine.server.close()

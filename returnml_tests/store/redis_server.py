@@ -1,0 +1,90 @@
+"""A real Redis server of a test's own, which can be killed, stopped and started again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+
+from returnml.store.remote import RedisBackend
+
+PREFIX = "{test}:"
+
+
+def client_of(backend: RedisBackend) -> redis.Redis:
+    """A client of the server that a backend is on, to look behind its back."""
+    return redis.Redis.from_url(backend.url)
+
+
+class RedisProcess:
+    """``redis-server`` on a free port with a folder of its own; it writes to disk only when asked (``SAVE``)."""
+
+    def __init__(self) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            raise RuntimeError("redis-server is not installed: make redis-server")
+        self._program = program
+        self._folder = tempfile.mkdtemp(prefix="returnml-redis-")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def backend(self, root: Path, prefix: str = PREFIX) -> RedisBackend:
+        return RedisBackend(root, self.url, prefix)
+
+    def start(self) -> None:
+        """Start it, with what it saved last; returns once it answers."""
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder]
+        options = ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        self._process = subprocess.Popen([self._program, *where, *options], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while self.command("PING") != "+PONG":
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise RuntimeError("redis-server does not answer")
+            time.sleep(0.01)
+
+    def command(self, *words: str) -> str:
+        """The first line of the answer to an inline command; empty while nobody listens."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(" ".join(words).encode() + b"\r\n")
+                return connection.makefile().readline().strip()
+        except OSError:
+            return ""
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def forget_saved(self) -> None:
+        """What it saved is not there when it is started next."""
+        (Path(self._folder) / "dump.rdb").unlink(missing_ok=True)
+
+    def hang(self) -> None:
+        """It takes connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
