@@ -89,8 +89,14 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the candidate is trained; times are relative to the cut-off."""
+    """How the candidate is trained; times are relative to the cut-off.
 
+    Attributes:
+        vectors: ``recomputed``: all features are those that batch computes. ``logged``: lines that were scored as they were
+            ordered have the vector that the service computed.
+    """
+
+    vectors: Literal["recomputed", "logged"] = "recomputed"
     seed: int = 1
     rounds: int = 300
     learning_rate: float = 0.03

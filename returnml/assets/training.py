@@ -30,7 +30,7 @@ class ReleaseConfig(dg.Config):
     "training_set",
     table="training.snapshots",
     group="training",
-    deps=["outcomes", "features_order_line"],
+    deps=["outcomes", "features_order_line", "inference_log", "moments"],
     description="An immutable, hashed snapshot of all mature order lines up to the cut-off: features, label, key columns.",
     is_partitioned=False,
     is_daily=False,
@@ -42,19 +42,25 @@ def training_set(
     context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
 ):
     from returnml.warehouse.cutoff import cut_off
+    from returnml.warehouse.logged_vectors import read_logged_vectors
     from returnml.warehouse.training import build_snapshot
 
     with session(warehouse) as con:
         until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
-        snapshot = build_snapshot(con, ORDER_LINE, until, settings.paths.training, settings.label)
+        logged = read_logged_vectors(con, ORDER_LINE, until)
+        taken = logged if settings.training.vectors == "logged" else None
+        snapshot = build_snapshot(con, ORDER_LINE, until, settings.paths.training, settings.label, taken)
     metadata = {
         "dagster/row_count": snapshot.rows,
         "base_rate": snapshot.base_rate,
         "cut_off": until.isoformat(),
         "hash": snapshot.hash,
         "path": dg.MetadataValue.path(snapshot.path),
+        "vectors": snapshot.manifest.vectors,
+        "unlinked_share": logged.unlinked_share,
     }
     results = checks.training_set_results(snapshot, settings.label)
+    results.append(checks.logged_result(logged, is_used=taken is not None))
     return dg.MaterializeResult(value=snapshot.path.name, metadata=metadata, check_results=results)
 
 

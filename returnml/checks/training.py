@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from returnml.modeling.evaluation import Evaluation
     from returnml.modeling.snapshot import Snapshot
     from returnml.release.folder import Release
+    from returnml.warehouse.logged_vectors import LoggedVectors
 
 _MODEL = "model_quality"
 CALIBRATION_BINS = 15
@@ -24,6 +25,11 @@ TRAINING_SET_SPECS = [
     spec("training_set", "hash_holds", "The rows on disk are those that the manifest was made for."),
     spec("training_set", "both_classes", "Some lines came back and some did not."),
     spec("training_set", "all_mature", "Every line was ordered at least one label window and grace before the cut-off."),
+    spec(
+        "training_set",
+        "logged_equals_recomputed",
+        "The vectors that mature lines were scored with have the bits that batch computes. It blocks only where they are used.",
+    ),
 ]
 CANDIDATE_SPECS = [
     spec("candidate_model", "onnx_equals_lightgbm", "No evaluation row differs by more than the tolerance.", kind=_MODEL),
@@ -53,6 +59,22 @@ def training_set_results(snapshot: Snapshot, label: LabelSettings) -> list[dg.As
         result("training_set", "both_classes", 0 < manifest.returned < manifest.rows, {"returned": manifest.returned}),
         result("training_set", "all_mature", manifest.last_ordered_at_us <= latest_us, {"rows": manifest.rows}),
     ]
+
+
+def logged_result(logged: LoggedVectors, *, is_used: bool) -> dg.AssetCheckResult:
+    agreement = logged.agreement
+    examples = {f.name: f.first.moment for f in agreement.features if f.first is not None}
+    metadata = {
+        "linked": logged.linked,
+        "compared": agreement.rows,
+        "identical": agreement.identical_rows,
+        "differing": agreement.differing[:50],
+        "examples": dict(list(examples.items())[:50]),
+        "changed": logged.changed,
+        "moved": logged.moved,
+        "foreign": logged.foreign,
+    }
+    return result("training_set", "logged_equals_recomputed", logged.is_equal, metadata, warn=not is_used)
 
 
 def candidate_results(measured: Evaluation) -> list[dg.AssetCheckResult]:

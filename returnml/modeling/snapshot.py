@@ -47,6 +47,7 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     Attributes:
         cut_off_us: labels known at or before this instant were used, later ones not.
+        vectors: how many are ``logged``, as the service computed them, and how many ``recomputed`` in batch.
         content_sha256: of the rows, column by column, and of every field here but itself; the folder's name.
     """
 
@@ -59,6 +60,7 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     returned: int
     first_ordered_at_us: int
     last_ordered_at_us: int
+    vectors: dict[str, int]
     content_sha256: str = ""
 
 
@@ -98,6 +100,7 @@ def write_snapshot(
     cut_off_us: int,
     label: LabelSettings,
     training_root: Path,
+    logged: int = 0,
 ) -> Snapshot:
     """Write the snapshot of these lines, or return the equal one that is already there (then nothing is written).
 
@@ -108,6 +111,7 @@ def write_snapshot(
         cut_off_us: microseconds since the epoch.
         label: the label rule of column ``returned``.
         training_root: the folder of all snapshots.
+        logged: how many of the vectors are those that the service computed.
 
     Raises:
         SnapshotError: without lines, without an absent column, or with a line twice.
@@ -133,6 +137,7 @@ def write_snapshot(
         returned=int(lines["returned"].cast(pl.Int64).sum()),
         first_ordered_at_us=int(ordered_us[0]),
         last_ordered_at_us=int(ordered_us[-1]),
+        vectors={"logged": logged, "recomputed": lines.height - logged},
     )
     manifest = msgspec.structs.replace(manifest, content_sha256=_content_sha256(lines, features, manifest))
     target = training_root / manifest.content_sha256[:32]

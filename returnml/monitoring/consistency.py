@@ -48,13 +48,16 @@ class Agreement:
     def of(cls, names: Sequence[str]) -> Agreement:
         return cls([FeatureAgreement(name) for name in names])
 
-    def compare(self, moments: Sequence[str], served: np.ndarray, recomputed: np.ndarray) -> None:
+    def compare(
+        self, moments: Sequence[str], served: np.ndarray, recomputed: np.ndarray, comparable: np.ndarray | None = None
+    ) -> None:
         """Add rows.
 
         Args:
             moments: what each row is called, (n,).
             served, recomputed: float32, shape (n, features). Bits are compared, so that 0 is not -0; but missing is
                 missing, whichever of the many NaNs says it.
+            comparable: bool, the same shape: where a difference would be a fault; default: everywhere.
 
         Raises:
             ValueError: for matrices of other shapes or types.
@@ -65,12 +68,16 @@ class Agreement:
                 raise ValueError(f"expected float32 {shape}, got {matrix.dtype} {matrix.shape}")
         same = served.view(np.uint32) == recomputed.view(np.uint32)
         same |= np.isnan(served) & np.isnan(recomputed)
+        if comparable is None:
+            comparable = np.ones(shape, bool)
+        differs = comparable & ~same
         self.rows += len(moments)
-        self.identical_rows += int(same.all(axis=1).sum())
-        for j, (feature, identical) in enumerate(zip(self.features, same.sum(axis=0).tolist(), strict=True)):
-            feature.rows += len(moments)
-            feature.identical += identical
-            if identical < len(moments) and feature.first is None:
-                i = int(np.argmin(same[:, j]))
+        self.identical_rows += int((~differs.any(axis=1)).sum())
+        counted = zip(self.features, comparable.sum(axis=0).tolist(), differs.sum(axis=0).tolist(), strict=True)
+        for j, (feature, rows, differing) in enumerate(counted):
+            feature.rows += rows
+            feature.identical += rows - differing
+            if differing and feature.first is None:
+                i = int(np.argmax(differs[:, j]))
                 feature.first = Example(moments[i], float(served[i, j]), float(recomputed[i, j]))
                 self.differing.append(feature.name)

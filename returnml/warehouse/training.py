@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from returnml.features.declarations import FeatureSet
@@ -16,6 +17,8 @@ from returnml.settings import LabelSettings
 if TYPE_CHECKING:
     import duckdb
 
+    from returnml.warehouse.logged_vectors import LoggedVectors
+
 _PREFIX = "feature."
 _EPOCH = datetime(1970, 1, 1)
 
@@ -24,7 +27,8 @@ CREATE TABLE IF NOT EXISTS training.snapshots (
     hash VARCHAR PRIMARY KEY, cut_off TIMESTAMP, rows BIGINT, base_rate DOUBLE, feature_set_hash VARCHAR, path VARCHAR
 )"""
 
-_MATURE = "o.mature_at <= $cut_off AND o.known_at <= $cut_off"
+MATURE = "o.mature_at <= $cut_off AND o.known_at <= $cut_off"
+"""Of an outcome ``o``: whether its label is known at a cut-off."""
 
 
 def build_snapshot(
@@ -33,6 +37,7 @@ def build_snapshot(
     cut_off: datetime,
     training_root: Path,
     label: LabelSettings,
+    logged: LoggedVectors | None = None,
 ) -> Snapshot:
     """Freeze the mature lines up to a cut-off; the same content gives the same hash and writes nothing.
 
@@ -44,6 +49,8 @@ def build_snapshot(
         cut_off: naive UTC; an outcome that matured or was known later does not exist yet.
         training_root: the folder of all snapshots.
         label: the rule that the outcomes were derived by; recorded, and checked against their maturity.
+        logged: of the same cut-off; lines that have one get the vector that they were scored with. Default: every vector
+            is the recomputed one.
 
     Raises:
         SnapshotError: if there is no mature line, a mature line has no features, features are of another feature
@@ -58,13 +65,17 @@ def build_snapshot(
         SELECT f.line_id, f.order_id, l.customer_id, l.article_id, o.ordered_at, f.requested_at,
                o.returned::TINYINT AS returned, l.line_value_cents, l.currency, {features}
         FROM core.outcomes o JOIN features.order_lines f USING (line_id) JOIN core.orders l USING (line_id)
-        WHERE {_MATURE}
+        WHERE {MATURE}
         ORDER BY o.ordered_at, f.line_id""",
         params=scope,
     ).pl()
     cut_off_us = (cut_off - _EPOCH) // (datetime.resolution)
     vectors = frame.select(pl.col(f"{_PREFIX}{name}").alias(name) for name in feature_set.outputs)
-    snapshot = write_snapshot(frame.select(list(LINE_COLUMNS)), vectors, feature_set, cut_off_us, label, training_root)
+    taken = 0
+    if logged is not None and logged.line_ids:
+        vectors, taken = _replaced(vectors, frame["line_id"], logged)
+    lines = frame.select(list(LINE_COLUMNS))
+    snapshot = write_snapshot(lines, vectors, feature_set, cut_off_us, label, training_root, logged=taken)
     con.execute("CREATE SCHEMA IF NOT EXISTS training")
     con.execute(_SNAPSHOTS)
     con.execute(
@@ -72,6 +83,15 @@ def build_snapshot(
         [snapshot.hash, cut_off, snapshot.rows, snapshot.base_rate, feature_set.hash, snapshot.path.name],
     )
     return snapshot
+
+
+def _replaced(vectors: pl.DataFrame, line_ids: pl.Series, logged: LoggedVectors) -> tuple[pl.DataFrame, int]:
+    """The vectors with the logged ones in their lines' places, and how many these are."""
+    place = {line: i for i, line in enumerate(line_ids)}
+    rows = np.array([place.get(line, -1) for line in logged.line_ids], np.intp)
+    matrix = vectors.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy(writable=True)
+    matrix[rows[rows >= 0]] = np.concatenate(logged.matrices)[rows >= 0]
+    return pl.DataFrame(matrix, schema=vectors.columns, orient="row"), int((rows >= 0).sum())
 
 
 def _refuse_unfit(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, scope: dict, label: LabelSettings) -> None:
@@ -82,7 +102,7 @@ def _refuse_unfit(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, scope
                count(*) FILTER (f.feature_set_hash <> $hash), min(f.day) FILTER (f.feature_set_hash <> $hash),
                count(*) FILTER (epoch_us(o.mature_at) - epoch_us(o.ordered_at) <> $maturity_us)
         FROM core.outcomes o LEFT JOIN features.order_lines f USING (line_id)
-        WHERE {_MATURE}""",
+        WHERE {MATURE}""",
         {**scope, "hash": feature_set.hash, "maturity_us": maturity_us},
     ).fetchall()[0]
     if not mature:

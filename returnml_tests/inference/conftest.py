@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -64,8 +64,15 @@ def build(data: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def score_day(data: Path, con: duckdb.DuckDBPyConnection, orders: int | None = None) -> dict[str, dict]:
-    """Post the last day's orders, each a microsecond before it became known; returns the answers by request id."""
+def score_day(
+    data: Path, con: duckdb.DuckDBPyConnection, orders: int | None = None, alter: Callable[[dict], dict] = lambda order: order
+) -> dict[str, dict]:
+    """Post the last day's orders, each a microsecond before it became known; returns the answers by request id.
+
+    Args:
+        orders: how many; default: all.
+        alter: what the customer changes between being scored and ordering, applied to the request.
+    """
     names = (*OF_ORDER, *OF_LINE)
     rows = con.execute(
         f"SELECT order_id, min(epoch_us(known_at)) OVER (PARTITION BY order_id) AS placed_us, {', '.join(names)} "
@@ -80,7 +87,7 @@ def score_day(data: Path, con: duckdb.DuckDBPyConnection, orders: int | None = N
             clock.advance_to(max(at_us - 1, clock.now_us()))
             records = [dict(zip(names, line[2:], strict=True)) for line in lines]
             body = present(records[0], OF_ORDER) | {"lines": [present(r, OF_LINE) for r in records]}
-            response = client.post("/v1/score", json=body)
+            response = client.post("/v1/score", json=alter(body))
             assert response.status_code == 200, response.text
             answers[response.json()["request_id"]] = response.json()
     return answers
