@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
@@ -14,6 +14,7 @@ from returnml.ledger.clock import Clock, clock_of
 from returnml.settings import Settings, load_settings
 from returnml.store.backends import open_backend
 from returnml.store.inlet import EventInlet
+from returnml.streaming.scores import ScoreStream
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
 from serving.openapi import add_events
@@ -48,12 +49,14 @@ def create_app(
     settings = settings or load_settings()
     clock = clock or clock_of(settings.replay_clock)
     log = InferenceLog(settings)
-    service = ServingState(settings, open_backend(settings), clock, feature_set, log)
+    topic = settings.kafka.scores_topic
+    stream = None if topic is None else ScoreStream(settings.kafka, topic)
+    service = ServingState(settings, open_backend(settings), clock, feature_set, log, stream)
     intake = EventIntake(EventInlet(settings, feature_set, clock))
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        with log.running():
+        with log.running(), stream.running() if stream else nullcontext():
             async with kept_fresh(service, reload_seconds), intake.running():
                 yield
 
@@ -64,7 +67,7 @@ def create_app(
             events_route(intake),
             live,
             ready_route(service),
-            metrics_route(service, log),
+            metrics_route(service, log, stream),
         ],
         exception_handlers=HANDLERS,
         lifespan=[lifespan],

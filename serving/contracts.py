@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from returnml.streaming.scores import StreamStatus
+
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
@@ -141,13 +143,14 @@ class LogStatus(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """What the service scores with. ``warnings`` say what could not be loaded since, or is not logged."""
+    """What the service scores with. ``warnings`` say what could not be loaded since, is not logged or not sent on."""
 
     release: str
     feature_set_hash: str
     features: FeatureTime
     warnings: list[str]
     inference_log: LogStatus
+    score_stream: StreamStatus | None = None
     status: str = "ready"
 
 

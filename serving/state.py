@@ -19,11 +19,13 @@ from returnml.settings import Settings
 from returnml.store.backend import Backend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
+from returnml.streaming.scores import ScoreStream
 from serving.contracts import CustomerFeatures, Order, Ready, Scores
 from serving.customers import CustomerReader
 from serving.errors import NotReady
 from serving.inference_log import InferenceLog
 from serving.model import Model, ModelError
+from serving.score_message import score_message
 from serving.scorer import Scorer
 
 logger = logging.getLogger(__name__)
@@ -40,11 +42,20 @@ class ServingState:
     What cannot be loaded is refused and said in ``failures``; what was loaded before goes on scoring.
     """
 
-    def __init__(self, settings: Settings, backend: Backend, clock: Clock, feature_set: FeatureSet, log: InferenceLog) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend,
+        clock: Clock,
+        feature_set: FeatureSet,
+        log: InferenceLog,
+        stream: ScoreStream | None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._feature_set = feature_set
         self._log = log
+        self._stream = stream
         self._model: Model | None = None
         allows_stale = settings.store.backend != "lmdb" and settings.serving.stale_features == "allow"
         self._live = LiveStore(backend, feature_set, allows_stale)
@@ -56,7 +67,7 @@ class ServingState:
         self.stale_answers = 0
 
     async def score(self, order: Order) -> Scores:
-        """Score an order as of now, and log the answer.
+        """Score an order as of now, log the answer, and send it on where there is a stream.
 
         Raises:
             NotReady: while there is no release, no generation, or no store to read them from.
@@ -73,6 +84,8 @@ class ServingState:
             raise NotReady(str(error)) from error
         self.stale_answers += scored.scores.features.stale
         await self._log.record(scored, (time.perf_counter_ns() - begun) // 1_000)
+        if self._stream is not None:
+            self._stream.send(score_message(scored.scores))
         return scored.scores
 
     def customer(self, customer_id: str, is_raw: bool) -> CustomerFeatures:
@@ -104,6 +117,10 @@ class ServingState:
         warnings = [*self.failures.values(), *([log.failure] if log.failure else [])]
         if log.shed:
             warnings.append(f"inference log: {log.shed} answers were given and not logged")
+        stream = self._stream.status() if self._stream else None
+        if stream is not None:
+            warnings += [stream.failure] if stream.failure else []
+            warnings += [f"score stream: {stream.dropped} answers were not delivered"] if stream.dropped else []
         model = scorer.model
         try:
             time_of = scorer.feature_time()
@@ -111,7 +128,7 @@ class ServingState:
             raise NotReady(str(error)) from error
         if time_of.stale:
             warnings.append(f"features are stale: generation {time_of.generation} without what came after it")
-        return Ready(model.version, model.feature_set_hash, time_of, warnings, log)
+        return Ready(model.version, model.feature_set_hash, time_of, warnings, log, stream)
 
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""

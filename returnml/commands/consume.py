@@ -75,15 +75,18 @@ def dead_letters_command(data: DataOption = None, as_json: JsonOption = False) -
 
     try:
         for letter in logged(load_settings(data=data).paths.dead_letters):
-            value = "" if letter.value is None else letter.value.decode(errors="backslashreplace")
+            value = _readable(letter.value)
             if as_json:
-                key = None if letter.key is None else letter.key.decode(errors="backslashreplace")
-                typer.echo(json.dumps(msgspec.structs.asdict(letter) | {"key": key, "value": value}))
+                typer.echo(json.dumps(msgspec.structs.asdict(letter) | {"key": _readable(letter.key), "value": value}))
             else:
                 place = f"{letter.topic}/{letter.partition}@{letter.offset}"
-                typer.echo(f"{place}  {letter.rule}  {letter.field}: {letter.message}  {value[:200]}")
+                typer.echo(f"{place}  {letter.rule}  {letter.field}: {letter.message}  {(value or '')[:200]}")
     except (LogError, StreamingError) as error:
         refuse(str(error))
+
+
+def _readable(content: bytes | None) -> str | None:
+    return None if content is None else content.decode(errors="backslashreplace")
 
 
 @contextmanager

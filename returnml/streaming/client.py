@@ -20,8 +20,7 @@ class StreamingError(Exception):
 
 
 # What must hold for nothing to be lost is not for the options to change.
-_FIXED = ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof")
-_FIXED_FOR_PRODUCERS = ("acks", "enable.idempotence")
+_FIXED = ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof", "acks")
 
 
 def library() -> ModuleType:
@@ -53,7 +52,9 @@ def consumer(settings: KafkaSettings, tell: Tell) -> Any:
 
 
 def producer(settings: KafkaSettings, tell: Tell, **defaults: str | int) -> Any:
-    """A producer whose messages arrive once and in order, or are reported as failed.
+    """A producer whose messages reach all replicas, perhaps twice, or are reported as failed.
+
+    Not an idempotent one: that can meet errors after which it never delivers again.
 
     Args:
         defaults: properties of librdkafka that the options may change, ``_`` for ``.``.
@@ -61,7 +62,7 @@ def producer(settings: KafkaSettings, tell: Tell, **defaults: str | int) -> Any:
     Raises:
         StreamingError: where the extra is missing or an option is wrong.
     """
-    return _client("Producer", settings, _named(defaults), {"enable.idempotence": True, "acks": "all"}, tell)
+    return _client("Producer", settings, _named(defaults), {"acks": "all"}, tell)
 
 
 def _client(kind: str, settings: KafkaSettings, defaults: dict[str, Any], own: dict[str, Any], tell: Tell) -> Any:
@@ -69,7 +70,7 @@ def _client(kind: str, settings: KafkaSettings, defaults: dict[str, Any], own: d
     if not settings.bootstrap_servers:
         raise StreamingError("kafka.bootstrap_servers is not set")
     options = _named(settings.options)
-    for name in (*_FIXED, *_FIXED_FOR_PRODUCERS):
+    for name in _FIXED:
         if name in options:
             raise StreamingError(f"kafka.options: {name} is not for options to change")
     properties = defaults | options | own | {"bootstrap.servers": settings.bootstrap_servers}

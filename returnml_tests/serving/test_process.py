@@ -15,7 +15,7 @@ from returnml_tests.serving import shop
 from returnml_tests.serving.test_events import placed
 
 ROOT = Path(__file__).resolve().parents[2]
-FORBIDDEN = ("dagster", "mlflow", "lightgbm", "pandas", "duckdb", "pandera", "polars", "onnx")
+FORBIDDEN = ("confluent_kafka", "dagster", "mlflow", "lightgbm", "pandas", "duckdb", "pandera", "polars", "onnx")
 
 
 def test_imports_none_of_the_batch_stack():

@@ -1,0 +1,69 @@
+"""``returnml publish-scores``: a day's scores to a Kafka topic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from returnml.commands.refusal import day as parsed_day
+from returnml.commands.refusal import refuse
+from returnml.settings import DataPaths, load_settings
+
+
+def publish_scores(
+    day: Annotated[str, typer.Option("--day", help="Day of the scores (UTC).", show_default=False)],
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Send again what the service answered on that day, instead of scores.daily.")
+    ] = False,
+    topic: Annotated[
+        str | None, typer.Option(help="Topic (setting `kafka.daily_scores_topic`, with --answers `kafka.scores_topic`).")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Send a day's scores to a Kafka topic. Sent again, every message has the same key and value."""
+    from returnml.ledger.log import LogError
+    from returnml.streaming.client import StreamingError
+    from returnml.streaming.scores import publish
+
+    settings = load_settings(data=data)
+    on = parsed_day(day, "--day")
+    to = topic or (settings.kafka.scores_topic if answers else settings.kafka.daily_scores_topic)
+    if not to:
+        refuse("kafka.scores_topic is not set")
+    messages = _answers(settings.paths, on) if answers else _daily(settings.paths, on)
+    try:
+        count = publish(settings.kafka, to, messages)
+    except (StreamingError, LogError) as error:
+        refuse(str(error))
+    typer.echo(json.dumps({"day": day, "topic": to, "messages": count}) if as_json else f"{count:,} messages of {day} in {to}")
+
+
+def _daily(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:
+    import duckdb
+
+    from returnml.warehouse.partition import open_warehouse
+    from returnml.warehouse.score_messages import daily_scores
+
+    # The copy for readers: whoever writes the warehouse is not waited for.
+    if not paths.published.exists():
+        refuse(f"no tables at {paths.published}: run the line first (`returnml run`)")
+    con = open_warehouse(paths.published, read_only=True)
+    try:
+        yield from daily_scores(con, on)
+    except duckdb.CatalogException:
+        refuse(f"{paths.published} has no scores yet: run the line first (`returnml run`)")
+    finally:
+        con.close()
+
+
+def _answers(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:
+    from returnml.ledger.inference import read_day
+    from returnml.streaming.scores import from_log, message
+
+    for answer in read_day(paths.inference_log, on):
+        yield message(from_log(answer))

@@ -1,0 +1,21 @@
+"""An answer as the message that other systems get."""
+
+from __future__ import annotations
+
+from returnml.streaming.scores import ScoredLine, ScoredOrder
+from serving.contracts import Scores
+
+
+def score_message(scores: Scores) -> ScoredOrder:
+    """What ``returnml.streaming.scores.from_log`` makes of the logged answer."""
+    return ScoredOrder(
+        scores.request_id,
+        scores.order_id,
+        scores.requested_at,
+        scores.release,
+        scores.feature_set_hash,
+        scores.features.generation,
+        scores.features.seq,
+        scores.currency,
+        [ScoredLine(line.line_id, line.probability, line.expected_cost_cents) for line in scores.lines],
+    )
