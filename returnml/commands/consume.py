@@ -47,11 +47,8 @@ def consume(
     except ClockError as error:
         refuse(str(error))
     inlet = EventInlet(settings, ORDER_LINE, clock)
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        with _shown(f"{kafka.topic} as {kafka.group_id}") as show:
+        with _told_to_stop() as stop, _shown(f"{kafka.topic} as {kafka.group_id}") as show:
             reader = EventConsumer(kafka, inlet, dead_letters(settings, clock, logging.getLogger(__name__).warning), show)
             reader.run(stop.is_set, until_end=until_end)
     except StreamingError as error:
@@ -87,6 +84,19 @@ def dead_letters_command(data: DataOption = None, as_json: JsonOption = False) -
 
 def _readable(content: bytes | None) -> str | None:
     return None if content is None else content.decode(errors="backslashreplace")
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[Event]:
+    """Set by SIGTERM and Ctrl-C: what is in hand is finished first."""
+    stop = Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in signals]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager
