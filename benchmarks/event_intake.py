@@ -26,6 +26,7 @@ from returnml.features.windows import DAY_US
 from returnml.ledger.clock import SystemClock
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import START, LogWriter, Record
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.store.backend import EVENTS, META, STATE
 from returnml.store.embedded import LmdbBackend
@@ -78,7 +79,7 @@ def over_http(folder: Path, sent: list[dict], size: int) -> float:
 def in_process(folder: Path, sent: list[dict], size: int) -> float:
     """Seconds for judging, stamping, logging and applying what is decoded already."""
     publish_empty(folder / "process")
-    writer = EventWriter(LmdbBackend(DataPaths(folder / "process").store), ORDER_LINE, SystemClock())
+    writer = EventWriter(LmdbBackend(DataPaths(folder / "process").store), ORDER_LINE, SystemClock(), AS_DELIVERED)
     decoded = batches(msgspec.convert(sent, list[AnyEvent]), size)
     return seconds(lambda: [writer.submit(batch) for batch in decoded])
 

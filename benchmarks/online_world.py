@@ -14,6 +14,7 @@ from returnml.features.shop import activity
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.events import AnyEvent
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import Backend
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
@@ -146,7 +147,7 @@ def publish(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, backend: Ba
     """A generation of the history, and ``events`` after it."""
     publish_generation(con, [feature_set], CUT_OFF_US, backend)
     clock = VirtualClock(CUT_OFF_US)
-    writer = EventWriter(backend, feature_set, clock)
+    writer = EventWriter(backend, feature_set, clock, AS_DELIVERED)
     for i in range(0, len(events), 500):
         clock.advance_to(CUT_OFF_US + DAY_US // 2 * i // max(len(events), 1))
         writer.submit(events[i : i + 500])

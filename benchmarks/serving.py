@@ -67,7 +67,8 @@ def served(factory: str, data: Path, path: str, replay_clock: Path | None = None
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--factory", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    environ = os.environ | {"RETURNML_DATA": str(data)}
+    # The requests name customers as the warehouse does.
+    environ = os.environ | {"RETURNML_DATA": str(data), "RETURNML_PRIVACY__CUSTOMER_IDS": "as_delivered"}
     if replay_clock is not None:
         environ["RETURNML_REPLAY_CLOCK"] = str(replay_clock)
     command = [sys.executable, "-m", "uvicorn", factory, *options, "--log-level", "warning"]

@@ -24,6 +24,7 @@ from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.declarations import Aggregate, KeyGroup, Operation
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.online_retail import import_online_retail
 from returnml.warehouse.features import build_order_lines
@@ -64,7 +65,7 @@ class Timeline:
 
 def load(con: duckdb.DuckDBPyConnection, folder: Path, landing: Path) -> None:
     """Import, ingest and validate the real data, derive outcomes."""
-    import_online_retail(folder, landing, VirtualClock(0))
+    import_online_retail(folder, landing, VirtualClock(0), AS_DELIVERED)
     for stream in (ORDERS, RETURNS):
         ingest_raw(con, stream, FIRST, LAST, landing, Settings())
         build_core(con, stream, FIRST, LAST)

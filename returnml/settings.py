@@ -30,6 +30,8 @@ class DataPaths:
         self.deployment_state = self.root / "deployment" / "state.json"
         self.store = self.root / "store"
         self.ledger = self.root / "ledger"
+        self.keys = self.root / "keys"
+        self.erasures = self.root / "deployment" / "erasures.jsonl"
         self.reports = self.root / "reports"
         self.exports = self.root / "exports"
         self.truth = self.root / "simulator" / "truth"
@@ -152,6 +154,17 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, str | int | float | bool] = {}
 
 
+class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How customers are known.
+
+    Attributes:
+        customer_ids: ``pseudonymise``: by pseudonyms from the keyring, which only it links to the shop's ids;
+            ``as_delivered``: by the ids that the shop sends, which are pseudonyms of its own.
+    """
+
+    customer_ids: Literal["pseudonymise", "as_delivered"] = "pseudonymise"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one profile.
 
@@ -173,6 +186,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
     kafka: KafkaSettings = KafkaSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @property
     def paths(self) -> DataPaths:

@@ -12,6 +12,15 @@ from serving.scorer import feature_time, instant
 MAX_ID_LENGTH = 200
 
 
+def check_customer_id(customer_id: str) -> None:
+    """
+    Raises:
+        InvalidInput: for an id that no event can have.
+    """
+    if not 0 < len(customer_id) <= MAX_ID_LENGTH:
+        raise InvalidInput("customer_id", f"{len(customer_id)} characters: 1 to {MAX_ID_LENGTH} are allowed")
+
+
 class CustomerReader:
     """Reads customers' vectors from the store that scoring reads, as of the same instant."""
 
@@ -26,11 +35,8 @@ class CustomerReader:
             is_raw: whether the exact aggregates behind the features are wanted too.
 
         Raises:
-            InvalidInput: for an id that no event can have.
             StoreError: while there is no generation that serves the feature set.
         """
-        if not 0 < len(customer_id) <= MAX_ID_LENGTH:
-            raise InvalidInput("customer_id", f"{len(customer_id)} characters: 1 to {MAX_ID_LENGTH} are allowed")
         declared = self._feature_set
         vectors = self._features.vectors({"customer_id": [customer_id]}, now_us)
         raw = {name: values[0] for name, values in vectors.raw().items()}

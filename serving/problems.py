@@ -52,7 +52,8 @@ def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respons
 
 
 def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    logger.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+    # The route, not the path: a path may name a customer.
+    logger.exception("%s %s failed", request.method, request.scope["path_template"], exc_info=error)
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; see its log")
 
 

@@ -9,10 +9,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
+from returnml.privacy.customers import CustomerIds, ask_as, open_customers
+from returnml.privacy.keyring import MASTER_FILE, KeyringError
 from returnml.release.deployment import DeploymentError, read_state
 from returnml.release.folder import ReleaseError, load_release
 from returnml.settings import Settings
@@ -21,7 +26,7 @@ from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.streaming.scores import ScoreStream
 from serving.contracts import CustomerFeatures, Order, Ready, Scores
-from serving.customers import CustomerReader
+from serving.customers import CustomerReader, check_customer_id
 from serving.errors import NotReady
 from serving.inference_log import InferenceLog
 from serving.model import Model, ModelError
@@ -30,6 +35,7 @@ from serving.scorer import Scorer
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 FileMark = tuple[int, int, int] | None
 
 RETRY_EVERY = 10
@@ -59,7 +65,8 @@ class ServingState:
         self._model: Model | None = None
         allows_stale = settings.store.backend != "lmdb" and settings.serving.stale_features == "allow"
         self._live = LiveStore(backend, feature_set, allows_stale)
-        self._customers = CustomerReader(self._live, CUSTOMER)
+        self._reader = CustomerReader(self._live, CUSTOMER)
+        self._customers: CustomerIds | None = None
         self._marks: dict[str, object] = {}
         self._looks_until_retry: dict[str, int] = {}
         self._scorer: Scorer | None = None
@@ -70,7 +77,7 @@ class ServingState:
         """Score an order as of now, log the answer, and send it on where there is a stream.
 
         Raises:
-            NotReady: while there is no release, no generation, or no store to read them from.
+            NotReady: while there is no release, no generation, no store to read them from, or no keyring.
             InvalidOrder: naming the field that breaks a rule.
             LogUnavailable: if the answer must be logged and cannot be.
         """
@@ -78,10 +85,8 @@ class ServingState:
         scorer = self._scorer
         if scorer is None:
             raise NotReady(self._reason())
-        try:
-            scored = scorer.score(order, self._clock.now_us())
-        except StoreError as error:
-            raise NotReady(str(error)) from error
+        now_us = self._clock.now_us()
+        scored = self._ask(order.customer_id, lambda name: scorer.score(msgspec.structs.replace(order, customer_id=name), now_us))
         self.stale_answers += scored.scores.features.stale
         await self._log.record(scored, (time.perf_counter_ns() - begun) // 1_000)
         if self._stream is not None:
@@ -92,15 +97,23 @@ class ServingState:
         """What is known of a customer as of now; needs no release.
 
         Raises:
-            NotReady: while there is no generation that serves the features.
+            NotReady: while there is no generation that serves the features, or no keyring.
             InvalidInput: for an id that no event can have.
         """
-        try:
-            found = self._customers.features(customer_id, is_raw, self._clock.now_us())
-        except StoreError as error:
-            raise NotReady(str(error)) from error
+        check_customer_id(customer_id)
+        now_us = self._clock.now_us()
+        found = self._ask(customer_id, lambda name: self._reader.features(name, is_raw, now_us))
         self.stale_answers += found.features.stale
-        return found
+        return msgspec.structs.replace(found, customer_id=customer_id)
+
+    def _ask(self, customer_id: str, ask: Callable[[str], T]) -> T:
+        """Ask about a customer by the name that they are known by."""
+        if self._customers is None:
+            raise NotReady(self._reason())
+        try:
+            return ask_as(self._customers, customer_id, ask)
+        except (StoreError, KeyringError) as error:
+            raise NotReady(str(error)) from error
 
     def ready(self) -> Ready:
         """What it scores with.
@@ -135,7 +148,9 @@ class ServingState:
         state = self._settings.paths.deployment_state
         changed = self._refresh("release", lambda: _mark(state), self._load_model)
         changed |= self._refresh("store", self._published, self._live.refresh)
-        if (changed or self._scorer is None) and self._model is not None and self._live.has_generation:
+        changed |= self._refresh("keyring", lambda: _mark(self._settings.paths.keys / MASTER_FILE), self._open_keyring)
+        is_complete = self._live.has_generation and self._customers is not None
+        if (changed or self._scorer is None) and self._model is not None and is_complete:
             serving = self._settings.serving
             self._scorer = Scorer(self._model, self._live, self._feature_set, self._settings.costs, serving.max_lines)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
@@ -151,7 +166,7 @@ class ServingState:
         self._marks[part] = mark
         try:
             load()
-        except (DeploymentError, ReleaseError, ModelError, StoreError) as error:
+        except (DeploymentError, ReleaseError, ModelError, StoreError, KeyringError) as error:
             if self.failures.get(part) != str(error):
                 logger.error("refused: %s", error)
             self.failures[part] = str(error)
@@ -173,6 +188,10 @@ class ServingState:
             return self._live.published()
         except StoreError:
             return None  # loading it says why
+
+    def _open_keyring(self) -> None:
+        settings = self._settings
+        self._customers = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
 
     def _reason(self) -> str:
         return "; ".join(self.failures.values()) or "the release and the store are not loaded yet"

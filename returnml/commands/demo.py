@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ import typer
 from returnml.commands.line import known_range, run_job
 from returnml.commands.refusal import refuse
 from returnml.settings import Settings, load_settings
+
+FIRST_DAY = date(2025, 1, 1)
 
 
 def demo(
@@ -42,8 +45,19 @@ def demo(
         for failure in done.failures:
             typer.echo(f"step failed  {failure}", err=True)
         raise typer.Exit(1)
-    answer = score_one(settings, port)
+    answer = score_one(settings, port, _customers(source, path, days, lines_per_day, seed))
     print_summary(settings, done, answer, (clock.now_us() - started_us) / 1e6)
+
+
+def _customers(source: str, path: Path | None, days: int, lines: int, seed: int) -> list[str]:
+    """What the shop calls its customers: whoever asks, asks by that."""
+    from returnml.sources import online_retail
+    from returnml.sources.simulator.plan import Plan
+    from returnml.sources.simulator.run import shop_customers
+
+    if path is not None and source == "online-retail":
+        return online_retail.shop_customers(path)
+    return shop_customers(Plan(FIRST_DAY, days, lines, seed))
 
 
 def _fill(
@@ -53,7 +67,7 @@ def _fill(
 
     if source == "simulate":
         typer.echo(f"simulating {days} days of about {lines:,} order lines")
-        simulate(days, lines, seed, "none", "2025-01-01", str(settings.paths.root), False)
+        simulate(days, lines, seed, "none", FIRST_DAY.isoformat(), str(settings.paths.root), False)
         return
     if path is None:
         refuse("--source online-retail needs --path, the folder of the daily files")

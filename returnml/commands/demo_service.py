@@ -10,10 +10,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from returnml.commands.refusal import refuse
+from returnml.privacy.customers import open_customers
 from returnml.settings import Settings
 
 START_SECONDS = 60
@@ -32,9 +34,14 @@ class Answer:
     milliseconds: float
 
 
-def score_one(settings: Settings, port: int | None) -> Answer:
-    """Serve the deployed release, as of the store's cut-off, for as long as one order takes to be scored."""
+def score_one(settings: Settings, port: int | None, customers: Iterable[str]) -> Answer:
+    """Serve the deployed release, as of the store's cut-off, for as long as one order takes to be scored.
+
+    Args:
+        customers: what the shop calls its customers; one of them placed the order.
+    """
     request = order_of_last_day(settings)
+    request["customer_id"] = _shop_id(settings, request["customer_id"], customers)
     chosen = port or _free_port()
     command = [sys.executable, "-m", "returnml.cli", "serve", "--port", str(chosen), "--at", "cutoff"]
     log = settings.paths.logs / "demo-service.log"
@@ -55,7 +62,7 @@ def score_one(settings: Settings, port: int | None) -> Answer:
 
 
 def order_of_last_day(settings: Settings) -> dict[str, Any]:
-    """The largest order of the last day, as its checkout would have sent it; read from the published copy."""
+    """The largest order of the last day as its checkout would have sent it, the customer apart; from the published copy."""
     from returnml.warehouse.partition import open_warehouse
 
     con = open_warehouse(settings.paths.published, read_only=True)
@@ -71,6 +78,15 @@ def order_of_last_day(settings: Settings) -> dict[str, Any]:
         con.close()
     order = {name: lines[0][name] for name in _ORDER if lines[0][name] is not None}
     return order | {"lines": [{name: line[name] for name in _LINE if line[name] is not None} for line in lines]}
+
+
+def _shop_id(settings: Settings, name: str, customers: Iterable[str]) -> str:
+    """Only who knows a customer's id can find their name: the tables know the name alone."""
+    known = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
+    for customer in customers:
+        if known.find(customer) == name:
+            return customer
+    refuse(f"no customer of the source is {name}: the data root holds another shop's orders too")
 
 
 def _await_ready(url: str, service: subprocess.Popen, log: str) -> None:

@@ -34,6 +34,7 @@ def simulate(
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
     from returnml.ledger.clock import clock_of
+    from returnml.privacy.customers import open_customers
     from returnml.sources.simulator.plan import Plan, Scenario
     from returnml.sources.simulator.run import simulate as run_simulation
 
@@ -43,7 +44,8 @@ def simulate(
     except ValueError as error:
         _refuse(str(error), as_json)
     with _refused(as_json), _progress(as_json) as progress:
-        simulated = run_simulation(plan, settings.paths, clock_of(settings.replay_clock), progress)
+        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        simulated = run_simulation(plan, settings.paths, clock_of(settings.replay_clock), customers, progress)
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
         return
@@ -65,11 +67,14 @@ def import_online_retail_command(
 ) -> None:
     """Import the Online Retail files; returns are linked to order lines and the coverage is printed."""
     from returnml.ledger.clock import clock_of
+    from returnml.privacy.customers import open_customers
     from returnml.sources.online_retail import import_online_retail
 
     with _refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
-        imported = import_online_retail(path, settings.paths.landing, clock_of(settings.replay_clock), progress)
+        clock = clock_of(settings.replay_clock)
+        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        imported = import_online_retail(path, settings.paths.landing, clock, customers, progress)
     coverage = imported.coverage
     if as_json:
         typer.echo(json.dumps(asdict(imported) | {"linked_share": coverage.linked_share}))
@@ -200,13 +205,15 @@ def _import_mapped(
     file_format: Literal["csv", "json"], orders: Path, returns: Path | None, mapping: Path, data: str | None, as_json: bool
 ) -> None:
     from returnml.ledger.clock import clock_of
+    from returnml.privacy.customers import open_customers
     from returnml.sources.mapped_tables import import_mapped
 
     with _refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
         landing = settings.paths.landing
-        done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, clock, progress)
+        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, clock, customers, progress)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
@@ -238,13 +245,14 @@ def _paths(data: str | None) -> DataPaths:
 def _refused(as_json: bool = False) -> Iterator[None]:
     """Turn what a user can cause into one line on stderr and exit code 2."""
     from returnml.ledger.clock import ClockError
+    from returnml.privacy.keyring import KeyringError
     from returnml.sources.errors import SourceError
     from returnml.sources.landing import LandingError
 
     # both are ValueErrors, as is what a frame that does not fit raises; that one is our defect and stays a traceback
     try:
         yield
-    except (SourceError, LandingError, SettingsError, ClockError) as error:
+    except (SourceError, LandingError, SettingsError, ClockError, KeyringError) as error:
         _refuse(str(error), as_json)
 
 

@@ -78,4 +78,14 @@ class InspectionCompleted(Event, frozen=True, kw_only=True, forbid_unknown_field
     verdict: Text
 
 
+class CustomerErased(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="erasure"):
+    """A customer was forgotten. Written by us, never taken from outside; ``customer_id`` is the pseudonym."""
+
+    customer_id: Identifier
+
+
 AnyEvent = OrderPlaced | ReturnReceived | InspectionCompleted
+"""What a shop may send."""
+
+LedgerEvent = AnyEvent | CustomerErased
+"""What the ledger may hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from returnml.ledger.events import AnyEvent
+from returnml.ledger.events import LedgerEvent
 from returnml.ledger.log import LogError, Record
 from returnml.ledger.validator import Verdict
 
@@ -12,7 +12,7 @@ from returnml.ledger.validator import Verdict
 class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One event with its verdict."""
 
-    event: AnyEvent
+    event: LedgerEvent
     verdict: Verdict
 
 

@@ -11,7 +11,9 @@ import polars as pl
 
 from returnml.contracts.columns import DeliveredStream
 from returnml.ledger.clock import Clock
+from returnml.privacy.customers import CustomerIds
 from returnml.sources.landing import write_day
+from returnml.sources.pseudonyms import pseudonymised
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, days done and days to do."""
@@ -37,12 +39,14 @@ def deliver(
     frame: pl.DataFrame,
     source: str,
     clock: Clock,
+    customers: CustomerIds,
     covered: Collection[date] = (),
     progress: Progress = silent,
 ) -> Delivered:
     """Write every UTC day of ``frame`` (by the stream's time column) to the landing folder.
 
     Args:
+        customers: what the customer ids of the rows become; no id of the shop gets into a file.
         covered: days that the source speaks about; those without rows are delivered empty, which says "nothing happened"
             rather than "nothing came".
         progress: called after each day.
@@ -53,6 +57,7 @@ def deliver(
     missing = frame[stream.time_column].null_count()
     if missing:
         raise ValueError(f"{stream.name}: {missing} rows without {stream.time_column} belong to no day [missing_time]")
+    frame = pseudonymised(stream, frame, customers)
     parts = {
         key[0]: part
         for key, part in frame.with_columns(__day=pl.col(stream.time_column).dt.date())

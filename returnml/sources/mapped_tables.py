@@ -15,6 +15,7 @@ import polars as pl
 
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
 from returnml.ledger.clock import Clock
+from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, Progress, deliver, silent
 from returnml.sources.errors import SourceError
@@ -42,6 +43,7 @@ def import_mapped(
     landing: Path,
     label: LabelSettings,
     clock: Clock,
+    customers: CustomerIds,
     progress: Progress = silent,
 ) -> MappedImport:
     """Read, map and deliver a shop's orders and, where it has them, returns.
@@ -66,8 +68,8 @@ def import_mapped(
     covered: list[date] = [] if returns is None else orders["ordered_at"].dt.date().unique().to_list()
     source = f"import {file_format} {mapping.shop}"
     return MappedImport(
-        orders=deliver(landing, ORDERS, orders, source, clock, progress=progress),
-        returns=None if returns is None else deliver(landing, RETURNS, returns, source, clock, covered, progress),
+        orders=deliver(landing, ORDERS, orders, source, clock, customers, progress=progress),
+        returns=None if returns is None else deliver(landing, RETURNS, returns, source, clock, customers, covered, progress),
         young_flags=young,
     )
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.ledger.clock import Clock
+from returnml.privacy.customers import CustomerIds
 from returnml.sources.delivery import Delivered, Progress, deliver, silent
 from returnml.sources.errors import SourceError
 from returnml.sources.online_retail_linking import Coverage, link_returns
@@ -23,6 +24,7 @@ RAW_COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate
 CURRENCY = "GBP"
 SOURCE = "online-retail"
 _GOODS = r"^\d{5}"
+_CUSTOMER = pl.col("CustomerID").cast(pl.Int64).cast(pl.String)
 _NUMBERS = {"Quantity": pl.Int64, "UnitPrice": pl.Float64, "CustomerID": pl.Float64}
 
 
@@ -64,7 +66,7 @@ def to_streams(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, Coverage]
         pl.format("{}-{}", "InvoiceNo", rank.cast(pl.String).str.zfill(4)).alias("id"),
         pl.col("InvoiceNo").alias("order_id"),
         "at",
-        pl.col("CustomerID").cast(pl.Int64).cast(pl.String).alias("customer_id"),
+        _CUSTOMER.alias("customer_id"),
         pl.col("StockCode").alias("article_id"),
         pl.col("Quantity").alias("quantity"),
         (pl.col("UnitPrice") * 100).round(0).cast(pl.Int64).alias("unit_price_cents"),
@@ -97,10 +99,13 @@ def to_streams(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, Coverage]
     )
 
 
-def import_online_retail(folder: Path, landing: Path, clock: Clock, progress: Progress = silent) -> Imported:
+def import_online_retail(
+    folder: Path, landing: Path, clock: Clock, customers: CustomerIds, progress: Progress = silent
+) -> Imported:
     """Deliver all files of ``folder``; every raw row becomes one order line, or one return (two where it is split).
 
     Args:
+        customers: what customer ids become.
         progress: called before reading and after each delivered day of each stream.
 
     Raises:
@@ -113,10 +118,19 @@ def import_online_retail(folder: Path, landing: Path, clock: Clock, progress: Pr
     covered: list[date] = raw["day"].unique().sort().to_list()
     return Imported(
         rows=raw.height,
-        orders=deliver(landing, ORDERS, orders, SOURCE, clock, covered, progress),
-        returns=deliver(landing, RETURNS, returns, SOURCE, clock, covered, progress),
+        orders=deliver(landing, ORDERS, orders, SOURCE, clock, customers, covered, progress),
+        returns=deliver(landing, RETURNS, returns, SOURCE, clock, customers, covered, progress),
         coverage=coverage,
     )
+
+
+def shop_customers(folder: Path) -> list[str]:
+    """The ids of all customers, as the shop says them.
+
+    Raises:
+        SourceError: see :func:`read_files`.
+    """
+    return read_files(folder).select(_CUSTOMER.unique().sort()).to_series().drop_nulls().to_list()
 
 
 def _read_file(path: Path) -> pl.DataFrame:

@@ -8,6 +8,8 @@ from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogError
+from returnml.privacy.customers import open_customers
+from returnml.privacy.keyring import KeyringError
 from returnml.settings import Settings
 from returnml.store.backends import open_backend
 from returnml.store.manifest import StoreError
@@ -38,9 +40,10 @@ class EventInlet:
         """
         try:
             if self._writer is None:
-                self._writer = EventWriter(open_backend(self._settings), self._feature_set, self._clock)
+                customers = open_customers(self._settings.privacy.customer_ids, self._settings.paths.keys)
+                self._writer = EventWriter(open_backend(self._settings), self._feature_set, self._clock, customers)
             return self._writer.submit(events)
-        except (StoreError, LogError, OSError) as error:
+        except (StoreError, LogError, KeyringError, OSError) as error:
             self.close()
             raise EventsUnavailable(f"events cannot be taken in: {error}") from error
 

@@ -108,6 +108,10 @@ class LiveTransaction:
     def put(self, table: int, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value, db=self._tables[table])
 
+    def delete(self, table: int, key: bytes) -> None:
+        """Remove a key if it is there."""
+        self._transaction.delete(key, db=self._tables[table])
+
     def load(self, table: int, keys: Sequence[bytes]) -> None:
         """They are at hand."""
 

@@ -52,6 +52,7 @@ class RemoteTransaction:
         self._before = dict(self._tables)
         self._known: dict[int, dict[bytes, bytes | None]] = {table: {} for table in TABLES}
         self._written: dict[int, dict[bytes, bytes]] = {table: {} for table in (META, *TABLES)}
+        self._removed: dict[int, set[bytes]] = {table: set() for table in TABLES}
 
     def get(self, table: int, key: bytes) -> bytes | None:
         if table == META:
@@ -69,6 +70,8 @@ class RemoteTransaction:
             self.clear(table)
         written = self._written[table]
         written[key] = value
+        if table != META:
+            self._removed[table].discard(key)
         if table != META and len(written) >= MAX_FIELDS and self._is_new(table):
             for command in self._puts(table):
                 self._watch.call(*command)
@@ -76,12 +79,18 @@ class RemoteTransaction:
                 self._known[table].pop(key, None)
             written.clear()
 
+    def delete(self, table: int, key: bytes) -> None:
+        self._written[table].pop(key, None)
+        self._known[table][key] = None
+        self._removed[table].add(key)
+
     def clear(self, table: int) -> None:
         token = self._names.new_table(table)
         self._watch.call("SADD", self._names.made, self._names.table(token))
         self._tables[table] = token
         self._known[table].clear()
         self._written[table].clear()
+        self._removed[table].clear()
 
     def load(self, table: int, keys: Sequence[bytes]) -> None:
         known, token = self._known[table], self._tables[table]
@@ -101,6 +110,8 @@ class RemoteTransaction:
         meta = dict(self._written[META])
         for table, token in self._tables.items():
             commands += self._puts(table)
+            if token is not None and self._removed[table]:
+                commands.append(("HDEL", self._names.table(token), *sorted(self._removed[table])))
             if token is not None and self._is_new(table):
                 commands.append(("HSET", self._names.table(token), SIZE, b"0"))
                 meta[TABLES[table]] = token

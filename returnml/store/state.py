@@ -6,20 +6,21 @@ returns and inspections there are. Publishing builds it anew. Changes are collec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from returnml.features.live_tiles import LiveTiles
-from returnml.ledger.events import AnyEvent, InspectionCompleted, OrderPlaced
+from returnml.ledger.events import AnyEvent, InspectionCompleted, LedgerEvent, OrderPlaced, ReturnReceived
 from returnml.ledger.validator import KnownLine, Verdict
 from returnml.store.backend import STATE, Published, Transaction, Values
 from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
-from returnml.store.rows import Row, StoredLine, order_rows, return_row
+from returnml.store.rows import KEYS, Row, StoredLine, order_rows, return_row
 
 Parts = tuple[str, ...]
 
 _ENCODE = msgspec.msgpack.Encoder().encode
+_CUSTOMER = "customer_id"
 _DECODE_LINE = msgspec.msgpack.Decoder(StoredLine).decode
 
 
@@ -28,13 +29,13 @@ class LiveState:
 
     def __init__(self, transaction: Transaction, generation: Published) -> None:
         self._transaction = transaction
-        self._generation = generation
+        self.generation = generation
         self._layout = generation.manifest.layout
         self._tiles = [LiveTiles(group) for group in self._layout.live]
         self._changed: dict[bytes, bytes] = {}
         self._history: dict[bytes, bytes | None] = {}
 
-    def prepare(self, events: Sequence[AnyEvent]) -> None:
+    def prepare(self, events: Sequence[LedgerEvent]) -> None:
         """Fetch at once what taking these events in will ask for: where each answer is a journey, they are many."""
         if not self._transaction.is_remote:
             return
@@ -44,18 +45,23 @@ class LiveState:
                 keys += [encode_key(LINES, (line.line_id,)) for line in event.lines]
             elif isinstance(event, InspectionCompleted):
                 keys += [encode_key(INSPECTIONS, (event.inspection_id,)), encode_key(RETURNS, (event.return_id,))]
-            else:
+            elif isinstance(event, ReturnReceived):
                 keys.append(encode_key(RETURNS, (event.return_id,)))
                 if event.line_id is not None:
                     keys.append(encode_key(LINES, (event.line_id,)))
         self._transaction.load(STATE, keys)
-        self._history.update(zip(keys, self._generation.read(keys, _copied), strict=True))
+        self._history.update(zip(keys, self.generation.read(keys, _copied), strict=True))
 
     def line(self, line_id: str) -> KnownLine | None:
         stored = self._line(line_id)
         if stored is None:
             return None
         return KnownLine(stored.ordered_at_us, stored.quantity, stored.returned_quantity)
+
+    def owner(self, line_id: str) -> str | None:
+        """The customer of an order line that is known."""
+        stored = self._line(line_id)
+        return None if stored is None else stored.keys[KEYS.index(_CUSTOMER)]
 
     def has_return(self, return_id: str) -> bool:
         return self._get(encode_key(RETURNS, (return_id,))) is not None
@@ -81,6 +87,31 @@ class LiveState:
                 self._changed[encode_key(LINES, (event.line_id,))] = _ENCODE(changed)
             self._changed[encode_key(RETURNS, (event.return_id,))] = b""
             self.add(return_row(event, returned), known_at_us)
+
+    def erase(self, customer: str, events: Iterable[tuple[LedgerEvent, Verdict]]) -> None:
+        """Drop every tile, and every list of values, whose key names a customer.
+
+        Args:
+            events: accepted ones after the generation; all that concern the customer must be among them.
+        """
+        self.flush()
+        for event, verdict in events:
+            for table, columns in self._rows(event, verdict):
+                if columns[_CUSTOMER] != customer:
+                    continue
+                for i, layout, _ in self._layout.fed_by.get(table, ()):
+                    parts = [columns[name] for name in layout.group.keys]
+                    if _CUSTOMER in layout.group.keys and None not in parts:
+                        self._transaction.delete(STATE, encode_key(i, parts))
+                        self._transaction.delete(STATE, encode_key(i + LISTS, parts))
+
+    def _rows(self, event: LedgerEvent, verdict: Verdict) -> list[Row]:
+        if isinstance(event, OrderPlaced):
+            return [row for row, _ in order_rows(event)]
+        if isinstance(event, ReturnReceived):
+            known = event.line_id if not verdict.is_orphan else None
+            return [return_row(event, None if known is None else self._line(known))]
+        return []
 
     def flush(self) -> None:
         """Write what changed."""
@@ -117,7 +148,7 @@ class LiveState:
         if value is None:
             value = self._transaction.get(STATE, key)
         if value is None:
-            value = self._history[key] if key in self._history else self._generation.read([key], _copied)[0]
+            value = self._history[key] if key in self._history else self.generation.read([key], _copied)[0]
         return value
 
 

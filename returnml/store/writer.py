@@ -7,8 +7,9 @@ anything; after the flush nothing can be lost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import msgspec
 
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
-from returnml.ledger.events import AnyEvent
+from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent
 from returnml.ledger.log import LogWriter, Record, read
 from returnml.ledger.records import Judged, decode_payload, encode_payload
-from returnml.ledger.validator import validate
+from returnml.ledger.validator import ACCEPTED, Verdict, validate
+from returnml.privacy.customers import CustomerIds
 from returnml.store.backend import (
     EVENTS,
     STATE,
@@ -34,6 +36,7 @@ from returnml.store.backend import (
 )
 from returnml.store.keys import encode_key
 from returnml.store.manifest import StoreError
+from returnml.store.naming import Naming
 from returnml.store.state import LiveState
 
 _AT_ONCE = 5_000
@@ -71,15 +74,17 @@ class EventWriter:
 
     Args:
         feature_set: one that the generation must serve. Its tiles are kept for all that it serves.
+        customers: what the customer ids of events become; no id of the shop gets into ledger or store.
 
     Raises:
         OSError: where the ledger's folder cannot be written.
     """
 
-    def __init__(self, backend: Backend, feature_set: FeatureSet, clock: Clock) -> None:
+    def __init__(self, backend: Backend, feature_set: FeatureSet, clock: Clock, customers: CustomerIds) -> None:
         self._backend = backend
         self._feature_set = feature_set
         self._clock = clock
+        self._customers = customers
         self._log = LogWriter(ledger_folder(backend.root))
         self._generation: Published | None = None
 
@@ -89,6 +94,7 @@ class EventWriter:
         Raises:
             StoreError: where there is no usable generation, or the store cannot be written; nothing is acknowledged.
             LogError, OSError: where the ledger is damaged or the disk full; nothing is acknowledged.
+            KeyringError: where new customers cannot be registered; nothing is acknowledged.
         """
         with self._log.turn():
             while True:
@@ -106,6 +112,8 @@ class EventWriter:
         records: list[Record] = []
         answers: list[Applied] = []
         seq, known_at_us = mark.seq, mark.known_at_us
+        new = [event for event in events if transaction.get(EVENTS, _event_key(event)) is None]
+        named = Naming(self._customers, new, state.owner)
         for event in events:
             before = transaction.get(EVENTS, _event_key(event))
             if before is not None:
@@ -113,15 +121,59 @@ class EventWriter:
                 continue
             seq += 1
             known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
-            judged = Judged(event, validate(event, state, known_at_us))
+            own = named(event)
+            judged = Judged(own, validate(own, state, known_at_us))
             records.append(Record(seq, known_at_us, encode_payload(judged)))
-            answers.append(Applied(_take(transaction, state, seq, known_at_us, judged), False))
+            answers.append(Applied(self._take(transaction, state, records[-1], judged), False))
         position = mark.position
         if records:
             state.flush()
             position = self._log.append(records, position)
         write_mark(transaction, Mark(seq, known_at_us, position))
         return answers
+
+    def erase(self, customer: str) -> int:
+        """Write into the ledger that a customer was forgotten, and drop their live tiles; once, however often it is called.
+
+        Where nothing is published there are no tiles: the ledger alone is written, and who publishes takes it over.
+
+        Args:
+            customer: the pseudonym.
+
+        Returns:
+            ``seq`` of the erasure.
+
+        Raises:
+            StoreError, LogError, OSError: as ``submit``.
+        """
+        with self._log.turn():
+            while True:
+                with self._backend.writing() as transaction:
+                    if read_published(transaction) is None:
+                        return self._erase(transaction, None, _note_tail(transaction, self._log), customer)
+                    state = LiveState(transaction, self._published(transaction))
+                    mark, is_at_end = self._catch_up(transaction, state)
+                    if is_at_end:
+                        return self._erase(transaction, state, mark, customer)
+
+    def _erase(self, transaction: Transaction, state: LiveState | None, mark: Mark, customer: str) -> int:
+        now_us = self._clock.now_us()
+        occurred_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=now_us)
+        event = CustomerErased(event_id=f"erasure of {customer}", occurred_at=occurred_at, customer_id=customer)
+        before = transaction.get(EVENTS, _event_key(event))
+        if before is not None:
+            return _DECODE(before).seq
+        judged = Judged(event, ACCEPTED)
+        earliest = 0 if state is None else state.generation.cut_off_us
+        record = Record(mark.seq + 1, max(now_us, mark.known_at_us + 1, earliest), encode_payload(judged))
+        if state is None:
+            _note(transaction, record.seq, judged)
+            self._log.append([record], mark.position)
+        else:
+            self._take(transaction, state, record, judged)
+            position = self._log.append([record], mark.position)
+            write_mark(transaction, Mark(record.seq, record.known_at_us, position))
+        return record.seq
 
     def close(self) -> None:
         self._log.close()
@@ -143,25 +195,43 @@ class EventWriter:
         judged = [decode_payload(record) for record in tail]
         _prepare(transaction, state, [j.event for j in judged])
         for record, one in zip(tail, judged, strict=True):
-            _take(transaction, state, record.seq, record.known_at_us, one)
+            self._take(transaction, state, record, one)
         state.flush()
         mark = Mark(tail[-1].seq, tail[-1].known_at_us, position)
         write_mark(transaction, mark)
         return mark, len(tail) < _AT_ONCE
 
+    def _take(self, transaction: Transaction, state: LiveState, record: Record, judged: Judged) -> Outcome:
+        """Note the event's id and let it take effect if it was accepted."""
+        outcome = _note(transaction, record.seq, judged)
+        if judged.verdict.is_accepted:
+            _apply(state, self._log.folder, judged, record.known_at_us)
+        return outcome
 
-def _prepare(transaction: Transaction, state: LiveState, events: Sequence[AnyEvent]) -> None:
+
+def _prepare(transaction: Transaction, state: LiveState, events: Sequence[LedgerEvent]) -> None:
     if transaction.is_remote:
         transaction.load(EVENTS, [_event_key(event) for event in events])
         state.prepare(events)
 
 
-def _take(transaction: Transaction, state: LiveState, seq: int, known_at_us: int, judged: Judged) -> Outcome:
-    """Note the event's id and let it take effect if it was accepted."""
-    outcome = _note(transaction, seq, judged)
-    if judged.verdict.is_accepted:
+def _apply(state: LiveState, ledger: Path, judged: Judged, known_at_us: int) -> None:
+    """Let an accepted event, or an erasure, take effect."""
+    if isinstance(judged.event, CustomerErased):
+        customer = judged.event.customer_id
+        state.erase(customer, events_about(customer, ledger, state.generation.manifest.ledger_seq))
+    else:
         state.apply(judged.event, judged.verdict, known_at_us)
-    return outcome
+
+
+def events_about(customer: str, ledger: Path, after_seq: int = 0) -> Iterator[tuple[LedgerEvent, Verdict]]:
+    """The accepted events that name a customer. Naming made every return of a known line name its customer."""
+    name = customer.encode()
+    for record in read(ledger, after_seq):
+        if name in record.payload:
+            judged = decode_payload(record)
+            if judged.verdict.is_accepted:
+                yield judged.event, judged.verdict
 
 
 def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
@@ -171,8 +241,9 @@ def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
     return outcome
 
 
-def _event_key(event: AnyEvent) -> bytes:
-    return encode_key(0, (event.event_id,))
+def _event_key(event: LedgerEvent) -> bytes:
+    """Nobody can take the place of an erasure by sending an event with its id."""
+    return encode_key(int(isinstance(event, CustomerErased)), (event.event_id,))
 
 
 def publish_live(backend: Backend, generation: Published) -> None:
@@ -205,7 +276,7 @@ def publish_live(backend: Backend, generation: Published) -> None:
                             f"{folder}: event {one.event.event_id!r} (seq {record.seq}) was known before the cut-off of "
                             f"{manifest.name}, which does not hold it: ingest the ledger first"
                         )
-                    state.apply(one.event, one.verdict, record.known_at_us)
+                    _apply(state, folder, one, record.known_at_us)
                 state.flush()
             write_mark(transaction, mark)
             write_published(transaction, manifest.name)

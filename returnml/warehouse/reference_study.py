@@ -13,6 +13,7 @@ import polars as pl
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths, Settings
 from returnml.warehouse.features import build_order_lines
 from returnml.warehouse.ingest import ingest_raw
@@ -46,7 +47,7 @@ def prepare(
     if _is_built(con, feature_set):
         return con
     progress("import the daily files")
-    import_online_retail(files, paths.landing, clock)
+    import_online_retail(files, paths.landing, clock, AS_DELIVERED)  # the reference names customers as the files do
     for stream in (ORDERS, RETURNS):
         progress(f"validate {stream.name}")
         ingest_raw(con, stream, FIRST, LAST, paths.landing, settings)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from returnml.commands.line import LineRun, run_job
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, load_settings
 from returnml.sources.simulator.plan import Plan, Scenario
 from returnml.sources.simulator.run import simulate
@@ -26,7 +27,7 @@ def settings_of(root: Path) -> Settings:
 
 def open_shop(root: Path, lines_per_day: int = 100) -> Settings:
     settings = settings_of(root)
-    simulate(Plan(START, DAYS, lines_per_day, 5, Scenario("none"), 30), settings.paths, VirtualClock(0))
+    simulate(Plan(START, DAYS, lines_per_day, 5, Scenario("none"), 30), settings.paths, VirtualClock(0), AS_DELIVERED)
     return settings
 
 

@@ -17,7 +17,8 @@ from litestar.testing import TestClient
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.ledger.clock import VirtualClock
-from returnml.settings import DataPaths, ServingSettings, Settings
+from returnml.privacy.customers import AS_DELIVERED
+from returnml.settings import DataPaths, Settings
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
 from returnml.store.embedded import LmdbBackend
@@ -53,7 +54,7 @@ class Scored:
 def build(data: Path) -> duckdb.DuckDBPyConnection:
     """Landing files to core tables, published and with a release."""
     settings = Settings(data=str(data))
-    simulate(Plan(days=DAYS, lines_per_day=40, seed=7, start=FIRST), settings.paths, VirtualClock(LAST_US))
+    simulate(Plan(days=DAYS, lines_per_day=40, seed=7, start=FIRST), settings.paths, VirtualClock(LAST_US), AS_DELIVERED)
     con = open_warehouse(settings.paths.warehouse)
     for stream in (ORDERS, RETURNS):
         ingest_raw(con, stream, FIRST, LAST, settings.paths.landing, settings)
@@ -80,7 +81,7 @@ def score_day(
     ).fetchall()
     placed = [(at_us, list(lines)) for (_, at_us), lines in groupby(rows, key=itemgetter(0, 1))][:orders]
     clock = VirtualClock(LAST_US)
-    settings = Settings(data=str(data), serving=ServingSettings(log_policy="require"))
+    settings = shop.settings(data, "require")
     answers = {}
     with TestClient(create_app(settings, clock)) as client:
         for at_us, lines in placed:

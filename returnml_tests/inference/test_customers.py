@@ -12,10 +12,10 @@ from litestar.testing import TestClient
 
 from returnml.features.customer import CUSTOMER
 from returnml.ledger.clock import VirtualClock
-from returnml.settings import Settings
 from returnml.warehouse.vectors import compute_vectors
 from returnml_tests.inference.conftest import LAST_US, Scored
 from returnml_tests.inference.test_live import happenings
+from returnml_tests.serving import shop
 from serving.app import create_app
 
 
@@ -23,7 +23,7 @@ def served_while_events_arrive(scored: Scored, data: Path) -> list[dict]:
     """Ask for the customer of each order before and after its event, and after each return."""
     clock = VirtualClock(LAST_US)
     answers = []
-    with TestClient(create_app(Settings(data=str(data)), clock)) as client:
+    with TestClient(create_app(shop.settings(data), clock)) as client:
 
         def ask(customer: str) -> None:
             answers.append(client.get(f"/v1/customers/{customer}/features").json())

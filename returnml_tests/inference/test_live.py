@@ -17,10 +17,11 @@ from litestar.testing import TestClient
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.inference import read_day
-from returnml.settings import DataPaths, ServingSettings, Settings
+from returnml.settings import DataPaths
 from returnml.warehouse.consistency import build_consistency
 from returnml.warehouse.inference import build_inference_log
 from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, Scored, present
+from returnml_tests.serving import shop
 from serving.app import create_app
 
 OF_RETURN = ("return_id", "quantity", "refund_cents", "currency", "line_id", "customer_id", "article_id", "is_cancellation")
@@ -50,7 +51,7 @@ def happenings(scored: Scored) -> list[tuple[int, list[dict], list[dict]]]:
 def replayed_day(scored: Scored, data: Path) -> int:
     """Score each order before its event; returns how many events were sent."""
     clock = VirtualClock(LAST_US)
-    settings = Settings(data=str(data), serving=ServingSettings(log_policy="require"))
+    settings = shop.settings(data, "require")
     sent = 0
     with TestClient(create_app(settings, clock)) as client:
         for at_us, orders, returns in happenings(scored):

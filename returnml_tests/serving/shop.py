@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import numpy as np
@@ -16,7 +17,7 @@ from returnml.ledger.clock import VirtualClock
 from returnml.release.deployment import make_champion, read_state
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings
 from returnml.store.embedded import LmdbBackend
 from returnml.store.generation import Generation
 from returnml.warehouse.generation import publish_generation
@@ -27,6 +28,12 @@ DAY_US = 86_400_000_000
 CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
 KEYS = "customer_id, article_id, size, product_group, brand, country, payment_method"
 PRIOR = 8.0
+
+
+def settings(data: Path | str, log_policy: Literal["require", "shed"] = "shed") -> Settings:
+    """Customers are known by the ids that the tables hold."""
+    own = PrivacySettings(customer_ids="as_delivered")
+    return Settings(data=str(data), serving=ServingSettings(log_policy=log_policy), privacy=own)
 
 
 def warehouse() -> duckdb.DuckDBPyConnection:

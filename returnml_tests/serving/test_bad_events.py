@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.log import read
 from returnml.ledger.records import decode_payload
-from returnml.settings import DataPaths, Settings
+from returnml.settings import DataPaths
 from returnml_tests.serving import shop
 from returnml_tests.serving.test_events import evidence, placed, returned, send
 from serving.app import create_app
@@ -36,7 +36,7 @@ def data(tmp_path):
 
 @contextmanager
 def service(data, clock=None):
-    app = create_app(Settings(data=str(data)), clock or VirtualClock(shop.now_us()), reload_seconds=0.02)
+    app = create_app(shop.settings(data), clock or VirtualClock(shop.now_us()), reload_seconds=0.02)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -6,7 +6,6 @@ from litestar.testing import TestClient
 from returnml.features.customer import CUSTOMER
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
-from returnml.settings import Settings
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -14,7 +13,7 @@ DAY_US = shop.DAY_US
 
 
 def client_of(data):
-    return TestClient(create_app(Settings(data=str(data)), VirtualClock(shop.now_us()), reload_seconds=0.02))
+    return TestClient(create_app(shop.settings(data), VirtualClock(shop.now_us()), reload_seconds=0.02))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from litestar.testing import TestClient
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.log import read
 from returnml.ledger.records import decode_payload
-from returnml.settings import DataPaths, Settings
+from returnml.settings import DataPaths
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -39,7 +39,7 @@ def clock():
 
 @pytest.fixture
 def client(data, clock):
-    with TestClient(create_app(Settings(data=str(data)), clock, reload_seconds=0.02), raise_server_exceptions=False) as client:
+    with TestClient(create_app(shop.settings(data), clock, reload_seconds=0.02), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -126,7 +126,7 @@ def test_events_survive_a_restart_and_a_publication(client, data, clock):
     send(client, placed())
     shop.publish(data, shop.CUT_OFF_US - 1)
     assert evidence(client) == (2 + 4, 1)
-    with TestClient(create_app(Settings(data=str(data)), clock)) as again:
+    with TestClient(create_app(shop.settings(data), clock)) as again:
         assert evidence(again) == (2 + 4, 1)
         assert send(again, placed("e5", "o11"))["events"][0]["seq"] == 2
         assert send(again, placed())["duplicates"] == 1
@@ -134,7 +134,7 @@ def test_events_survive_a_restart_and_a_publication(client, data, clock):
 
 
 def test_nothing_is_acknowledged_before_a_generation_is_there(tmp_path):
-    with TestClient(create_app(Settings(data=str(tmp_path / "data")), VirtualClock(shop.now_us()))) as client:
+    with TestClient(create_app(shop.settings(tmp_path / "data"), VirtualClock(shop.now_us()))) as client:
         response = client.post("/v1/events", json=placed())
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
         assert "no generation is published" in response.json()["detail"]

@@ -14,7 +14,7 @@ from returnml.ledger import inference
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.inference import DayWriter, day_folder, logged_days, read_day
 from returnml.ledger.log import LogError, segments
-from returnml.settings import DataPaths, ServingSettings, Settings
+from returnml.settings import DataPaths
 from returnml_tests.serving import shop
 from serving import inference_log
 from serving.app import create_app
@@ -30,7 +30,7 @@ def data(tmp_path):
 
 
 def client(data, policy="shed", now_us=None):
-    settings = Settings(data=str(data), serving=ServingSettings(log_policy=policy))
+    settings = shop.settings(data, policy)
     return TestClient(create_app(settings, VirtualClock(now_us or shop.now_us())), raise_server_exceptions=False)
 
 
@@ -184,7 +184,7 @@ from returnml.ledger.clock import VirtualClock
 from returnml.settings import ServingSettings, Settings
 from returnml_tests.serving import shop
 from serving.app import create_app
-settings = Settings(data=sys.argv[1], serving=ServingSettings(log_policy="require"))
+settings = shop.settings(sys.argv[1], "require")
 with TestClient(create_app(settings, VirtualClock(shop.now_us()))) as client:
     while True:
         print(client.post("/v1/score", json=shop.order()).json()["request_id"], flush=True)

@@ -7,7 +7,6 @@ import pytest
 from litestar.testing import TestClient
 
 from returnml.ledger.clock import VirtualClock
-from returnml.settings import Settings
 from returnml_tests.serving import shop
 from serving import event_examples as shown
 from serving.app import create_app
@@ -17,7 +16,7 @@ from serving.app import create_app
 def client(tmp_path):
     data = tmp_path / "data"
     shop.publish(data)
-    with TestClient(create_app(Settings(data=str(data)), VirtualClock(shop.now_us()))) as client:
+    with TestClient(create_app(shop.settings(data), VirtualClock(shop.now_us()))) as client:
         yield client
 
 

@@ -38,6 +38,7 @@ def test_serves_over_http(tmp_path, port, workers):
     shop.publish(data)
     shop.deploy(data)
     environ = {k: v for k, v in os.environ.items() if not k.startswith("RETURNML_")} | {"PYTHONPATH": str(ROOT)}
+    environ |= {"RETURNML_PRIVACY__CUSTOMER_IDS": "as_delivered"}
     run = "import typer; from returnml.commands.serve import serve; typer.run(serve)"
     options = ["--port", str(port), "--data", str(data), "--workers", str(workers), "--at", "2011-06-15T12:00"]
     process = subprocess.Popen([sys.executable, "-c", run, *options], cwd=tmp_path, env=environ)

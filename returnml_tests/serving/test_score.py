@@ -5,7 +5,6 @@ from litestar.testing import TestClient
 
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
-from returnml.settings import Settings
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -20,7 +19,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(data):
-    with TestClient(create_app(Settings(data=str(data)), VirtualClock(shop.now_us()))) as client:
+    with TestClient(create_app(shop.settings(data), VirtualClock(shop.now_us()))) as client:
         yield client
 
 

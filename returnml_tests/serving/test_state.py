@@ -6,7 +6,7 @@ import pytest
 from litestar.testing import TestClient
 
 from returnml.ledger.clock import VirtualClock
-from returnml.settings import DataPaths, Settings
+from returnml.settings import DataPaths
 from returnml.store.embedded import LmdbBackend
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.serving import shop
@@ -22,7 +22,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def service(data):
-    app = create_app(Settings(data=str(data)), VirtualClock(shop.now_us()), reload_seconds=0.02)
+    app = create_app(shop.settings(data), VirtualClock(shop.now_us()), reload_seconds=0.02)
     return TestClient(app, raise_server_exceptions=False)
 
 

@@ -12,6 +12,7 @@ import pytest
 from returnml.contracts.columns import OPEN_FLAG
 from returnml.contracts.columns import ORDERS as ORDERS_STREAM
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.errors import SourceError
 from returnml.sources.landing import current_file, days
@@ -52,7 +53,7 @@ def _import(tmp_path: Path, mapping: Path, orders: str, returns: str | None = No
         returns_file.write_text(returns)
     landing = tmp_path / "landing"
     second = None if returns is None else returns_file
-    return import_mapped("csv", mapping, orders_file, second, landing, LabelSettings(), VirtualClock(1))
+    return import_mapped("csv", mapping, orders_file, second, landing, LabelSettings(), VirtualClock(1), AS_DELIVERED)
 
 
 def _mapping(tmp_path: Path, content: str) -> Path:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.sources.errors import SourceError
 from returnml.sources.landing import current_file, days
 from returnml.sources.online_retail import RAW_COLUMNS, import_online_retail, read_files, to_streams
@@ -191,8 +192,8 @@ def test_import_delivers_each_day_once(tmp_path: Path) -> None:
     source, landing = tmp_path / "in", tmp_path / "landing"
     _write(source, "2011-01-01.csv", "1,22139,X,5,2011-01-01 08:00:00,2.00,1.0,France")
     _write(source, "2011-01-02.csv", "C2,22139,X,-3,2011-01-02 09:00:00,2.00,1.0,France")
-    first = import_online_retail(source, landing, VirtualClock(1))
-    again = import_online_retail(source, landing, VirtualClock(2))
+    first = import_online_retail(source, landing, VirtualClock(1), AS_DELIVERED)
+    again = import_online_retail(source, landing, VirtualClock(2), AS_DELIVERED)
     assert (first.rows, first.orders.days_written, first.returns.days_written) == (2, 2, 2)
     assert (again.orders.days_written, again.returns.days_unchanged) == (0, 2)
     assert days(landing, "orders") == days(landing, "returns") == [date(2011, 1, 1), date(2011, 1, 2)]

@@ -6,6 +6,7 @@ import pytest
 
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
@@ -39,7 +40,7 @@ def store(tmp_path, make_backend):
 
 @pytest.fixture
 def writer(store):
-    return EventWriter(store, FEATURES, VirtualClock(NOW))
+    return EventWriter(store, FEATURES, VirtualClock(NOW), AS_DELIVERED)
 
 
 def count_and_mark(live):
@@ -115,10 +116,10 @@ def test_a_lost_live_part_is_built_again_from_the_ledger(store, writer, make_bac
     writer.close()
     store = lose(store, make_backend)
     with pytest.raises(StoreError, match="no generation is published"):
-        EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(3)])
+        EventWriter(store, FEATURES, VirtualClock(NOW), AS_DELIVERED).submit([placed(3)])
     publish(store)
     assert count_and_mark(LiveStore(store, FEATURES)) == ([2], 2)
-    again = EventWriter(store, FEATURES, VirtualClock(NOW)).submit([placed(1), placed(3)])
+    again = EventWriter(store, FEATURES, VirtualClock(NOW), AS_DELIVERED).submit([placed(1), placed(3)])
     assert [(a.is_duplicate, a.outcome.seq) for a in again] == [(True, 1), (False, 3)]
 
 

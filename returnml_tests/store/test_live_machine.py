@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from returnml.features.windows import DAY_US
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
@@ -94,7 +95,7 @@ class LiveStoreMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self):
-        self.writers = [EventWriter(self.make_backend(), FEATURES, self.clock) for _ in range(2)]
+        self.writers = [EventWriter(self.make_backend(), FEATURES, self.clock, AS_DELIVERED) for _ in range(2)]
         self.online = OnlineFeatures(FEATURES, LiveStore(self.make_backend(), FEATURES))
 
     @rule(bodies=EVENTS, writer=st.integers(0, 1), late_us=st.sampled_from([0, 1, 5 * DAY_US]))

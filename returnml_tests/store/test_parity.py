@@ -19,6 +19,7 @@ from returnml.features.customer import CUSTOMER
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths, Settings
 from returnml.sources.online_retail import import_online_retail
 from returnml.sources.simulator.plan import Plan
@@ -114,7 +115,7 @@ def assert_customers(con: duckdb.DuckDBPyConnection, generation: Generation) -> 
 
 def test_simulated_day(tmp_path):
     first = date(2024, 1, 1)
-    simulate(Plan(days=60, lines_per_day=60, seed=5, start=first), DataPaths(tmp_path), CLOCK)
+    simulate(Plan(days=60, lines_per_day=60, seed=5, start=first), DataPaths(tmp_path), CLOCK, AS_DELIVERED)
     last = first + timedelta(days=59)
     con = build_warehouse(DataPaths(tmp_path).landing, first, last)
     assert assert_parity(con, last, (0, 12.5), tmp_path / "store") > 60
@@ -131,7 +132,7 @@ def test_real_day(tmp_path):
     for file in sorted(source.glob("*.csv")):
         if file.stem <= "2011-06-15":
             (until / file.name).symlink_to(file)
-    import_online_retail(until, DataPaths(tmp_path).landing, CLOCK)
+    import_online_retail(until, DataPaths(tmp_path).landing, CLOCK, AS_DELIVERED)
     day = date(2011, 6, 15)
     con = build_warehouse(DataPaths(tmp_path).landing, date(2010, 12, 1), day)
     assert assert_parity(con, day, (0, 9.5, 13 + 1 / 3), tmp_path / "store") > 1000

@@ -12,6 +12,7 @@ from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Op
 from returnml.features.shop import ORDERS, RETURNS
 from returnml.features.windows import DAY_US, Window
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.embedded import LmdbBackend
 from returnml.store.generation import open_current
 from returnml.store.live import LiveStore
@@ -94,7 +95,7 @@ def test_each_feature_set_reads_its_own_from_generation_and_live_part(events, pu
     backend = LmdbBackend(tmp_path_factory.mktemp("union") / "store")
     publish(backend, in_turn, T0)
     clock = VirtualClock(T0)
-    writer = EventWriter(backend, FEATURES, clock)
+    writer = EventWriter(backend, FEATURES, clock, AS_DELIVERED)
     for n, (customer, quantity, price, days) in enumerate(events):
         clock.advance_to(clock.now_us() + days * DAY_US // 2)
         writer.submit([placed(n, customer, quantity, price, clock.now_us()), *([sent_back(n)] if n % 2 else [])])
@@ -113,7 +114,7 @@ def test_readers_and_writers_go_by_what_the_generation_holds(backend):
     publish(backend, [FEATURES], T0)
     live = LiveStore(backend, FEATURES)
     champion, challenger = OnlineFeatures(FEATURES, live), OnlineFeatures(CHALLENGER, live)
-    writer = EventWriter(backend, FEATURES, VirtualClock(NOW))
+    writer = EventWriter(backend, FEATURES, VirtualClock(NOW), AS_DELIVERED)
     writer.submit([placed(1), placed(2, "b", 2)])
     for n, feature_sets in enumerate([[FEATURES], [FEATURES, CHALLENGER], [CHALLENGER, FEATURES], [FEATURES]]):
         published = publish(backend, feature_sets, T0 + 1 + n)

@@ -42,7 +42,7 @@ def inspected(number: int, return_id: str) -> bytes:
 
 def settings(data: Path, servers: str, **changed: Any) -> Settings:
     kafka = {"bootstrap_servers": servers, "topic": TOPIC, "group_id": GROUP, "options": QUICK} | changed
-    return Settings(data=str(data), kafka=KafkaSettings(**kafka))
+    return msgspec.structs.replace(shop.settings(data), kafka=KafkaSettings(**kafka))
 
 
 def consumer(chosen: Settings) -> EventConsumer:

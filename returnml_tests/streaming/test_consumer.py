@@ -8,7 +8,7 @@ from litestar.testing import TestClient
 
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.log import read
-from returnml.settings import DataPaths, Settings
+from returnml.settings import DataPaths
 from returnml.streaming.dead_letters import logged
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import OFFSET_COMMIT, PRODUCE
@@ -47,7 +47,7 @@ def test_events_in_time_order_give_the_same_ledger_as_over_http(kafka, data, tmp
     assert kafka.committed(GROUP, TOPIC) == 7
     other = tmp_path / "http"
     shop.publish(other)
-    with TestClient(create_app(Settings(data=str(other)), VirtualClock(shop.now_us()))) as client:
+    with TestClient(create_app(shop.settings(other), VirtualClock(shop.now_us()))) as client:
         response = client.post("/v1/events", content=b"[" + b",".join(FLOW) + b"]")
     assert [e["status"] for e in response.json()["events"]] == ["accepted"] * 4 + ["refused", "accepted", "duplicate"]
     assert list(read(DataPaths(data).ledger)) == list(read(DataPaths(other).ledger)) != []
@@ -55,7 +55,7 @@ def test_events_in_time_order_give_the_same_ledger_as_over_http(kafka, data, tmp
 
 def test_a_service_beside_it_sees_the_events_at_once(kafka, data):
     shop.deploy(data)
-    with TestClient(create_app(Settings(data=str(data)), VirtualClock(shop.now_us()))) as client:
+    with TestClient(create_app(shop.settings(data), VirtualClock(shop.now_us()))) as client:
         before = client.post("/v1/score", json=shop.order()).json()
         kafka.send(TOPIC, [placed(1)])
         consume(settings(data, kafka.servers))

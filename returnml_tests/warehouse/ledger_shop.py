@@ -12,6 +12,7 @@ from returnml.contracts.columns import STREAMS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.events import AnyEvent
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.store.embedded import LmdbBackend
 from returnml.store.generation import Generation
@@ -57,7 +58,7 @@ class LedgerShop:
         self.shop, self.con, self.paths = shop, shop.con, DataPaths(root)
         self.clock = VirtualClock(at_us(start))
         self.backend = LmdbBackend(self.paths.store)
-        self.writer = EventWriter(self.backend, ORDER_LINE, self.clock)
+        self.writer = EventWriter(self.backend, ORDER_LINE, self.clock, AS_DELIVERED)
 
     def publish(self, cut_off: datetime) -> Generation:
         """Of what was ingested, with the outcomes of the day before the cut-off."""

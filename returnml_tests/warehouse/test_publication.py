@@ -6,6 +6,7 @@ import pytest
 
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings
 from returnml.store.backend import STATE
 from returnml.store.writer import EventWriter
@@ -117,7 +118,7 @@ def test_an_event_stamped_before_the_cut_off_after_it_was_taken_stays_live(live)
             return getattr(live.backend, name)
 
         def install(self, folder):
-            writer = EventWriter(live.backend, ORDER_LINE, VirtualClock(at_us(datetime(2024, 5, 2))))
+            writer = EventWriter(live.backend, ORDER_LINE, VirtualClock(at_us(datetime(2024, 5, 2))), AS_DELIVERED)
             writer.submit([_event(placed("b", datetime(2024, 5, 2)))])
 
     generation = publish_warehouse(live.con, [ORDER_LINE], at_us(AFTER), Late())

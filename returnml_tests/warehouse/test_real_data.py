@@ -11,6 +11,7 @@ import pytest
 
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.online_retail import import_online_retail
 from returnml.warehouse.ingest import ingest_raw
@@ -39,7 +40,7 @@ def _valid_sales(folder: Path) -> pl.DataFrame:
 
 
 def test_all_305_days_in_one_range(folder: Path, tmp_path: Path):
-    imported = import_online_retail(folder, tmp_path / "landing", VirtualClock(0))
+    imported = import_online_retail(folder, tmp_path / "landing", VirtualClock(0), AS_DELIVERED)
     with open_warehouse(tmp_path / "w.duckdb") as con:
         for stream, delivered in ((ORDERS, imported.orders.rows), (RETURNS, imported.returns.rows)):
             raw = ingest_raw(con, stream, FIRST, LAST, tmp_path / "landing", Settings())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import polars as pl
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.ledger.clock import Clock
+from returnml.privacy.customers import CustomerIds
+from returnml.privacy.keyring import KEY_BYTES
 from returnml.settings import DataPaths
 from returnml.sources.delivery import Delivered, Progress, deliver, silent
 from returnml.sources.simulator.baskets import draw_lines
@@ -17,7 +20,7 @@ from returnml.sources.simulator.behaviour import describe
 from returnml.sources.simulator.dirt import soil_orders, soil_returns
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.returning import draw_returns
-from returnml.sources.simulator.tables import inspection_records, order_lines, return_records, truth
+from returnml.sources.simulator.tables import customer_ids, inspection_records, order_lines, return_records, truth
 from returnml.sources.simulator.world import draw_articles, draw_customers
 
 
@@ -59,12 +62,13 @@ def simulate_tables(plan: Plan) -> Tables:
     )
 
 
-def simulate(plan: Plan, paths: DataPaths, clock: Clock, progress: Progress = silent) -> Simulated:
+def simulate(plan: Plan, paths: DataPaths, clock: Clock, customers: CustomerIds, progress: Progress = silent) -> Simulated:
     """Simulate and deliver every day of the span: three landing streams, and ``<truth>/<day>.parquet``.
 
     Days on which nothing came back or was inspected are delivered empty.
 
     Args:
+        customers: what customer ids become; a simulated customer's new key is always the same.
         progress: called before the drawing and after each delivered day.
 
     Raises:
@@ -74,12 +78,24 @@ def simulate(plan: Plan, paths: DataPaths, clock: Clock, progress: Progress = si
     tables = simulate_tables(plan)
     days = pl.date_range(plan.start, plan.end, "1d", closed="left", eager=True).to_list()
     source = f"simulate seed={plan.seed} scenario={plan.scenario} lines_per_day={plan.lines_per_day} days={plan.days}"
+    named = customers.drawing(simulated_key)
     delivered = {
-        stream.name: deliver(paths.landing, stream, frame, source, clock, days, progress)
+        stream.name: deliver(paths.landing, stream, frame, source, clock, named, days, progress)
         for stream, frame in ((ORDERS, tables.orders), (RETURNS, tables.returns), (INSPECTIONS, tables.inspections))
     }
     _write_truth(paths.truth, tables.truth)
     return Simulated(**delivered, mean_probability=float(tables.truth["probability_label"].to_numpy().mean()))
+
+
+def shop_customers(plan: Plan) -> list[str]:
+    """The ids of all customers, as the shop says them."""
+    customers = draw_customers(plan, len(draw_articles(plan).brand_start) - 1)
+    return pl.select(customer_ids(pl.int_range(len(customers)))).to_series().to_list()
+
+
+def simulated_key(customer_id: str) -> bytes:
+    """The key of a customer who does not exist: no secret, so that a simulation repeats byte for byte."""
+    return hashlib.sha256(b"returnml simulator " + customer_id.encode()).digest()[:KEY_BYTES]
 
 
 def _write_truth(folder: Path, frame: pl.DataFrame) -> None:

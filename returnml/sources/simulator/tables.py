@@ -71,12 +71,17 @@ def order_lines(plan: Plan, lines: Lines, articles: Articles, customers: Custome
     return frame.select(
         pl.format("{}-{}", order_id, pl.col("position").cast(pl.String).str.zfill(2)).alias("line_id"),
         order_id.alias("order_id"),
-        pl.format("c{}", pl.col("customer").cast(pl.String).str.zfill(7)).alias("customer_id"),
+        customer_ids(pl.col("customer")).alias("customer_id"),
         pl.format("a{}", pl.col("article").cast(pl.String).str.zfill(5)).alias("article_id"),
         pl.lit(CURRENCY).alias("currency"),
         pl.lit(True).alias("is_goods"),
         pl.exclude("date", "rank", "position", "customer", "article"),
     )
+
+
+def customer_ids(customer: pl.Expr) -> pl.Expr:
+    """What the shop calls its customers."""
+    return pl.format("c{}", customer.cast(pl.String).str.zfill(7))
 
 
 def return_records(plan: Plan, returns: Returns, orders: pl.DataFrame) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import pytest
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import open_customers
 from returnml.settings import DataPaths
 from returnml.sources.delivered import to_delivered
 from returnml.sources.landing import days, history
@@ -39,8 +40,8 @@ def _late(tables: Tables, table: pl.DataFrame) -> pl.DataFrame:
 def test_same_plan_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     plan = Plan(START, 5, 40, 9)
     one, two = (DataPaths(tmp_path / name) for name in ("one", "two"))
-    first = simulate(plan, one, VirtualClock(1))
-    simulate(plan, two, VirtualClock(2))
+    first = simulate(plan, one, VirtualClock(1), open_customers("pseudonymise", one.keys))
+    simulate(plan, two, VirtualClock(2), open_customers("pseudonymise", two.keys))
     for stream in ("orders", "returns", "inspections"):
         assert days(one.landing, stream) == [START + timedelta(days=n) for n in range(5)]
         hashes = [[f.sha256 for f in history(paths.landing, stream)] for paths in (one, two)]
@@ -48,7 +49,7 @@ def test_same_plan_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     truths = [sorted(p.name for p in paths.truth.iterdir()) for paths in (one, two)]
     assert truths[0] == truths[1] == [f"2025-01-0{n}.parquet" for n in range(1, 6)]
     assert all((one.truth / name).read_bytes() == (two.truth / name).read_bytes() for name in truths[0])
-    again = simulate(plan, one, VirtualClock(3))
+    again = simulate(plan, one, VirtualClock(3), open_customers("pseudonymise", one.keys))
     assert (first.orders.days_written, again.orders.days_written, again.orders.days_unchanged) == (5, 0, 5)
     assert not simulate_tables(plan).orders.equals(simulate_tables(Plan(START, 5, 40, 10)).orders)
 

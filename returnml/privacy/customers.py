@@ -1,0 +1,108 @@
+"""What a shop's customer ids become on their way in, and how a customer is asked for by their id."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+from returnml.privacy.keyring import KEY_BYTES, DrawKey, Keyring, pseudonym_of, random_key
+
+T = TypeVar("T")
+
+
+class CustomerIds(Protocol):
+    """From the ids of a shop to the names that the line knows its customers by."""
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the two differ."""
+        ...
+
+    def find(self, customer_id: str) -> str | None:
+        """The name of a customer who is known."""
+        ...
+
+    def register(self, customer_ids: Iterable[str]) -> Mapping[str, str]:
+        """The names of customers, of new ones too. Durable at the return."""
+        ...
+
+    def forgotten_lines(self) -> Mapping[str, str]:
+        """Order lines of customers who were forgotten, with the names that they lie under."""
+        ...
+
+    def drawing(self, draw: DrawKey) -> CustomerIds:
+        """The same, with keys of new customers from ``draw``."""
+        ...
+
+
+class AsDelivered:
+    """The ids as they come: the shop sends pseudonyms already."""
+
+    is_mapped = False
+
+    def find(self, customer_id: str) -> str | None:
+        return customer_id
+
+    def register(self, customer_ids: Iterable[str]) -> Mapping[str, str]:
+        return {customer_id: customer_id for customer_id in customer_ids}
+
+    def forgotten_lines(self) -> Mapping[str, str]:
+        return {}
+
+    def drawing(self, draw: DrawKey) -> CustomerIds:
+        return self
+
+
+class Pseudonyms:
+    """The pseudonyms of a keyring."""
+
+    is_mapped = True
+
+    def __init__(self, keyring: Keyring, draw: DrawKey = random_key) -> None:
+        self._keyring = keyring
+        self._draw = draw
+        self.find = keyring.find
+        self.forgotten_lines = keyring.forgotten_lines
+
+    def register(self, customer_ids: Iterable[str]) -> Mapping[str, str]:
+        return self._keyring.register(customer_ids, self._draw)
+
+    def drawing(self, draw: DrawKey) -> CustomerIds:
+        return Pseudonyms(self._keyring, draw)
+
+
+AS_DELIVERED = AsDelivered()
+
+
+def open_customers(policy: Literal["pseudonymise", "as_delivered"], keys: Path, *, is_created: bool = True) -> CustomerIds:
+    """The customer ids of a data root.
+
+    Args:
+        policy: the setting ``privacy.customer_ids``.
+        keys: the keyring's folder.
+        is_created: whether a keyring is made where there is none.
+
+    Raises:
+        KeyringError: see :class:`Keyring`.
+    """
+    return AS_DELIVERED if policy == "as_delivered" else Pseudonyms(Keyring(keys, is_created=is_created))
+
+
+def ask_as(customers: CustomerIds, customer_id: str, ask: Callable[[str], T]) -> T:
+    """Ask a question about a customer by the name that they have just now.
+
+    Somebody without a key is asked about by a name that nobody has and nobody keeps: as a new customer. Where the customer
+    is forgotten while the question is being answered, it is asked again: no answer mixes before and after.
+    """
+    name = customers.find(customer_id)
+    answer = ask(name or one_time_name())
+    while name is not None and customers.find(customer_id) != name:
+        name = customers.find(customer_id)
+        answer = ask(name or one_time_name())
+    return answer
+
+
+def one_time_name() -> str:
+    return pseudonym_of(secrets.token_bytes(KEY_BYTES))

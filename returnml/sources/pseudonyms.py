@@ -1,0 +1,29 @@
+"""Takes the shop's customer ids out of a frame that is about to be delivered."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from returnml.contracts.columns import DeliveredStream
+from returnml.privacy.customers import CustomerIds
+
+COLUMN = "customer_id"
+
+
+def pseudonymised(stream: DeliveredStream, frame: pl.DataFrame, customers: CustomerIds) -> pl.DataFrame:
+    """The frame with pseudonyms for customer ids; new customers are registered. Missing and blank ids stay.
+
+    What comes back of a line whose customer was forgotten lies under the line's old pseudonym, whoever it names: a new
+    pseudonym beside an old line would link the two.
+    """
+    if not customers.is_mapped or COLUMN not in stream.column_names or COLUMN not in frame.columns:
+        return frame
+    ids = frame[COLUMN].cast(pl.String)
+    forgotten = pl.Series(COLUMN, [None] * frame.height, pl.String)
+    if stream.id_column != "line_id" and "line_id" in frame.columns and (lines := customers.forgotten_lines()):
+        owners = frame["line_id"].cast(pl.String).replace_strict(lines, default=None, return_dtype=pl.String)
+        forgotten = owners.set(ids.is_null(), None).alias(COLUMN)
+    named = ids.filter(forgotten.is_null()).unique(maintain_order=True).drop_nulls()
+    named = named.filter(named.str.strip_chars() != "")
+    pseudonyms = ids.replace(dict(customers.register(named.to_list())))
+    return frame.with_columns(pl.select(pl.coalesce(forgotten, pseudonyms)).to_series().alias(COLUMN))
