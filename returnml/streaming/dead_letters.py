@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import structs
 
 from returnml.ledger.clock import Clock
 from returnml.ledger.log import START, LogError, LogWriter, Record, read
@@ -14,6 +15,8 @@ from returnml.settings import Settings
 from returnml.streaming.client import StreamingError, Tell, library, producer
 
 SECONDS_TO_DELIVER = 30
+PIECE_BYTES = 8 << 20
+"""A log takes no larger record than twice this; a larger value is kept in pieces."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -44,8 +47,16 @@ class DeadLetters(Protocol):
         """
 
 
+class _Piece(msgspec.Struct, frozen=True):
+    """A log record: a letter, or a part of its value."""
+
+    letter: DeadLetter
+    number: int
+    of: int
+
+
 _ENCODE = msgspec.msgpack.Encoder().encode
-_DECODE = msgspec.msgpack.Decoder(DeadLetter).decode
+_DECODE = msgspec.msgpack.Decoder(_Piece).decode
 
 
 class DeadLetterLog:
@@ -72,7 +83,8 @@ class DeadLetterLog:
         others, position = log.tail(self._position)
         last = others[-1] if others else self._last
         at_us = max(self._clock.now_us(), last.known_at_us + 1)
-        records = [Record(last.seq + 1 + i, at_us + i, _ENCODE(letter)) for i, letter in enumerate(letters)]
+        pieces = [piece for letter in letters for piece in _pieces(letter)]
+        records = [Record(last.seq + 1 + i, at_us + i, _ENCODE(piece)) for i, piece in enumerate(pieces)]
         self._position = log.append(records, position)
         self._last = records[-1]
 
@@ -139,12 +151,26 @@ def logged(folder: Path) -> Iterator[DeadLetter]:
         StreamingError: for a record of another version of this code.
     """
     seen: set[tuple[str, int, int]] = set()
+    held: list[DeadLetter] = []
     for record in read(folder):
         try:
-            letter = _DECODE(record.payload)
+            piece = _DECODE(record.payload)
         except msgspec.DecodeError as error:
             raise StreamingError(f"{folder}, record {record.seq}: {error}") from error
+        if piece.number == 0:
+            held = []  # what a kill left without its end was not committed: it came again
+        held.append(piece.letter)
+        letter = piece.letter
         place = (letter.topic, letter.partition, letter.offset)
-        if place not in seen:
+        if piece.number + 1 == piece.of and place not in seen:
             seen.add(place)
-            yield letter
+            yield letter if piece.of == 1 else structs.replace(letter, value=b"".join(part.value or b"" for part in held))
+
+
+def _pieces(letter: DeadLetter) -> list[_Piece]:
+    value = letter.value
+    if value is None or len(value) <= PIECE_BYTES:
+        return [_Piece(letter, 0, 1)]
+    starts = range(0, len(value), PIECE_BYTES)
+    parts = [structs.replace(letter, value=value[start : start + PIECE_BYTES]) for start in starts]
+    return [_Piece(part, number, len(parts)) for number, part in enumerate(parts)]
