@@ -1,4 +1,4 @@
-"""Events taken in per second, batched, by one worker: over HTTP, in process, and beside what log and LMDB alone can do.
+"""Events taken in per second, batched, by one worker: over HTTP, in process (LMDB, Redis), and what log and LMDB alone can do.
 
     python -m benchmarks.event_intake [--events 20000] [--batch 1000]
 
@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from benchmarks.redis_server import redis_server
 from benchmarks.serving import served
 from returnml.features.order_line import ORDER_LINE
 from returnml.features.windows import DAY_US
@@ -28,9 +29,10 @@ from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import START, LogWriter, Record
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
-from returnml.store.backend import EVENTS, META, STATE
+from returnml.store.backend import EVENTS, META, STATE, Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.lmdb_backend import open_live
+from returnml.store.remote import RedisBackend
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
@@ -60,26 +62,26 @@ def batches(items: Sequence, size: int) -> list[Sequence]:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def publish_empty(data: Path) -> None:
+def publish_empty(backend: Backend) -> None:
     con = open_warehouse(":memory:", threads=1)
     ensure_schema(con)
     cut_off_us = SystemClock().now_us() // DAY_US * DAY_US
-    publish_generation(con, [ORDER_LINE], cut_off_us, LmdbBackend(DataPaths(data).store))
+    publish_generation(con, [ORDER_LINE], cut_off_us, backend)
     con.close()
 
 
 def over_http(folder: Path, sent: list[dict], size: int) -> float:
     """Seconds for all of them over one connection."""
-    publish_empty(folder / "http")
+    publish_empty(LmdbBackend(DataPaths(folder / "http").store))
     bodies = [msgspec.json.encode(b) for b in batches(sent, size)]
     with served("serving.app:create_app", folder / "http", "/v1/events") as (url, _), httpx.Client(timeout=60) as client:
         return seconds(lambda: [client.post(url, content=body).raise_for_status() for body in bodies])
 
 
-def in_process(folder: Path, sent: list[dict], size: int) -> float:
+def in_process(backend: Backend, sent: list[dict], size: int) -> float:
     """Seconds for judging, stamping, logging and applying what is decoded already."""
-    publish_empty(folder / "process")
-    writer = EventWriter(LmdbBackend(DataPaths(folder / "process").store), ORDER_LINE, SystemClock(), AS_DELIVERED)
+    publish_empty(backend)
+    writer = EventWriter(backend, ORDER_LINE, SystemClock(), AS_DELIVERED)
     decoded = batches(msgspec.convert(sent, list[AnyEvent]), size)
     return seconds(lambda: [writer.submit(batch) for batch in decoded])
 
@@ -119,11 +121,13 @@ def main() -> None:
     options = parser.parse_args()
     sent = events(options.events, seed=1)
     puts = len(ORDER_LINE.groups) + 1
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, redis_server(Path(name)) as port:
         folder = Path(name)
+        on_redis = RedisBackend(folder / "redis" / "store", f"redis://127.0.0.1:{port}", "{bench}:")
         found = {
             "POST /v1/events, one worker": over_http(folder, sent, options.batch),
-            "EventWriter.submit": in_process(folder, sent, options.batch),
+            "EventWriter.submit, LMDB": in_process(LmdbBackend(folder / "lmdb" / "store"), sent, options.batch),
+            "EventWriter.submit, Redis": in_process(on_redis, sent, options.batch),
             "bare append and put": bare(folder, sent, options.batch, puts, value_bytes=150),
         }
     for label, taken in found.items():

@@ -1,12 +1,12 @@
 """Features of 1 customer and 5 articles, read in process, beside Feast's online stores in the same run.
 
-    python -m benchmarks.online_features [--feast .venv-feast] [--rounds 3] [--seconds 4]
+    python -m benchmarks.online_features [--feast .venv-feast | --no-feast] [--rounds 3] [--seconds 4]
 
 Ours: (a) reads and window sums of two event streams, 48 aggregates a line; (b) every feature of ``order_line``. Both from
 a published generation (a year of 500,000 order lines, ``benchmarks.online_world``) and a live part of 5,000 events, at
-noon of the day after the cut-off; every request is another one. Feast: 40 precomputed features from its SQLite and its
-Redis store (needs redis-server). Rounds alternate; printed are medians over rounds. Feast is installed into an environment
-of its own, where it is not yet.
+noon of the day after the cut-off, from LMDB and from a redis-server on this machine; every request is another one. Feast:
+40 precomputed features from its SQLite and its Redis store. Rounds alternate; printed are medians over rounds. Feast is
+installed into an environment of its own, where it is not yet.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ import argparse
 import json
 import os
 import random
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from benchmarks.online_world import NOW_US, TWO_STREAMS, live_events, publish, request, warehouse
+from benchmarks.redis_server import redis_server
 from returnml.features.order_line import ORDER_LINE
 from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from returnml.store.plan import ReadPlan
+from returnml.store.remote import RedisBackend
 
 FEAST = ("feast[redis]==0.67.*", "pandas<3", "pyarrow")
 TARGETS_US = {"a": 60, "b": 150}
@@ -43,7 +42,7 @@ Measured = tuple[float, float]
 
 
 class Ours:
-    """Both ways of asking one backend."""
+    """Both ways of asking one kind of backend."""
 
     def __init__(self, two_streams: Backend, order_line: Backend) -> None:
         self._two = LiveStore(two_streams, TWO_STREAMS)
@@ -118,54 +117,44 @@ def feast_python(environment: Path) -> Path:
     return python
 
 
-@contextmanager
-def redis_server(folder: Path) -> Iterator[int]:
-    """The port of a redis-server of our own, nothing of it on disk."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        raise SystemExit("redis-server is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def prepare(folder: Path) -> Ours:
+def prepare(folder: Path, redis_port: int) -> dict[str, Ours]:
     con, events = warehouse(), live_events()
-    backends = [LmdbBackend(folder / name / "store") for name in ("two_streams", "order_line")]
-    for backend, feature_set in zip(backends, (TWO_STREAMS, ORDER_LINE), strict=True):
-        publish(con, feature_set, backend, events)
+
+    def published(kind: str, make: Callable[[Path, str], Backend]) -> Ours:
+        backends = []
+        for name, feature_set in (("two_streams", TWO_STREAMS), ("order_line", ORDER_LINE)):
+            backends.append(make(folder / kind / name / "store", f"{{{name}}}:"))
+            publish(con, feature_set, backends[-1], events)
+        return Ours(*backends)
+
+    url = f"redis://127.0.0.1:{redis_port}/1"
+    ours = {
+        "LMDB": published("lmdb", lambda root, _: LmdbBackend(root)),
+        "Redis": published("redis", lambda root, prefix: RedisBackend(root, url, prefix)),
+    }
     con.close()
-    return Ours(*backends)
+    return ours
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--feast", type=Path, default=Path(".venv-feast"), help="Feast's environment.")
+    parser.add_argument("--no-feast", action="store_true", help="Ours alone.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
-    python = feast_python(options.feast.resolve())
     with tempfile.TemporaryDirectory(prefix="returnml-bench-") as name, redis_server(Path(name)) as port:
         folder = Path(name)
-        ours = prepare(folder)
-        peers = {kind: Feast(python, folder, kind, port) for kind in ("sqlite", "redis")}
-        asked: dict[str, Callable[[float], Measured]] = {
-            "(a) returnml, LMDB: two streams, reads and window sums": ours.reads_and_sums,
-            f"(b) returnml, LMDB: all {len(ORDER_LINE.outputs)} features": ours.whole_set,
-        }
+        ours = prepare(folder, port)
+        peers = {}
+        if not options.no_feast:
+            python = feast_python(options.feast.resolve())
+            peers = {kind: Feast(python, folder, kind, port) for kind in ("sqlite", "redis")}
+        asked: dict[str, Callable[[float], Measured]] = {}
+        for kind, asking in ours.items():
+            asked[f"(a) returnml, {kind}: two streams, reads and window sums"] = asking.reads_and_sums
+        for kind, asking in ours.items():
+            asked[f"(b) returnml, {kind}: all {len(ORDER_LINE.outputs)} features"] = asking.whole_set
         asked |= {f"Feast {peer.version}, {kind}: 40 stored features": peer.measure for kind, peer in peers.items()}
         found: dict[str, list[Measured]] = {label: [] for label in asked}
         for _ in range(options.rounds):
@@ -180,8 +169,11 @@ def report(found: dict[str, Measured]) -> None:
     peers = {label: p50 for label, (p50, _) in found.items() if label.startswith("Feast")}
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(f"{'1 customer + 5 articles, in process':<56}{'p50 us':>8}{'p99 us':>8}{'target':>8}  times faster than Feast")
+    for part in TARGETS_US:
+        lmdb, redis = [p50 for label, (p50, _) in found.items() if label.startswith(f"({part})")]
+        print(f"({part}) Redis takes {redis / lmdb:.2f} times as long as LMDB")
     for label, (p50, p99) in found.items():
-        target = TARGETS_US.get(label[1:2]) if label.startswith("(") else None
+        target = TARGETS_US.get(label[1:2]) if "LMDB" in label else None
         ratios = "" if label in peers else ", ".join(f"{peer / p50:.1f} ({name.split()[2][:-1]})" for name, peer in peers.items())
         print(f"{label:<56}{p50:>8,.0f}{p99:>8,.0f}{target or '':>8}  {ratios}")
 

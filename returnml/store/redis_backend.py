@@ -29,12 +29,21 @@ MAX_FIELDS = 2_000
 """Of one command; other clients wait while it runs."""
 
 Command = tuple[Any, ...]
-_MULTI = b"*1\r\n$5\r\nMULTI\r\n"
-_EXEC = b"*1\r\n$4\r\nEXEC\r\n"
+
+
+def encode(*command: bytes) -> bytes:
+    """
+    >>> encode(b"GET", b"k")
+    b'*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\nk\\r\\n'
+    """
+    return b"*%d\r\n" % len(command) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in command])
+
+
+_MULTI, _EXEC = encode(b"MULTI"), encode(b"EXEC")
 
 
 class RedisServer:
-    """One server. ``atomically`` is for one thread, the rest for any.
+    """One server. ``snapshot`` is for one thread, the rest for any.
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, as redis-py reads it.
@@ -67,30 +76,40 @@ class RedisServer:
         with self._translated():
             return self._patient.execute_command(*command)
 
-    def atomically(self, commands: Sequence[Command]) -> list[Any]:
-        """Run reading commands as one snapshot.
+    def snapshot(self, first: bytes, fields: Sequence[bytes], hashes: Sequence[bytes]) -> list[list[bytes | None]]:
+        """Read as one snapshot; for one thread. Packed by hand: the hashes are asked for the same fields.
 
         A connection that the server closed is opened again once. After a timeout or a refused connection there is no
         further attempt before ``revive``: an event loop must not wait for a server that is away.
+
+        Args:
+            first: an encoded command.
+
+        Returns:
+            Its reply, and for each hash the values of the fields.
         """
         if self._lost is not None:
             raise StoreUnavailable(self._lost)
-        with self._translated():
+        asked = b"".join([b"$%d\r\n%b\r\n" % (len(field), field) for field in fields])
+        n = len(fields) + 2
+        reads = [b"*%d\r\n$5\r\nHMGET\r\n$%d\r\n%b\r\n%b" % (n, len(name), name, asked) for name in hashes]
+        request = b"".join([_MULTI, first, *reads, _EXEC])
+        replies = len(hashes) + 3
+        try:
             try:
-                return self._exchange(commands)
+                return self._exchange(request, replies)
             except ConnectionLost:
                 self._drop()
-            except RedisError as error:
-                self._give_up(error)
-                raise
-            try:
-                return self._exchange(commands)
-            except RedisError as error:
-                self._give_up(error)
-                raise
+            return self._exchange(request, replies)
+        except RedisError as error:
+            self._drop()
+            if not isinstance(error, ConnectionLost | TimedOut):
+                raise StoreError(f"{self.name}: {error}") from error
+            self._lost = self._said(error)
+            raise StoreUnavailable(self._lost) from error
 
     def revive(self) -> None:
-        """Let ``atomically`` try again, on a connection that is made here and now.
+        """Let ``snapshot`` try again, on a connection that is made here and now.
 
         Raises:
             StoreUnavailable: while the server is away.
@@ -108,15 +127,13 @@ class RedisServer:
             pipeline.watch(*keys)
             yield Watch(pipeline)
 
-    def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+    def _exchange(self, request: bytes, replies: int) -> list[Any]:
         connection = self._reading
         if connection is None:
             connection = self._reading = self._connect()
-        pack = connection.pack_command
-        packed = [b for command in commands for b in pack(*command)]
-        connection.send_packed_command([b"".join([_MULTI, *packed, _EXEC])])
+        connection.send_packed_command([request])
         read = connection.read_response
-        for _ in range(len(commands) + 1):
+        for _ in range(replies - 1):
             read()
         found: list[Any] = read()
         return found
@@ -125,11 +142,6 @@ class RedisServer:
         connection = self._quick.connection_pool.make_connection()
         connection.connect()
         return connection
-
-    def _give_up(self, error: RedisError) -> None:
-        self._drop()
-        if isinstance(error, (ConnectionLost, TimedOut)):
-            self._lost = self._said(error)
 
     def _drop(self) -> None:
         connection, self._reading = self._reading, None

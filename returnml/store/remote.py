@@ -38,7 +38,7 @@ from returnml.store.backend import (
 )
 from returnml.store.generation import Generation
 from returnml.store.manifest import GenerationManifest, StoreError, read_manifest, require_served
-from returnml.store.redis_backend import RedisServer
+from returnml.store.redis_backend import RedisServer, encode
 from returnml.store.remote_turn import MANIFEST, SIZE, TABLES, Names, RemoteTransaction, chunks
 
 T = TypeVar("T")
@@ -84,6 +84,7 @@ class RedisBackend:
         self.url = url
         self._server = RedisServer(url)
         self._names = Names(prefix)
+        self._ask = encode(b"HMGET", self._names.meta, POINTER, MARK, TABLES[STATE])
         self._seen: tuple[bytes, bytes] = b"", b""
 
     def published(self) -> str | None:
@@ -106,15 +107,11 @@ class RedisBackend:
 
     def read(self, keys: Sequence[bytes], choose: Choose, consume: Consume[T]) -> T:
         names = self._names
-        n = 1 + len(keys)
+        fields = [SIZE, *keys]
         while True:
             pointer, state = self._seen
-            (seen, mark, now), published, live = self._server.atomically(
-                (
-                    ("HMGET", names.meta, POINTER, MARK, TABLES[STATE]),
-                    ("HMGET", names.generation(pointer), SIZE, *keys),
-                    ("HMGET", names.table(state), SIZE, *keys),
-                )
+            (seen, mark, now), published, live = self._server.snapshot(
+                self._ask, fields, (names.generation(pointer), names.table(state))
             )
             if seen is None or (seen == pointer and now == state):
                 break
@@ -126,7 +123,7 @@ class RedisBackend:
         _check_there(published[0], name, self._server)
         _check_there(live[0], "the live part", self._server)
         at = decode_mark(mark)
-        return consume(Snapshot(generation, at.seq, at.known_at_us), _buffers(published[1:n]), _buffers(live[1:n]))
+        return consume(Snapshot(generation, at.seq, at.known_at_us), _buffers(published[1:]), _buffers(live[1:]))
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:

@@ -67,7 +67,7 @@ class RemoteTransaction:
 
     def put(self, table: int, key: bytes, value: bytes) -> None:
         if table != META and self._tables[table] is None:
-            self.clear(table)
+            self._begin(table)
         written = self._written[table]
         written[key] = value
         if table != META:
@@ -85,9 +85,7 @@ class RemoteTransaction:
         self._removed[table].add(key)
 
     def clear(self, table: int) -> None:
-        token = self._names.new_table(table)
-        self._watch.call("SADD", self._names.made, self._names.table(token))
-        self._tables[table] = token
+        self._begin(table)
         self._known[table].clear()
         self._written[table].clear()
         self._removed[table].clear()
@@ -125,6 +123,11 @@ class RemoteTransaction:
             commands.append(("HSET", self._names.meta, *(part for item in meta.items() for part in item)))
         if commands:
             self._watch.commit(commands)
+
+    def _begin(self, table: int) -> None:
+        token = self._names.new_table(table)
+        self._watch.call("SADD", self._names.made, self._names.table(token))
+        self._tables[table] = token
 
     def _is_new(self, table: int) -> bool:
         return self._tables[table] != self._before[table]

@@ -17,8 +17,8 @@ from returnml.ledger.clock import VirtualClock
 from returnml.release.deployment import make_champion, read_state
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
-from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings
-from returnml.store.embedded import LmdbBackend
+from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings, StoreSettings
+from returnml.store.backends import open_backend
 from returnml.store.generation import Generation
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
@@ -28,12 +28,18 @@ DAY_US = 86_400_000_000
 CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
 KEYS = "customer_id, article_id, size, product_group, brand, country, payment_method"
 PRIOR = 8.0
+LMDB = StoreSettings()
 
 
-def settings(data: Path | str, log_policy: Literal["require", "shed"] = "shed") -> Settings:
+def settings(
+    data: Path | str,
+    log_policy: Literal["require", "shed"] = "shed",
+    store: StoreSettings = LMDB,
+    stale_features: Literal["refuse", "allow"] = "refuse",
+) -> Settings:
     """Customers are known by the ids that the tables hold."""
-    own = PrivacySettings(customer_ids="as_delivered")
-    return Settings(data=str(data), serving=ServingSettings(log_policy=log_policy), privacy=own)
+    serving = ServingSettings(log_policy=log_policy, stale_features=stale_features)
+    return Settings(data=str(data), serving=serving, privacy=PrivacySettings(customer_ids="as_delivered"), store=store)
 
 
 def warehouse() -> duckdb.DuckDBPyConnection:
@@ -63,8 +69,14 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, columns: str, seq: int, 
     )
 
 
-def publish(data: Path, cut_off_us: int = CUT_OFF_US, feature_sets: Sequence[FeatureSet] = FEATURE_SETS) -> Generation:
-    return publish_generation(warehouse(), feature_sets, cut_off_us, LmdbBackend(DataPaths(data).store))
+def publish(
+    data: Path,
+    cut_off_us: int = CUT_OFF_US,
+    feature_sets: Sequence[FeatureSet] = FEATURE_SETS,
+    store: StoreSettings = LMDB,
+) -> Generation:
+    backend = open_backend(Settings(data=str(data), store=store))
+    return publish_generation(warehouse(), feature_sets, cut_off_us, backend)
 
 
 def graph(feature_set: FeatureSet = ORDER_LINE, prior: float = PRIOR, width: int | None = None) -> bytes:

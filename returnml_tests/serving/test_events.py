@@ -24,10 +24,15 @@ def returned(event_id="e2", return_id="r9", line_id="o2-1", **changed):
     return event | {"quantity": 1, "refund_cents": 2000, "currency": "EUR"} | changed
 
 
+@pytest.fixture(params=["lmdb", "redis"])
+def store(request):
+    return shop.LMDB if request.param == "lmdb" else request.getfixturevalue("redis").settings
+
+
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, store):
     data = tmp_path / "data"
-    shop.publish(data)
+    shop.publish(data, store=store)
     shop.deploy(data)
     return data
 
@@ -38,8 +43,9 @@ def clock():
 
 
 @pytest.fixture
-def client(data, clock):
-    with TestClient(create_app(shop.settings(data), clock, reload_seconds=0.02), raise_server_exceptions=False) as client:
+def client(data, clock, store):
+    app = create_app(shop.settings(data, store=store), clock, reload_seconds=0.02)
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -122,19 +128,20 @@ def test_known_at_strictly_increases_though_the_clock_stands_still(client, data)
     assert answer["requested_at"] == "2011-06-15T12:00:00.000003Z"
 
 
-def test_events_survive_a_restart_and_a_publication(client, data, clock):
+def test_events_survive_a_restart_and_a_publication(client, data, clock, store):
     send(client, placed())
-    shop.publish(data, shop.CUT_OFF_US - 1)
+    shop.publish(data, shop.CUT_OFF_US - 1, store=store)
     assert evidence(client) == (2 + 4, 1)
-    with TestClient(create_app(shop.settings(data), clock)) as again:
+    with TestClient(create_app(shop.settings(data, store=store), clock)) as again:
         assert evidence(again) == (2 + 4, 1)
         assert send(again, placed("e5", "o11"))["events"][0]["seq"] == 2
         assert send(again, placed())["duplicates"] == 1
     assert evidence(client) == (2 + 5, 2)
 
 
-def test_nothing_is_acknowledged_before_a_generation_is_there(tmp_path):
-    with TestClient(create_app(shop.settings(tmp_path / "data"), VirtualClock(shop.now_us()))) as client:
+def test_nothing_is_acknowledged_before_a_generation_is_there(tmp_path, store):
+    settings = shop.settings(tmp_path / "data", store=store)
+    with TestClient(create_app(settings, VirtualClock(shop.now_us()))) as client:
         response = client.post("/v1/events", json=placed())
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
         assert "no generation is published" in response.json()["detail"]

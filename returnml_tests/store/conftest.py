@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
-from returnml_tests.store.redis_server import RedisProcess
-
-
-@pytest.fixture(scope="session")
-def redis_process() -> Iterator[RedisProcess]:
-    process = RedisProcess()
-    yield process
-    process.close()
-
-
-@pytest.fixture
-def redis(redis_process: RedisProcess) -> RedisProcess:
-    """A running server without any content."""
-    redis_process.command("FLUSHALL")
-    return redis_process
 
 
 @pytest.fixture(params=["lmdb", "redis"])

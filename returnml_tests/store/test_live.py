@@ -13,8 +13,8 @@ from returnml.store.manifest import StoreError
 from returnml.store.online import OnlineFeatures
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
+from returnml_tests.redis_server import PREFIX, client_of
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
-from returnml_tests.store.redis_server import PREFIX, client_of
 from returnml_tests.store.streams import feature_set as other_features
 from returnml_tests.store.streams import warehouse as other_warehouse
 

@@ -19,8 +19,8 @@ from returnml.store.online import OnlineFeatures
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.oracle import Moment, group_aggregates
+from returnml_tests.redis_server import RedisProcess
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
-from returnml_tests.store.redis_server import RedisProcess
 
 SLOT = 300_000_000
 CUSTOMERS, SIZES = ("a", "b"), ("M", None)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from returnml.features.vector import assemble
@@ -50,12 +50,12 @@ def apply_live(store, rows, batch):
 
 @pytest.mark.parametrize("share", [1, 0.5, 0], ids=["generation", "both", "live"])
 @pytest.mark.parametrize("case", conformance())
-def test_conformance_vectors(case, share, tmp_path):
+def test_conformance_vectors(case, share, tmp_path, make_backend):
     for n, moment in enumerate(case["moments"]):
         rows = [(e["seq"], e["known_at"], e["value"], "a", "b") for e in case["events"] if e["seq"] <= moment["mark"]]
         held = rows[: int(len(rows) * share)]
         cutoff = held[-1][1] + 1 if held else min([moment["requested_at"], *(e["known_at"] for e in case["events"])])
-        store = LmdbBackend(tmp_path / str(n))
+        store = make_backend(tmp_path / str(n))
         publish_generation(warehouse(held), [FEATURES], cutoff, store)
         apply_live(store, rows[len(held) :], batch=7)
         online = OnlineFeatures(FEATURES, LiveStore(store, FEATURES))
@@ -101,9 +101,9 @@ LATER = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), later=LATER, batch=st.sampled_from([None, 1, 3, 100]))
-def test_equals_the_naive_oracle(history, later, batch, tmp_path_factory):
+def test_equals_the_naive_oracle(history, later, batch, tmp_path_factory, make_backend):
     """``batch``: what is known from the cut-off on is in the live part, so many in a batch; None: it is not visible."""
     cutoff, events = history
     rows = [
@@ -114,7 +114,7 @@ def test_equals_the_naive_oracle(history, later, batch, tmp_path_factory):
     after = [row for row in rows if row[1] >= cutoff_us] if batch else []
     until_us = after[-1][1] + 1 if after else cutoff_us
     requested_at_us = until_us + later
-    store = LmdbBackend(tmp_path_factory.mktemp("store"))
+    store = make_backend(tmp_path_factory.mktemp("store"))
     publish_generation(warehouse(rows), [FEATURES], cutoff_us, store)
     apply_live(store, after, batch)
     lines = [(k, o) for k in ("a", "b", "é", None, "unknown") for o in ("x", "y" * 600, None)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import redis
 
+from returnml.settings import StoreSettings
 from returnml.store.remote import RedisBackend
 
 PREFIX = "{test}:"
@@ -40,6 +41,10 @@ class RedisProcess:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def settings(self) -> StoreSettings:
+        return StoreSettings("redis", self.url, PREFIX)
 
     def backend(self, root: Path, prefix: str = PREFIX) -> RedisBackend:
         return RedisBackend(root, self.url, prefix)
