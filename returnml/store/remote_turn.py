@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
-from returnml.store.backend import EVENTS, MARK, META, POINTER, STATE
+from returnml.store.backend import EVENTS, META, POINTER, STATE
 from returnml.store.manifest import StoreError
 from returnml.store.redis_backend import MAX_FIELDS, Command, Watch
 
@@ -35,8 +35,9 @@ class Names:
 class RemoteTransaction:
     """One turn on the server. See ``backend.Transaction``.
 
-    Writes wait in memory for the commit. Those into a table that was cleared go ahead of it: nobody sees a hash that
-    ``meta`` does not name yet. A server that lost a table has lost all: publishing builds everything from the ledger.
+    Writes wait in memory for the commit. Those into a table that was cleared go ahead of it, for a publication may have
+    many: nobody sees a hash that ``meta`` does not name yet. A server that lost a table has lost all: publishing builds
+    everything from the ledger.
     """
 
     is_remote = True
@@ -44,19 +45,20 @@ class RemoteTransaction:
     def __init__(self, watch: Watch, names: Names) -> None:
         self._watch = watch
         self._names = names
-        pointer, mark, *tables = watch.call("HMGET", names.meta, POINTER, MARK, *TABLES.values())
-        if not all(token is None or watch.call("HEXISTS", names.table(token), SIZE) for token in tables):
-            pointer, mark, tables = None, None, [None] * len(TABLES)
-        self._meta: dict[bytes, bytes | None] = {POINTER: pointer, MARK: mark}
-        self._tables: dict[int, bytes | None] = dict(zip(TABLES, tables, strict=True))
+        self._meta: dict[bytes, bytes] = watch.call("HGETALL", names.meta)
+        tokens = [self._meta[field] for field in TABLES.values() if field in self._meta]
+        if not all(watch.call("HEXISTS", names.table(token), SIZE) for token in tokens):
+            self._meta = {}
+        self._tables = {table: self._meta.get(field) for table, field in TABLES.items()}
         self._before = dict(self._tables)
+        self._cleared: set[int] = set()
         self._known: dict[int, dict[bytes, bytes | None]] = {table: {} for table in TABLES}
         self._written: dict[int, dict[bytes, bytes]] = {table: {} for table in (META, *TABLES)}
         self._removed: dict[int, set[bytes]] = {table: set() for table in TABLES}
 
     def get(self, table: int, key: bytes) -> bytes | None:
         if table == META:
-            return self._written[META].get(key, self._meta[key])
+            return self._written[META].get(key, self._meta.get(key))
         written = self._written[table].get(key)
         if written is not None:
             return written
@@ -72,7 +74,7 @@ class RemoteTransaction:
         written[key] = value
         if table != META:
             self._removed[table].discard(key)
-        if table != META and len(written) >= MAX_FIELDS and self._is_new(table):
+        if table in self._cleared and len(written) >= MAX_FIELDS:
             for command in self._puts(table):
                 self._watch.call(*command)
             for key in written:
@@ -86,6 +88,7 @@ class RemoteTransaction:
 
     def clear(self, table: int) -> None:
         self._begin(table)
+        self._cleared.add(table)
         self._known[table].clear()
         self._written[table].clear()
         self._removed[table].clear()
@@ -122,7 +125,8 @@ class RemoteTransaction:
         if meta:
             commands.append(("HSET", self._names.meta, *(part for item in meta.items() for part in item)))
         if commands:
-            self._watch.commit(commands)
+            # Whatever was written, a turn that overlapped with this one must see that meta has changed.
+            self._watch.commit([*commands, ("HINCRBY", self._names.meta, b"turn", 1)])
 
     def _begin(self, table: int) -> None:
         token = self._names.new_table(table)

@@ -287,6 +287,8 @@ def publish_live(backend: Backend, generation: Published) -> None:
 def _note_tail(transaction: Transaction, log: LogWriter) -> Mark:
     """Note the ids of the events that the log holds beyond the store; returns the mark after them."""
     mark = read_mark(transaction)
+    if mark == Mark():
+        transaction.clear(EVENTS)
     while True:
         tail, position = log.tail(mark.position, _AT_ONCE)
         for record in tail:
