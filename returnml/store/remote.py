@@ -82,6 +82,7 @@ class RedisBackend:
             )
         self.root = root
         self.url = url
+        self.prefix = prefix
         self._server = RedisServer(url)
         self._names = Names(prefix)
         self._ask = encode(b"HMGET", self._names.meta, POINTER, MARK, TABLES[STATE])

@@ -14,4 +14,7 @@ from returnml.store.embedded import LmdbBackend
 @pytest.fixture(params=["lmdb", "redis"])
 def make_backend(request: pytest.FixtureRequest) -> Callable[[Path], Backend]:
     """From the folder of a store to a backend of it; each one made is as a process of its own would have it."""
-    return LmdbBackend if request.param == "lmdb" else request.getfixturevalue("redis").backend
+    if request.param == "lmdb":
+        return LmdbBackend
+    redis = request.getfixturevalue("redis")
+    return lambda root: redis.backend(root, f"{{{root}}}:")

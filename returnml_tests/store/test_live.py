@@ -13,7 +13,7 @@ from returnml.store.manifest import StoreError
 from returnml.store.online import OnlineFeatures
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
-from returnml_tests.redis_server import PREFIX, client_of
+from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 from returnml_tests.store.streams import feature_set as other_features
 from returnml_tests.store.streams import warehouse as other_warehouse
@@ -58,7 +58,7 @@ def tear(backend, generation):
         database.write_bytes(content)
         return
     client = client_of(backend)
-    key = f"{PREFIX}g:{generation.name}"
+    key = f"{backend.prefix}g:{generation.name}"
     assert client.hdel(key, next(field for field in client.hkeys(key) if len(field) > 1))
 
 
