@@ -11,11 +11,15 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from returnml.ledger.log import read
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, StoreSettings
+from returnml.store.inlet import EventInlet
+from returnml.warehouse.generation import publish_generation
 from returnml_tests.serving import shop
+from returnml_tests.store.redis_server import PREFIX, RedisProcess
 from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT
 from returnml_tests.streaming.stream_shop import GROUP, QUICK, TOPIC, consume, consumer, ids, placed, settings
 
@@ -241,3 +245,46 @@ def test_sigterm_ends_it_cleanly(kafka, data):
     out, error = process.communicate(timeout=30)
     assert (process.returncode, json.loads(out)["messages"]) == (0, 5), error
     assert kafka.committed(GROUP, TOPIC) == 5
+
+
+def test_a_writer_that_is_slower_than_the_group_allows_loses_nothing(kafka, data, running, monkeypatch):
+    """It is put out of the group while it writes, joins again, and what it wrote comes again."""
+    submit, slow = EventInlet.submit, [True]
+
+    def slowly(self, events):
+        if slow:
+            slow.clear()
+            time.sleep(4)
+        return submit(self, events)
+
+    monkeypatch.setattr("returnml.store.inlet.EventInlet.submit", slowly)
+    kafka.send(TOPIC, [placed(n) for n in range(6)])
+    options = QUICK | {"max.poll.interval.ms": 2_000}
+    one = running(settings(data, kafka.servers, batch_size=3, options=options))
+    until(lambda: kafka.committed(GROUP, TOPIC) == 6)
+    assert ids(data) == [f"e{n}" for n in range(6)]
+    assert (one.taken.accepted, one.taken.duplicates) == (6, 3)
+
+
+def test_a_redis_that_goes_away_is_waited_for(kafka, tmp_path, running):
+    server = RedisProcess()
+    try:
+        store = DataPaths(tmp_path / "data").store
+        publish_generation(shop.warehouse(), shop.FEATURE_SETS, shop.CUT_OFF_US, server.backend(store))
+        chosen = msgspec.structs.replace(
+            settings(tmp_path / "data", kafka.servers), store=StoreSettings("redis", server.url, PREFIX)
+        )
+        kafka.send(TOPIC, [placed(1)])
+        one = running(chosen)
+        until(lambda: one.taken.messages == 1)
+        server.command("SAVE")
+        server.kill()
+        kafka.send(TOPIC, [placed(2)])
+        until(lambda: one.taken.waits)
+        assert kafka.committed(GROUP, TOPIC) == 1
+        server.start()
+        until(lambda: one.taken.messages == 2)
+        until(lambda: kafka.committed(GROUP, TOPIC) == 2)
+        assert ids(tmp_path / "data") == ["e1", "e2"]
+    finally:
+        server.close()

@@ -1,0 +1,81 @@
+"""Events taken from a Kafka topic per second by one consumer, beside the same events submitted without Kafka.
+
+    python -m benchmarks.kafka_intake [--events 20000] [--batch 1000]
+
+The brokers are librdkafka's mock cluster in this process (two cores for both), the events those of ``event_intake``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.event_intake import events, in_process, publish_empty, seconds
+from returnml.features.order_line import ORDER_LINE
+from returnml.ledger.clock import SystemClock
+from returnml.ledger.decoding import decode_event
+from returnml.settings import KafkaSettings, Settings
+from returnml.store.inlet import EventInlet
+from returnml.streaming.client import consumer
+from returnml.streaming.consumer import EventConsumer
+from returnml.streaming.dead_letters import DeadLetterLog
+from returnml_tests.streaming.mock_kafka import MockKafka, mock_kafka
+
+TOPIC = "events"
+
+
+def consumed(folder: Path, kafka: MockKafka, count: int, size: int) -> float:
+    """Seconds from joining the group to the last commit."""
+    publish_empty(folder / "kafka")
+    settings = Settings(
+        data=str(folder / "kafka"), kafka=KafkaSettings(bootstrap_servers=kafka.servers, topic=TOPIC, batch_size=size)
+    )
+    clock = SystemClock()
+    inlet = EventInlet(settings, ORDER_LINE, clock)
+    reader = EventConsumer(settings.kafka, inlet, DeadLetterLog(settings.paths.dead_letters, clock), lambda _: None)
+    took = seconds(lambda: reader.run(lambda: reader.taken.messages >= count))
+    assert reader.taken.accepted == count, reader.taken
+    return took
+
+
+def fetched(kafka: MockKafka, count: int, size: int) -> float:
+    """Seconds for fetching and decoding alone, in another group."""
+    client = consumer(KafkaSettings(bootstrap_servers=kafka.servers, group_id="fetch"), lambda _: None)
+
+    def run() -> None:
+        client.subscribe([TOPIC])
+        left = count
+        while left:
+            values = [m.value() for m in client.consume(size, 1.0) if m.error() is None]
+            left -= len([decode_event(value) for value in values])
+
+    took = seconds(run)
+    client.close()
+    return took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, default=1_000)
+    options = parser.parse_args()
+    sent = events(options.events, seed=1)
+    with tempfile.TemporaryDirectory() as name, mock_kafka() as kafka:
+        folder = Path(name)
+        kafka.create_topic(TOPIC)
+        kafka.send(TOPIC, [msgspec.json.encode(event) for event in sent])
+        took = {
+            "returnml consume": consumed(folder, kafka, options.events, options.batch),
+            "EventWriter.submit, the same events decoded": in_process(folder, sent, options.batch),
+            "fetching and decoding alone": fetched(kafka, options.events, options.batch),
+        }
+    print(f"{options.events:,} events, batches of {options.batch:,}")
+    for what, second in took.items():
+        print(f"  {what:<45}{options.events / second:>10,.0f} events/s")
+
+
+if __name__ == "__main__":
+    main()
