@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation
 from returnml.features.shop import ORDERS, RETURNS
-from returnml.features.windows import DAY_US, Window
+from returnml.features.windows import DAY_US, MINUTE_US, Window
 from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.embedded import LmdbBackend
@@ -36,6 +36,10 @@ CHALLENGER = FeatureSet(
     (),
     (),
     (
+        # Its windows of minutes cut the champion's days of this group into finer tiles.
+        KeyGroup(
+            "pair", ("customer_id", "size"), (of(ORDERS, "count", None, "1h"), of(ORDERS, "distinct", "payment_method", "2d"))
+        ),
         KeyGroup("size", ("size",), (of(ORDERS, "count", None, "7d"), of(RETURNS, "distinct", "refund_cents", "3d"))),
         KeyGroup(
             "customer",
@@ -55,7 +59,8 @@ ORDER = {"customer_id": ["a", "a", "b", "new", None], "size": ["M", None, "M", "
 
 def placed(n, customer="a", quantity=1, price=100, at=NOW):
     line = {"line_id": f"l{n}", "article_id": "x", "size": "M", "quantity": quantity, "unit_price_cents": price}
-    return event({"type": "order", "event_id": f"e{n}", "order_id": f"o{n}", "customer_id": customer, "lines": [line]}, at)
+    order = {"order_id": f"o{n}", "customer_id": customer, "payment_method": ("card", "invoice")[n % 2], "lines": [line]}
+    return event({"type": "order", "event_id": f"e{n}", **order}, at)
 
 
 def sent_back(n):
@@ -82,7 +87,7 @@ def assert_equals_the_oracle(online, ledger, now):
             assert {name: raw[name][i] for name in expected} == expected
 
 
-ORDERED = st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(1, 3), st.integers(0, 9))
+ORDERED = st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(1, 3), st.integers(0, 9), st.integers(0, 90))
 
 
 @settings(max_examples=25, deadline=None)
@@ -96,8 +101,8 @@ def test_each_feature_set_reads_its_own_from_generation_and_live_part(events, pu
     publish(backend, in_turn, T0)
     clock = VirtualClock(T0)
     writer = EventWriter(backend, FEATURES, clock, AS_DELIVERED)
-    for n, (customer, quantity, price, days) in enumerate(events):
-        clock.advance_to(clock.now_us() + days * DAY_US // 2)
+    for n, (customer, quantity, price, half_days, minutes) in enumerate(events):
+        clock.advance_to(clock.now_us() + half_days * DAY_US // 2 + minutes * MINUTE_US)
         writer.submit([placed(n, customer, quantity, price, clock.now_us()), *([sent_back(n)] if n % 2 else [])])
         if n == published:
             cut_off = clock.now_us() + DAY_US // 3
