@@ -18,8 +18,8 @@ from returnml.ledger.log import read
 from returnml.settings import DataPaths, StoreSettings
 from returnml.store.inlet import EventInlet
 from returnml.warehouse.generation import publish_generation
+from returnml_tests.redis_server import PREFIX, RedisProcess
 from returnml_tests.serving import shop
-from returnml_tests.store.redis_server import PREFIX, RedisProcess
 from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT
 from returnml_tests.streaming.stream_shop import GROUP, QUICK, TOPIC, consume, consumer, ids, placed, settings
 
