@@ -13,6 +13,7 @@ from returnml.commands.demo import demo
 from returnml.commands.dev import dev
 from returnml.commands.evaluate import app as evaluate_app
 from returnml.commands.features import features
+from returnml.commands.forget import forget
 from returnml.commands.publish_scores import publish_scores
 from returnml.commands.run import run
 from returnml.commands.score import score
@@ -36,7 +37,7 @@ for command in (run, backfill, status, features):
 app.add_typer(evaluate_app, name="evaluate")
 app.command()(consume)
 app.command("dead-letters")(dead_letters_command)
-for command in (score, publish_scores, explain, replay, serve, dev, demo):
+for command in (score, publish_scores, explain, replay, forget, serve, dev, demo):
     app.command()(command)
 
 

@@ -32,6 +32,10 @@ class CustomerIds(Protocol):
         """Order lines of customers who were forgotten, with the names that they lie under."""
         ...
 
+    def forgotten_line(self, line_id: str) -> str | None:
+        """The name that this line of somebody forgotten lies under."""
+        ...
+
     def drawing(self, draw: DrawKey) -> CustomerIds:
         """The same, with keys of new customers from ``draw``."""
         ...
@@ -51,6 +55,9 @@ class AsDelivered:
     def forgotten_lines(self) -> Mapping[str, str]:
         return {}
 
+    def forgotten_line(self, line_id: str) -> str | None:
+        return None
+
     def drawing(self, draw: DrawKey) -> CustomerIds:
         return self
 
@@ -65,6 +72,7 @@ class Pseudonyms:
         self._draw = draw
         self.find = keyring.find
         self.forgotten_lines = keyring.forgotten_lines
+        self.forgotten_line = keyring.forgotten_line
 
     def register(self, customer_ids: Iterable[str]) -> Mapping[str, str]:
         return self._keyring.register(customer_ids, self._draw)

@@ -186,6 +186,18 @@ class Keyring:
             rows = self._con.execute("SELECT line_id, key FROM forgotten_lines").fetchall()
         return {line_id: pseudonym_of(key) for line_id, key in rows}
 
+    def forgotten_line(self, line_id: str) -> str | None:
+        """The pseudonym that this order line of somebody forgotten lies under."""
+        with self._explained():
+            row = self._con.execute("SELECT key FROM forgotten_lines WHERE line_id = ?", (line_id,)).fetchone()
+        return None if row is None else pseudonym_of(row[0])
+
+    def keep_lines(self, pseudonym: str, lines: Iterable[str]) -> None:
+        """Add order lines to those of somebody who is being forgotten."""
+        key = _key_of(pseudonym)
+        with self._explained(), self._writing():
+            self._con.executemany("INSERT OR IGNORE INTO forgotten_lines VALUES (?, ?)", ((line, key) for line in lines))
+
     def remove(self, pseudonyms: Iterable[str]) -> int:
         """Destroy the keys of these pseudonyms, where there are any: after an old copy of the keyring was restored.
 

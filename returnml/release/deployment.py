@@ -7,7 +7,6 @@ last audit record, so that a kill between the two writes is repaired by the next
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,8 @@ from pathlib import Path
 import msgspec
 
 from returnml.ledger.clock import Clock
-from returnml.release.files import replace_file, sha256
-
-GENESIS = "0" * 64
+from returnml.release.files import replace_file
+from returnml.release.trail import GENESIS, TrailError, append, last_hash, lines, mend, read_trail
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,11 +88,11 @@ def make_champion(path: Path, version: str, *, expected_revision: int, by: str, 
             why=why,
             before=state.roles,
             after=after,
-            previous=_last_hash(trail),
+            previous=last_hash(trail),
         )
         new = DeploymentState(revision=record.revision, last_transition=record, **after)
         replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
-        _append(trail, record)
+        append(trail, record)
         return new
 
 
@@ -108,16 +106,10 @@ def verify_audit(trail: Path) -> list[AuditRecord]:
     Raises:
         DeploymentError: naming the first line whose chain is broken.
     """
-    records, previous = [], GENESIS
-    for number, line in enumerate(_lines(trail), start=1):
-        record = msgspec.json.decode(line, type=AuditRecord)
-        if record.previous != previous:
-            raise DeploymentError(
-                f"{trail}, line {number}: the chain is broken: a record was changed, added or removed before it"
-            )
-        records.append(record)
-        previous = sha256(line)
-    return records
+    try:
+        return read_trail(trail, AuditRecord)
+    except TrailError as error:
+        raise DeploymentError(str(error)) from error
 
 
 @contextmanager
@@ -130,29 +122,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _repair(trail: Path, state: DeploymentState) -> None:
     """Write the record of a transition that was killed between state and trail, and drop a torn last line."""
-    if not trail.exists():
-        lines = []
-    else:
-        content = trail.read_bytes()
-        if content and not content.endswith(b"\n"):
-            os.truncate(trail, content.rfind(b"\n") + 1)
-        lines = _lines(trail)
-    last = msgspec.json.decode(lines[-1], type=AuditRecord).revision if lines else 0
+    mend(trail)
+    found = lines(trail)
+    last = msgspec.json.decode(found[-1], type=AuditRecord).revision if found else 0
     if state.last_transition is not None and last < state.revision:
-        _append(trail, state.last_transition)
-
-
-def _append(trail: Path, record: AuditRecord) -> None:
-    with open(trail, "ab") as file:
-        file.write(msgspec.json.encode(record) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _last_hash(trail: Path) -> str:
-    lines = _lines(trail)
-    return sha256(lines[-1]) if lines else GENESIS
-
-
-def _lines(trail: Path) -> list[bytes]:
-    return trail.read_bytes().splitlines() if trail.exists() else []
+        append(trail, state.last_transition)

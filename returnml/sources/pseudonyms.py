@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 
-from returnml.contracts.columns import DeliveredStream
+from returnml.contracts.columns import ORDERS, DeliveredStream
 from returnml.privacy.customers import CustomerIds
+from returnml.sources.landing import history
 
 COLUMN = "customer_id"
 
@@ -27,3 +30,16 @@ def pseudonymised(stream: DeliveredStream, frame: pl.DataFrame, customers: Custo
     named = named.filter(named.str.strip_chars() != "")
     pseudonyms = ids.replace(dict(customers.register(named.to_list())))
     return frame.with_columns(pl.select(pl.coalesce(forgotten, pseudonyms)).to_series().alias(COLUMN))
+
+
+def lines_of(landing: Path, pseudonym: str) -> list[str]:
+    """The order lines that any delivered version has under a pseudonym.
+
+    Raises:
+        LandingError: where the landing folder cannot be read unambiguously.
+    """
+    lines: set[str] = set()
+    for file in history(landing, ORDERS.name):
+        own = pl.scan_parquet(file.path).filter(pl.col(COLUMN) == pseudonym).select("line_id").collect()
+        lines.update(own["line_id"].drop_nulls())
+    return sorted(lines)

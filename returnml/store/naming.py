@@ -28,8 +28,8 @@ class Naming:
 
     def __init__(self, customers: CustomerIds, events: Sequence[AnyEvent], owner: Owner) -> None:
         self._customers = customers
-        self._owner = owner
-        self._names = dict(customers.register(_named(events, owner))) if customers.is_mapped else {}
+        self._known = owner
+        self._names = dict(customers.register(_named(events, self._owner))) if customers.is_mapped else {}
 
     def __call__(self, event: AnyEvent) -> AnyEvent:
         """The event as the ledger keeps it."""
@@ -42,6 +42,9 @@ class Naming:
             if owner is not None or event.customer_id is not None:
                 return msgspec.structs.replace(event, customer_id=owner or self._name(event.customer_id or ""))
         return event
+
+    def _owner(self, line_id: str) -> str | None:
+        return self._known(line_id) or self._customers.forgotten_line(line_id)
 
     def _name(self, customer_id: str) -> str:
         # A return of a line whose order was refused a moment ago was not foreseen.

@@ -18,6 +18,7 @@ from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError
 from returnml.features.union import union
 from returnml.features.value_lists import encode_lists
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US
+from returnml.ledger.events import CustomerErased
 from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation
 from returnml.store.keys import LISTS, encode_key
@@ -25,6 +26,8 @@ from returnml.store.publishing import write_generation
 from returnml.warehouse.line_index import line_index
 
 _KNOWN = "epoch_us(known_at)"
+_CUSTOMER = "customer_id"
+_ERASED = "erased_customers"
 _LIMB_MASK = (1 << 31) - 1
 
 
@@ -36,7 +39,7 @@ def publish_generation(
     keep: int = 3,
     ledger_seq: int = 0,
 ) -> Generation:
-    """Publish everything known before a cut-off.
+    """Publish everything known before a cut-off, tiles of customers who were forgotten apart.
 
     Args:
         con: an open warehouse with the streams' tables.
@@ -53,11 +56,22 @@ def publish_generation(
         TileError: naming group, measure or column, where a value exceeds its declared bits.
     """
     declared = union(feature_sets)
+    _stage_erased(con)
     for stream in {s.name: s for g in declared for s in g.streams}.values():
         _check_bits(con, stream, cutoff_us)
     groups = [encode_group(con, i, group, cutoff_us) for i, group in enumerate(declared)]
     index = line_index(con, declared, cutoff_us)
     return write_generation(backend, feature_sets, cutoff_us, groups, index, ledger_seq, keep)
+
+
+def _stage_erased(con: duckdb.DuckDBPyConnection) -> None:
+    """The customers whose erasure is in the ledger: nobody can ask about them, so that nothing is stored of them."""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_ERASED} (name VARCHAR)")
+    if con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name || '.' || table_name = 'raw.events'").fetchall():
+        con.execute(
+            f"INSERT INTO {_ERASED} SELECT DISTINCT json_extract_string(payload, '$.customer_id') FROM raw.events WHERE type = ?",
+            [CustomerErased.__struct_config__.tag],
+        )
 
 
 def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cutoff_us: int) -> EncodedGroup:
@@ -127,6 +141,8 @@ def _source_sql(layout: GroupLayout, stream: Stream, cutoff_us: int) -> tuple[st
     if not cut.keeps_older:
         visible += f" AND known_at >= make_timestamp({cut.oldest_us})"
     named = " AND ".join(f"{_quoted(k)} IS NOT NULL" for k in layout.group.keys)
+    if _CUSTOMER in layout.group.keys:
+        named += f" AND {_CUSTOMER} NOT IN (FROM {_ERASED})"
     return start, f"FROM {stream.table} WHERE {visible} AND {named}"
 
 

@@ -1,0 +1,76 @@
+"""``returnml forget``: destroy the only link between a customer and what is known of them."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from returnml.commands.refusal import refuse
+from returnml.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from returnml.store.forgetting import Forgetter
+
+
+def forget(
+    customer_id: Annotated[str | None, typer.Argument(help="The shop's id of the customer.", show_default=False)] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who does it; kept in the audit trail.")] = None,
+    why: Annotated[str | None, typer.Option("--why", help="Why; kept in the audit trail.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Forget everybody again who was forgotten: after restoring an old keyring.")
+    ] = False,
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Forget a customer: their key is destroyed and their live features dropped. Killed midway, run it again."""
+    from returnml.ledger.clock import ClockError
+    from returnml.ledger.log import LogError
+    from returnml.privacy.keyring import KeyringError
+    from returnml.release.trail import TrailError
+    from returnml.sources.landing import LandingError
+    from returnml.store.forgetting import ForgettingRefused
+    from returnml.store.manifest import StoreError
+
+    settings = load_settings(data=data)
+    if settings.privacy.customer_ids == "as_delivered":
+        refuse("the shop sends pseudonyms (privacy.customer_ids): whoever made them destroys the link")
+    if again == (customer_id is not None) or (customer_id is not None and not (by and why)):
+        refuse("name the customer with --by and --why, or say --again alone")
+    try:
+        if customer_id is None:
+            answer: dict[str, bool | int] = {"forgotten_again": _forgetter(settings).forget_again()}
+        else:
+            answer = {"forgotten": _forgetter(settings).forget(customer_id, by or "", why or "")}
+    except (
+        ClockError, ForgettingRefused, KeyringError, LandingError, LogError, StoreError, TrailError, OSError
+    ) as error:  # fmt: skip
+        refuse(str(error))
+    if as_json:
+        typer.echo(json.dumps(answer))
+    elif customer_id is None:
+        typer.echo(f"{answer['forgotten_again']} keys of customers who had been forgotten were destroyed again")
+    elif answer["forgotten"]:
+        typer.echo("forgotten: the key is destroyed; what carries the pseudonym is anonymous (docs/privacy.md)")
+    else:
+        typer.echo("no key: the id was never seen, or it was forgotten before; whatever was left to do is done", err=True)
+    if answer.get("forgotten") is False:
+        raise typer.Exit(1)
+
+
+def _forgetter(settings: Settings) -> Forgetter:
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.ledger.clock import clock_of
+    from returnml.privacy.customers import Pseudonyms
+    from returnml.privacy.keyring import Keyring
+    from returnml.sources.pseudonyms import lines_of
+    from returnml.store.backends import open_backend
+    from returnml.store.forgetting import Forgetter
+    from returnml.store.writer import EventWriter
+
+    paths = settings.paths
+    keyring, clock = Keyring(paths.keys, is_created=False), clock_of(settings.replay_clock)
+    writer = EventWriter(open_backend(settings), ORDER_LINE, clock, Pseudonyms(keyring))
+    return Forgetter(keyring, writer, paths.ledger, paths.erasures, partial(lines_of, paths.landing), clock)
