@@ -21,8 +21,10 @@ from returnml.features.shop import (
     ORDERS,
     RETURNS,
     activity,
+    count,
     counts,
     days_since,
+    distinct,
     outcomes,
     ratio,
     return_rates,
@@ -40,12 +42,20 @@ GROUPS = (
             *outcomes("90d", "365d", "lifetime"),
             since_last(ORDERS),
             since_last(RETURNS),
+            count(ORDERS, "5m", "1h", "24h"),
+            sum_of(ORDERS, "line_value_cents", "5m", "1h", "24h"),
+            distinct(ORDERS, "payment_method", "1h", "24h"),
         ),
     ),
     KeyGroup(
         "article",
         ("article_id",),
-        (*activity("1d", "30d", "90d", "365d"), *outcomes("90d", "lifetime"), since_last(RETURNS)),
+        (
+            *activity("1d", "30d", "90d", "365d"),
+            *outcomes("90d", "lifetime"),
+            since_last(RETURNS),
+            count(ORDERS, "1h", "24h"),
+        ),
     ),
     KeyGroup("article_size", ("article_id", "size"), (*counts("30d", "365d"), *outcomes("90d", "lifetime"))),
     KeyGroup(
@@ -61,7 +71,11 @@ GROUPS = (
     KeyGroup("customer_brand", ("customer_id", "brand"), (*counts("90d", "lifetime"), *outcomes("lifetime"))),
     KeyGroup("product_group", ("product_group",), (*counts("30d", "365d"), *outcomes("30d", "365d"))),
     KeyGroup("brand", ("brand",), (*counts("30d", "365d"), *outcomes("30d", "365d"))),
-    KeyGroup("country_payment", ("country", "payment_method"), (*counts("30d", "365d"), *outcomes("30d", "365d"))),
+    KeyGroup(
+        "country_payment",
+        ("country", "payment_method"),
+        (*counts("30d", "365d"), *outcomes("30d", "365d"), count(ORDERS, "1h", "24h")),
+    ),
 )
 
 REQUEST = (
@@ -152,4 +166,4 @@ DERIVED = (
     ),
 )
 
-ORDER_LINE = FeatureSet("order_line", 1, REQUEST, BASKET, GROUPS, DERIVED)
+ORDER_LINE = FeatureSet("order_line", 2, REQUEST, BASKET, GROUPS, DERIVED)

@@ -28,6 +28,10 @@ def sum_of(stream: Stream, column: str, *windows: str, is_feature: bool = True) 
     return Aggregation(stream, Operation.SUM, column, _parsed(windows), is_feature)
 
 
+def distinct(stream: Stream, column: str, *windows: str) -> Aggregation:
+    return Aggregation(stream, Operation.DISTINCT, column, _parsed(windows))
+
+
 def since_last(stream: Stream) -> Aggregation:
     """An input of ``days_since``."""
     return Aggregation(stream, Operation.SINCE_LAST, None, _parsed(("lifetime",)), is_feature=False)
