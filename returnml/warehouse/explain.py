@@ -110,7 +110,7 @@ def _contribution(
     until_us = min(answer.derived_until_us if stream.is_derived else answer.visible_until_us, answer.requested_at_us)
     aggregates = [a for a in group.aggregates() if a.aggregation.stream is stream]
     present = {row[0] for row in con.execute(f"DESCRIBE {stream.table}").fetchall()}
-    shown = [*(c for c in _ID_COLUMNS if c in present), "known_at", "seq", *stream.columns]
+    shown = [*(c for c in _ID_COLUMNS if c in present), "known_at", "seq", *stream.columns, *stream.texts]
     where = " AND ".join([*(f'"{name}" = ${name}' for name in group.keys), "known_at < make_timestamp($until_us)"])
     params: dict[str, Any] = {**key, "until_us": until_us}
     latest = con.execute(
@@ -139,15 +139,15 @@ def _values(
     columns, used = [], dict(params)
     for aggregate in aggregates:
         a = aggregate.aggregation
-        expression = _SQL[a.operation].format(c=f'"{a.column}"')
+        expression = _SQL[a.operation].format(c=f"nullif(\"{a.column}\", '')" if a.is_text else f'"{a.column}"')
         if a.operation is Operation.SINCE_LAST:
             used["requested_at_us"] = requested_at_us
         start_us = aggregate.window.start_us(requested_at_us)
         inside = "true" if start_us is None else f"known_at >= make_timestamp({start_us})"
         columns += [f"(SELECT count(*) FROM events WHERE {inside})", f"(SELECT {expression} FROM events WHERE {inside})"]
+    read = ["known_at", "seq", *stream.columns, *stream.texts]
     row = con.execute(
-        f"WITH events AS MATERIALIZED (SELECT known_at, seq, {', '.join(stream.columns)} FROM {stream.table} WHERE {where}) "
-        f"SELECT {', '.join(columns)}",
+        f"WITH events AS MATERIALIZED (SELECT {', '.join(read)} FROM {stream.table} WHERE {where}) SELECT {', '.join(columns)}",
         used,
     ).fetchall()[0]
     return {a.name: (row[2 * i], None if row[2 * i + 1] is None else int(row[2 * i + 1])) for i, a in enumerate(aggregates)}
