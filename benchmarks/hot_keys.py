@@ -30,6 +30,7 @@ from returnml.features.shop import ORDERS, count, distinct
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.events import AnyEvent
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
@@ -86,12 +87,15 @@ def _order(i: int, customer: str, method: str, lines: list[dict]) -> dict:
 def take_in(backend: Backend, feature_set: FeatureSet, events: Sequence[AnyEvent], batch: int) -> Iterator[float]:
     """Processor seconds of each batch, over a day of the clock."""
     clock = VirtualClock(CUT_OFF_US)
-    with closing(EventWriter(backend, feature_set, clock)) as writer:
+    with closing(EventWriter(backend, feature_set, clock, AS_DELIVERED)) as writer:
         for i in range(0, len(events), batch):
             clock.advance_to(CUT_OFF_US + DAY_US * i // len(events))
             begun = time.process_time()
-            writer.submit(events[i : i + batch])
+            answers = writer.submit(events[i : i + batch])
             yield time.process_time() - begun
+            refused = [a.outcome for a in answers if a.outcome.rule]
+            if refused:
+                raise SystemExit(f"{len(refused)} events were refused: {refused[0]}")
 
 
 def read(backend: Backend, feature_set: FeatureSet, asked: Sequence[dict[str, list]]) -> float:
@@ -138,7 +142,7 @@ def distinct_values(folder: Path, batch: int) -> None:
     backend = LmdbBackend(folder / "methods" / "store")
     publish_generation(warehouse(), [METHODS], CUT_OFF_US, backend)
     line = {"article_id": "a1", "size": "M", "quantity": 1, "unit_price_cents": 900}
-    made = [_order(i, HOT_CUSTOMER, f"m{i}", [line | {"line_id": f"l{i}"}]) for i in range(HOT_LINES)]
+    made = [_order(i, HOT_CUSTOMER, f"m{i}", [line | {"line_id": f"method-{i}"}]) for i in range(HOT_LINES)]
     spent = list(take_in(backend, METHODS, msgspec.convert(made, list[AnyEvent]), batch))
     order = {"customer_id": [HOT_CUSTOMER]}
     first, last = np.median(spent[1:11]) * 1000, np.median(spent[-10:]) * 1000

@@ -1,0 +1,21 @@
+"""Strings have the same code in Python as in SQL."""
+
+import duckdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from returnml.features import sql_dialect
+from returnml.features.text_codes import text_code
+
+CON = duckdb.connect()
+QUERY = f"select {sql_dialect.text_code('t')} from (select unnest(?::VARCHAR[]) as t)"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.sampled_from(["", " ", "card", "Über"]), st.text()), min_size=1))
+def test_codes_agree(texts):
+    assert [code for (code,) in CON.execute(QUERY, [texts]).fetchall()] == [text_code(text) for text in texts]
+
+
+def test_null_and_the_empty_string_have_none():
+    assert [text_code(text) for text in (None, "", " ")] == [None, None, int("7215ee9c7d9dc22", 16)]
