@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
 import redis
 
 from returnml.settings import StoreSettings
@@ -45,6 +46,11 @@ class RedisProcess:
     @property
     def settings(self) -> StoreSettings:
         return StoreSettings("redis", self.url, PREFIX)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The same for a process."""
+        return {f"RETURNML_STORE__{name.upper()}": value for name, value in msgspec.to_builtins(self.settings).items()}
 
     def backend(self, root: Path, prefix: str = PREFIX) -> RedisBackend:
         return RedisBackend(root, self.url, prefix)

@@ -1,11 +1,13 @@
 """``kill -9`` during event intake over HTTP: every acknowledged event is in the ledger and applied exactly once.
 
-    python -m returnml_tests.drills.kill_intake [--kills 50] [--seed 1]
+    python -m returnml_tests.drills.kill_intake [--kills 50] [--seed 1] [--redis]
 
 The real service runs with two workers. Clients post batches of orders and returns, some of them twice; at random moments
 a worker or the whole service is killed and comes back. A batch that was not answered is sent again until it is, as a shop
 would. At the end the ledger and every aggregate of every key, read online, are held against what was acknowledged
 and against the naive oracle over the ledger.
+
+With ``--redis`` the store is on a Redis server, which is killed, too, and comes back with what it saved last or with nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from returnml.features.order_line import ORDER_LINE
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import SystemClock
 from returnml.settings import DataPaths
+from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
@@ -32,6 +35,7 @@ from returnml.store.rows import KEYS
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.drills.service import UNANSWERED, Connection, Service
 from returnml_tests.oracle import Event, Moment, group_aggregates
+from returnml_tests.redis_server import RedisProcess
 from returnml_tests.store.live_shop import Ledger
 
 CLIENTS = 4
@@ -45,7 +49,7 @@ class Report:
     """What the drill did and found.
 
     Attributes:
-        kills: of a worker and of the whole service.
+        kills: of a worker, of the whole service and of Redis; and how often that forgot ``everything``.
         events: in the ledger.
         acknowledged: event ids that were answered 202.
         resent: batches that were not answered and sent again; of their events ``there_already`` were in the ledger.
@@ -148,17 +152,19 @@ class Client(threading.Thread):
         return head | order | {"country": chance.choice(("DE", "AT")), "payment_method": chance.choice(("invoice", "card"))}
 
 
-def drill(folder: Path, kills: int, seed: int) -> Report:
+def drill(folder: Path, kills: int, seed: int, redis: RedisProcess | None = None) -> Report:
     """Run it in an empty folder.
 
     Raises:
         AssertionError: saying what is missing, there twice, or differs.
     """
     chance, report = random.Random(seed), Report()
-    store = DataPaths(folder).store
-    publish_generation(Ledger(store).warehouse(), [ORDER_LINE], SystemClock().now_us() // DAY_US * DAY_US, LmdbBackend(store))
-    service = Service(folder)
+    backend = LmdbBackend(DataPaths(folder).store) if redis is None else redis.backend(DataPaths(folder).store)
+    cut_off_us = SystemClock().now_us() // DAY_US * DAY_US
+    publish_empty(backend, cut_off_us)
+    service = Service(folder, environ={} if redis is None else redis.environ)
     service.start()
+    victims = ["worker", "service"] if redis is None else ["worker", "service", "redis"]
     clients = [Client(n, service.port, seed) for n in range(CLIENTS)]
     try:
         for client in clients:
@@ -166,14 +172,23 @@ def drill(folder: Path, kills: int, seed: int) -> Report:
         for _ in range(kills):
             _await_traffic(clients)
             time.sleep(chance.random() * 0.5)
-            workers = service.workers()
-            if workers and chance.random() < 0.5:
+            victim, workers = chance.choice(victims), service.workers()
+            if victim == "redis" and redis is not None:
+                if chance.random() < 0.5:
+                    redis.command("SAVE")
+                    time.sleep(chance.random() * 0.2)
+                redis.kill()
+                redis.start()
+                if backend.published() is None:
+                    report.kills["everything"] += 1
+                    publish_empty(backend, cut_off_us)
+            elif victim == "worker" and workers:
                 service.kill_worker(chance.choice(workers))
-                report.kills["worker"] += 1
             else:
+                victim = "service"
                 service.kill()
-                report.kills["service"] += 1
                 service.start()
+            report.kills[victim] += 1
         _await_traffic(clients)
         for client in clients:
             client.stop()
@@ -192,13 +207,18 @@ def drill(folder: Path, kills: int, seed: int) -> Report:
     report.acknowledged = len(acknowledged)
     report.resent = sum(client.resent for client in clients)
     report.there_already = sum(client.there_already for client in clients)
-    report.events, report.aggregates = check(store, acknowledged)
+    report.events, report.aggregates = check(backend, acknowledged)
     return report
 
 
-def check(store: Path, acknowledged: dict[str, int]) -> tuple[int, int]:
+def publish_empty(backend: Backend, cut_off_us: int) -> None:
+    """A generation without anything: all events are in the live part."""
+    publish_generation(Ledger(backend.root / "none").warehouse(), [ORDER_LINE], cut_off_us, backend)
+
+
+def check(backend: Backend, acknowledged: dict[str, int]) -> tuple[int, int]:
     """Returns how many events the ledger has and how many aggregates were compared."""
-    ledger = Ledger(store)
+    ledger = Ledger(backend.root)
     seqs = {name: seq for name, (_, seq) in zip(ledger.ids, ledger.seqs, strict=True)}
     assert len(seqs) == len(ledger.ids), "an event is in the ledger twice"
     assert sorted(seqs.values()) == list(range(1, len(seqs) + 1)), "positions of the ledger are missing or there twice"
@@ -206,12 +226,12 @@ def check(store: Path, acknowledged: dict[str, int]) -> tuple[int, int]:
     assert not missing, f"acknowledged, but not in the ledger: {sorted(missing)[:5]}"
     moved = [name for name, seq in acknowledged.items() if seqs[name] != seq]
     assert not moved, f"acknowledged at another position: {moved[:5]}"
-    return len(seqs), compare(store, ledger)
+    return len(seqs), compare(backend, ledger)
 
 
-def compare(store: Path, ledger: Ledger) -> int:
+def compare(backend: Backend, ledger: Ledger) -> int:
     """Every aggregate of every combination of keys that an event had, online against the oracle."""
-    online = OnlineFeatures(ORDER_LINE, LiveStore(LmdbBackend(store), ORDER_LINE))
+    online = OnlineFeatures(ORDER_LINE, LiveStore(backend, ORDER_LINE))
     streams = ledger.streams()
     events = {s.name: streams.get(s.name, []) for group in ORDER_LINE.groups for s in group.streams}
     by_key = {group.name: _by_key(group.keys, events) for group in ORDER_LINE.groups}
@@ -267,13 +287,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--redis", action="store_true")
     options = parser.parse_args()
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="returnml-drill-") as folder:
-        report = drill(Path(folder), options.kills, options.seed)
-    of_worker, of_service = report.kills["worker"], report.kills["service"]
+    redis = RedisProcess() if options.redis else None
+    try:
+        with tempfile.TemporaryDirectory(prefix="returnml-drill-") as folder:
+            report = drill(Path(folder), options.kills, options.seed, redis)
+    finally:
+        if redis is not None:
+            redis.close()
+    everything = report.kills.pop("everything", 0)
+    of = ", ".join(f"{times} of a {victim}" for victim, times in sorted(report.kills.items()))
     print(
-        f"{options.kills} kills ({of_worker} of a worker, {of_service} of the service) in {time.monotonic() - begun:.0f} s\n"
+        f"{options.kills} kills ({of}) in {time.monotonic() - begun:.0f} s; Redis forgot everything {everything} times\n"
         f"{report.events:,} events in the ledger, each once; {report.acknowledged:,} acknowledged, none missing\n"
         f"{report.resent} batches sent again, {report.there_already:,} of their events were in the ledger already\n"
         f"{report.aggregates:,} aggregates read online, all equal to the oracle over the ledger"
