@@ -14,12 +14,14 @@ from returnml.commands.dev import dev
 from returnml.commands.evaluate import app as evaluate_app
 from returnml.commands.features import features
 from returnml.commands.forget import forget
+from returnml.commands.logs import app as logs_app
 from returnml.commands.publish_scores import publish_scores
 from returnml.commands.run import run
 from returnml.commands.score import score
 from returnml.commands.serve import serve
 from returnml.commands.sources import data_app, import_app, simulate
 from returnml.commands.status import status
+from returnml.commands.store import app as store_app
 
 app = typer.Typer(
     name="returnml",
@@ -35,6 +37,8 @@ app.add_typer(data_app, name="data")
 for command in (run, backfill, status, features):
     app.command()(command)
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(store_app, name="store")
+app.add_typer(logs_app, name="logs")
 app.command()(consume)
 app.command("dead-letters")(dead_letters_command)
 for command in (score, publish_scores, explain, replay, forget, serve, dev, demo):

@@ -66,6 +66,7 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             once; if its record cannot be written, that is counted and shown.
         stale_features: while the store's server is away, ``refuse``: 503. ``allow``: answers are made from the last
             generation in this host's folder, and marked.
+        keep_log_days: how many days of the inference log ``returnml logs prune`` keeps; default: all.
     """
 
     host: str = "127.0.0.1"
@@ -74,6 +75,7 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_lines: int = 200
     log_policy: Literal["require", "shed"] = "shed"
     stale_features: Literal["refuse", "allow"] = "refuse"
+    keep_log_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,8 @@ COMMANDS = (
     "run",
     "backfill",
     "status",
+    "store",
+    "logs",
     "features",
     "evaluate",
     "score",

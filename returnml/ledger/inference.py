@@ -24,6 +24,8 @@ from returnml.settings import CostSettings
 
 ENTRY_ANSWERS = 256
 FORMAT = b"\x01"
+PRUNED_FILE = "pruned"
+"""In a worker's folder of a day: its segments were removed once the warehouse had them."""
 COMPRESSION_LEVEL = 1
 """More costs the service more than the disk is worth: rows of zeros are most of what can be saved."""
 
@@ -155,6 +157,11 @@ class DayWriter:
 def logged_days(root: Path) -> list[date]:
     """Days on which any worker logged an answer, ascending."""
     return sorted({date.fromisoformat(folder.name) for folder in root.glob("*/????-??-??")})
+
+
+def is_pruned(root: Path, day: date) -> bool:
+    """Whether the day's segments were removed."""
+    return any(root.glob(f"*/{day.isoformat()}/{PRUNED_FILE}"))
 
 
 def read_day(root: Path, day: date) -> Iterator[Answer]:

@@ -8,7 +8,7 @@ to the published generation and the mark.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,10 @@ class Transaction(Protocol):
 
     def load(self, table: int, keys: Sequence[bytes]) -> None:
         """Fetch at once what will be asked for."""
+        ...
+
+    def items(self, table: int) -> Iterator[tuple[bytes, bytes]]:
+        """All of ``STATE`` or ``EVENTS`` as it was before this turn, in any order."""
         ...
 
 

@@ -14,6 +14,7 @@ LISTS = 0x80
 LINES, RETURNS, INSPECTIONS = 0xF0, 0xF1, 0xF2
 """Sections of the index: what is known of order lines, and which returns and inspections there are."""
 
+_SECTIONS = {LINES: "order line", RETURNS: "return", INSPECTIONS: "inspection"}
 _MAX_PART = 0xFFFE
 _HASHED = b"\xff\xff"
 _PREFIXES = [bytes([group]) for group in range(256)]
@@ -40,6 +41,23 @@ def join_key(group: int, body: bytes) -> bytes:
     if len(body) > MAX_BYTES:
         body = _HASHED + hashlib.sha256(body).digest()
     return _PREFIXES[group] + body
+
+
+def describe_key(key: bytes) -> tuple[int | str, list[str]]:
+    r"""What a key is of: its group's number or its section's name, and its parts (none where they are hashed).
+
+    >>> describe_key(b"\x03\x00\x02c1\x00\x02a9"), describe_key(b"\xf0\x00\x02l1")
+    ((3, ['c1', 'a9']), ('order line', ['l1']))
+    """
+    section: int | str = _SECTIONS.get(key[0], key[0] & ~LISTS)
+    body = key[1:]
+    parts: list[str] = []
+    if body[: len(_HASHED)] != _HASHED:
+        while body:
+            end = 2 + int.from_bytes(body[:2], "big")
+            parts.append(body[2:end].decode("utf-8", "surrogatepass"))
+            body = body[end:]
+    return section, parts
 
 
 # Within an order, and over orders, the same few parts come back for every group.

@@ -112,6 +112,11 @@ class LiveTransaction:
         """Remove a key if it is there."""
         self._transaction.delete(key, db=self._tables[table])
 
+    def items(self, table: int) -> Iterator[tuple[bytes, bytes]]:
+        """All keys in ascending order, with their values."""
+        with self._transaction.cursor(self._tables[table]) as cursor:
+            yield from cursor
+
     def load(self, table: int, keys: Sequence[bytes]) -> None:
         """They are at hand."""
 

@@ -33,7 +33,7 @@ from returnml.store.manifest import (
     stream_manifest,
     write_pointer,
 )
-from returnml.store.writer import publish_live
+from returnml.store.rebuilding import publish_live
 
 _TEMPORARY = ".generation-"
 

@@ -101,6 +101,14 @@ class RemoteTransaction:
             values = [None] * len(part) if token is None else self._watch.call("HMGET", self._names.table(token), *part)
             known.update(zip(part, values, strict=True))
 
+    def items(self, table: int) -> Iterator[tuple[bytes, bytes]]:
+        token, at = self._before[table], 0
+        while token is not None:
+            at, found = self._watch.call("HSCAN", self._names.table(token), at, "COUNT", MAX_FIELDS)
+            yield from ((key, value) for key, value in found.items() if key != SIZE)
+            if not at:
+                return
+
     def commit(self) -> None:
         """Let everything take effect at once.
 

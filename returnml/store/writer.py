@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -24,7 +23,6 @@ from returnml.ledger.validator import ACCEPTED, Verdict, validate
 from returnml.privacy.customers import CustomerIds
 from returnml.store.backend import (
     EVENTS,
-    STATE,
     Backend,
     Mark,
     Published,
@@ -32,14 +30,13 @@ from returnml.store.backend import (
     read_mark,
     read_published,
     write_mark,
-    write_published,
 )
 from returnml.store.keys import encode_key
 from returnml.store.manifest import StoreError
 from returnml.store.naming import Naming
 from returnml.store.state import LiveState
 
-_AT_ONCE = 5_000
+AT_ONCE = 5_000
 """Events of the log that are applied in one go."""
 
 
@@ -61,7 +58,7 @@ class Applied:
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
-_DECODE = msgspec.msgpack.Decoder(Outcome).decode
+decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
 def ledger_folder(store_root: Path) -> Path:
@@ -112,12 +109,12 @@ class EventWriter:
         records: list[Record] = []
         answers: list[Applied] = []
         seq, known_at_us = mark.seq, mark.known_at_us
-        new = [event for event in events if transaction.get(EVENTS, _event_key(event)) is None]
+        new = [event for event in events if transaction.get(EVENTS, event_key(event)) is None]
         named = Naming(self._customers, new, state.owner)
         for event in events:
-            before = transaction.get(EVENTS, _event_key(event))
+            before = transaction.get(EVENTS, event_key(event))
             if before is not None:
-                answers.append(Applied(_DECODE(before), True))
+                answers.append(Applied(decode_outcome(before), True))
                 continue
             seq += 1
             known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
@@ -150,7 +147,7 @@ class EventWriter:
             while True:
                 with self._backend.writing() as transaction:
                     if read_published(transaction) is None:
-                        return self._erase(transaction, None, _note_tail(transaction, self._log), customer)
+                        return self._erase(transaction, None, note_tail(transaction, self._log, read_mark(transaction)), customer)
                     state = LiveState(transaction, self._published(transaction))
                     mark, is_at_end = self._catch_up(transaction, state)
                     if is_at_end:
@@ -160,9 +157,9 @@ class EventWriter:
         now_us = self._clock.now_us()
         occurred_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=now_us)
         event = CustomerErased(event_id=f"erasure of {customer}", occurred_at=occurred_at, customer_id=customer)
-        before = transaction.get(EVENTS, _event_key(event))
+        before = transaction.get(EVENTS, event_key(event))
         if before is not None:
-            return _DECODE(before).seq
+            return decode_outcome(before).seq
         judged = Judged(event, ACCEPTED)
         earliest = 0 if state is None else state.generation.cut_off_us
         record = Record(mark.seq + 1, max(now_us, mark.known_at_us + 1, earliest), encode_payload(judged))
@@ -189,7 +186,7 @@ class EventWriter:
     def _catch_up(self, transaction: Transaction, state: LiveState) -> tuple[Mark, bool]:
         """Apply what the log holds beyond the store; returns the new mark, and whether that was all."""
         mark = read_mark(transaction)
-        tail, position = self._log.tail(mark.position, _AT_ONCE)
+        tail, position = self._log.tail(mark.position, AT_ONCE)
         if not tail:
             return Mark(mark.seq, mark.known_at_us, position), True
         judged = [decode_payload(record) for record in tail]
@@ -199,23 +196,23 @@ class EventWriter:
         state.flush()
         mark = Mark(tail[-1].seq, tail[-1].known_at_us, position)
         write_mark(transaction, mark)
-        return mark, len(tail) < _AT_ONCE
+        return mark, len(tail) < AT_ONCE
 
     def _take(self, transaction: Transaction, state: LiveState, record: Record, judged: Judged) -> Outcome:
         """Note the event's id and let it take effect if it was accepted."""
         outcome = _note(transaction, record.seq, judged)
         if judged.verdict.is_accepted:
-            _apply(state, self._log.folder, judged, record.known_at_us)
+            apply_judged(state, self._log.folder, judged, record.known_at_us)
         return outcome
 
 
 def _prepare(transaction: Transaction, state: LiveState, events: Sequence[LedgerEvent]) -> None:
     if transaction.is_remote:
-        transaction.load(EVENTS, [_event_key(event) for event in events])
+        transaction.load(EVENTS, [event_key(event) for event in events])
         state.prepare(events)
 
 
-def _apply(state: LiveState, ledger: Path, judged: Judged, known_at_us: int) -> None:
+def apply_judged(state: LiveState, ledger: Path, judged: Judged, known_at_us: int) -> None:
     """Let an accepted event, or an erasure, take effect."""
     if isinstance(judged.event, CustomerErased):
         customer = judged.event.customer_id
@@ -235,64 +232,30 @@ def events_about(customer: str, ledger: Path, after_seq: int = 0) -> Iterator[tu
 
 
 def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
-    verdict = judged.verdict
-    outcome = Outcome(seq, verdict.rule, verdict.field, verdict.message)
-    transaction.put(EVENTS, _event_key(judged.event), _ENCODE(outcome))
+    outcome = outcome_of(seq, judged)
+    transaction.put(EVENTS, event_key(judged.event), _ENCODE(outcome))
     return outcome
 
 
-def _event_key(event: LedgerEvent) -> bytes:
-    """Nobody can take the place of an erasure by sending an event with its id."""
+def outcome_of(seq: int, judged: Judged) -> Outcome:
+    """What is answered to an event that was judged so."""
+    verdict = judged.verdict
+    return Outcome(seq, verdict.rule, verdict.field, verdict.message)
+
+
+def event_key(event: LedgerEvent) -> bytes:
+    """Its key in ``EVENTS``. Nobody can take the place of an erasure by sending an event with its id."""
     return encode_key(int(isinstance(event, CustomerErased)), (event.event_id,))
 
 
-def publish_live(backend: Backend, generation: Published) -> None:
-    """Let readers see ``generation``, with the ledger's events after it as the live part, in one transaction.
-
-    The live state is built anew from the ledger: whatever it was, it is right afterwards. Readers go on meanwhile,
-    writers wait.
-
-    Raises:
-        StoreError: where an event that is not in the generation was known before its cut-off, and the declarations ask
-            for ``last``, which then depends on the order of both.
-        LogError: where the ledger is damaged.
-    """
-    folder = ledger_folder(backend.root)
-    log = LogWriter(folder)
-    manifest = generation.manifest
-    try:
-        with log.turn(), backend.writing() as transaction:
-            mark = _note_tail(transaction, log)
-            transaction.clear(STATE)
-            state = LiveState(transaction, generation)
-            records = read(folder, manifest.ledger_seq)
-            while batch := list(islice(records, _AT_ONCE)):
-                judged = [(record, decode_payload(record)) for record in batch]
-                accepted = [(record, one) for record, one in judged if one.verdict.is_accepted]
-                state.prepare([one.event for _, one in accepted])
-                for record, one in accepted:
-                    if manifest.layout.has_last and record.known_at_us < manifest.cut_off_us:
-                        raise StoreError(
-                            f"{folder}: event {one.event.event_id!r} (seq {record.seq}) was known before the cut-off of "
-                            f"{manifest.name}, which does not hold it: ingest the ledger first"
-                        )
-                    _apply(state, folder, one, record.known_at_us)
-                state.flush()
-            write_mark(transaction, mark)
-            write_published(transaction, manifest.name)
-    finally:
-        log.close()
-
-
-def _note_tail(transaction: Transaction, log: LogWriter) -> Mark:
-    """Note the ids of the events that the log holds beyond the store; returns the mark after them."""
-    mark = read_mark(transaction)
+def note_tail(transaction: Transaction, log: LogWriter, mark: Mark) -> Mark:
+    """Note the ids of the events that the log holds beyond ``mark``; returns the mark after them."""
     if mark == Mark():
         transaction.clear(EVENTS)
     while True:
-        tail, position = log.tail(mark.position, _AT_ONCE)
+        tail, position = log.tail(mark.position, AT_ONCE)
         for record in tail:
             _note(transaction, record.seq, decode_payload(record))
         mark = Mark(tail[-1].seq, tail[-1].known_at_us, position) if tail else Mark(mark.seq, mark.known_at_us, position)
-        if len(tail) < _AT_ONCE:
+        if len(tail) < AT_ONCE:
             return mark

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from returnml.ledger.inference import Answer, read_day
+from returnml.ledger.inference import Answer, is_pruned, read_day
 from returnml.warehouse.partition import PartitionResult, replace_partition
 
 LOG = "serving.inference_log"
@@ -116,6 +116,8 @@ class MomentsReport:
 def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date, last: date) -> InferenceReport:
     """Replace the days ``first`` to ``last`` (inclusive) by what the workers logged, in one transaction.
 
+    Days that were removed from the log (``log_retention``) stay as they are.
+
     Args:
         con: the warehouse.
         root: the folder of all workers' logs.
@@ -126,7 +128,9 @@ def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date,
     ensure_tables(con)
     con.execute(f"CREATE OR REPLACE TEMP TABLE logged AS SELECT *, 0::BIGINT AS position FROM {LOG} WHERE false")
     read = 0
-    for day in (first + timedelta(n) for n in range((last - first).days + 1)):
+    all_days = [first + timedelta(n) for n in range((last - first).days + 1)]
+    kept = [day for day in all_days if is_pruned(root, day)]
+    for day in (d for d in all_days if d not in kept):
         answers = read_day(root, day)
         while batch := list(islice(answers, BATCH_ANSWERS)):
             rows = pa.Table.from_pylist([row for answer in batch for row in _rows(answer)], _SCHEMA)
@@ -139,7 +143,7 @@ def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date,
         "SELECT * EXCLUDE (position) FROM logged "
         "QUALIFY row_number() OVER (PARTITION BY request_id, line_id ORDER BY position) = 1"
     )
-    result = replace_partition(con, LOG, first, last, once, day_column="day")
+    result = replace_partition(con, LOG, first, last, once, day_column="day", keep_days=kept)
     requests = _scalar(con, "SELECT count(DISTINCT request_id) FROM logged")
     con.execute("DROP TABLE logged")
     return InferenceReport(result.rows, requests, read - result.rows, result.content_hash)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -18,8 +19,9 @@ from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import FileClockDriver, VirtualClock
 from returnml.modeling.reference import Reference, describe
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.release.folder import write_release
-from returnml.settings import DataPaths, ServingSettings, Settings
+from returnml.settings import DataPaths, DriftSettings, PrivacySettings, ServingSettings, Settings
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
 from returnml.warehouse.ingest import ingest_raw
@@ -58,7 +60,12 @@ class Moment:
 
 def world(root: Path) -> list[Moment]:
     """What a simulated shop would have delivered on the live days, as events, with an inspection of every third return."""
-    simulate(Plan(days=HISTORY_DAYS + LIVE_DAYS, lines_per_day=40, seed=11, start=FIRST), DataPaths(root), VirtualClock(0))
+    simulate(
+        Plan(days=HISTORY_DAYS + LIVE_DAYS, lines_per_day=40, seed=11, start=FIRST),
+        DataPaths(root),
+        VirtualClock(0),
+        AS_DELIVERED,
+    )
     con = open_warehouse(":memory:", threads=1)
     last = day_of_live(LIVE_DAYS - 1)
     for stream in (ORDERS, RETURNS):
@@ -110,9 +117,13 @@ class LiveDays:
             go_live=f"{GO_LIVE}T00:00:00+00:00",
             replay_clock=str(DataPaths(data).replay_clock),
             serving=ServingSettings(log_policy="require"),
+            privacy=PrivacySettings("as_delivered"),
+            drift=DriftSettings(min_rows=1_000_000),
         )
         self.paths = self.settings.paths
-        simulate(Plan(days=HISTORY_DAYS, lines_per_day=40, seed=11, start=FIRST), self.paths, self.clock)
+        for day in DataPaths(source).landing.glob("*/????-??-??"):
+            if date.fromisoformat(day.name) < GO_LIVE:
+                shutil.copytree(day, self.paths.landing / day.parent.name / day.name)
         self.statuses: dict[str, str] = {}
         self.duplicates = 0
         self.order: Event = {}
@@ -184,7 +195,7 @@ class LiveDays:
 
 
 def _deploy(data: Path) -> None:
-    """A release whose reference is of no feature: drift has nothing to say here."""
+    """A release that the test can work out; no drift is measured against it."""
     reference = Reference(rows=1, features={}, score=describe(np.array([0.5]), 2))
     files = {"model.onnx": shop.graph(), "reference.json": msgspec.json.encode(reference)}
     release = write_release(DataPaths(data).releases, shop.manifest(), files)

@@ -1,0 +1,60 @@
+"""``returnml logs``: what becomes of old logs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from returnml.commands.refusal import refuse
+from returnml.settings import load_settings
+
+app = typer.Typer(help="The inference log: what becomes of old days.", no_args_is_help=True)
+
+
+@app.callback()
+def logs() -> None:
+    """Keep ``prune`` a command of its own."""
+
+
+@app.command("prune")
+def prune(
+    keep_days: Annotated[int | None, typer.Option(min=1, help="Days to keep (setting `serving.keep_log_days`).")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+) -> None:
+    """Remove days of the inference log that the warehouse holds whole; exit code 1 where it lacks one that is old enough.
+
+    `replay` and `explain` read the log: they know removed days no more.
+    """
+    import duckdb
+
+    from returnml.ledger.clock import ClockError, clock_of
+    from returnml.ledger.inference import day_of
+    from returnml.ledger.log import LogError
+    from returnml.warehouse.log_retention import prune_inference_log
+    from returnml.warehouse.partition import open_warehouse
+
+    settings = load_settings(data=data)
+    keep = settings.serving.keep_log_days if keep_days is None else keep_days
+    if keep is None:
+        refuse("nothing says how many days to keep: --keep-days, or the setting serving.keep_log_days")
+    if not settings.paths.warehouse.exists():
+        refuse(f"{settings.paths.warehouse}: there is no warehouse, so that nothing is ingested; returnml run")
+    try:
+        before = day_of(clock_of(settings.replay_clock).now_us()) - timedelta(days=keep)
+        with closing(open_warehouse(settings.paths.warehouse)) as con:
+            days = prune_inference_log(con, settings.paths.inference_log, before)
+    except duckdb.IOException as error:
+        refuse(f"the warehouse is in use by another process; try again when it is done ({str(error).splitlines()[0]})")
+    except (LogError, ClockError) as error:
+        refuse(str(error))
+    for day in days:
+        if day.missing:
+            typer.echo(f"kept      {day.day}: {day.missing:,} answered lines are not ingested: returnml backfill", err=True)
+        else:
+            typer.echo(f"removed   {day.day}: {day.bytes:,} bytes")
+    typer.echo(f"{sum(not d.missing for d in days)} days before {before} removed")
+    if any(day.missing for day in days):
+        raise typer.Exit(1)

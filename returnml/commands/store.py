@@ -1,0 +1,188 @@
+"""``returnml store``: what the online store holds, publishing, proving and mending it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from returnml.commands.refusal import refuse
+from returnml.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from returnml.store.backend import Backend
+
+app = typer.Typer(help="The online store: what it holds, publishing, proving and mending it.", no_args_is_help=True)
+
+DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command("status")
+def store_status(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Show the generations, what the live part holds beside the published one, and the ledger."""
+    from returnml.store.manifest import read_manifest, read_pointer
+    from returnml.store.verification import read_ledger, read_live
+
+    settings = load_settings(data=data)
+    with _refused():
+        backend = _backend(settings)
+        live = read_live(backend)
+        manifest = read_manifest(backend.root / live.generation) if live.generation else None
+        ledger = read_ledger(backend, manifest.ledger_seq if manifest else 0)
+        kept = read_pointer(backend.root).generations
+    found: dict[str, Any] = {
+        "published": live.generation,
+        "kept": kept,
+        "cut_off": _text(manifest.cut_off_us) if manifest else None,
+        "feature_sets": {s.name: s.hash for s in manifest.feature_sets} if manifest else {},
+        "keys": sum(g.keys for g in manifest.groups) if manifest else 0,
+        "bytes": manifest.database_bytes if manifest else 0,
+        "ledger_seq": manifest.ledger_seq if manifest else 0,
+        "live": {
+            "mark": live.mark.seq,
+            "known_at": _text(live.mark.known_at_us) if live.mark.seq else None,
+            "keys": len(live.state),
+            "bytes": live.bytes,
+        },
+        "ledger": {
+            "segments": ledger.segments,
+            "bytes": ledger.bytes,
+            "last_seq": ledger.last.seq if ledger.last else 0,
+            "last_known_at": _text(ledger.last.known_at_us) if ledger.last else None,
+            "after_generation": ledger.after,
+        },
+    }
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    part, log = found["live"], found["ledger"]
+    typer.echo(f"published   {found['published'] or '-  (returnml store publish)'}")
+    if manifest is not None:
+        served = ", ".join(f"{name} {digest[:12]}" for name, digest in found["feature_sets"].items())
+        typer.echo(f"  cut-off   {found['cut_off']}, events up to {found['ledger_seq']}")
+        typer.echo(f"  holds     {found['keys']:,} keys, {found['bytes']:,} bytes, for {served}")
+    for name in kept:
+        if name != live.generation:
+            typer.echo(f"  kept      {name}")
+    typer.echo(
+        f"live part   {part['keys']:,} keys, {part['bytes']:,} bytes, events up to {part['mark']}, {part['known_at'] or '-'}"
+    )
+    typer.echo(f"ledger      {log['segments']} segments, {log['bytes']:,} bytes, events up to {log['last_seq']}, ", nl=False)
+    typer.echo(f"{log['last_known_at'] or '-'}; {log['after_generation']:,} after the generation")
+
+
+@app.command("publish")
+def store_publish(
+    cut_off: Annotated[
+        str | None, typer.Option("--cut-off", help="Instant (UTC); default: start of today. What was known before it is in.")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Publish a generation of what the warehouse knows; refused where the warehouse lacks events of the ledger."""
+    import duckdb
+
+    from returnml.features.live_sets import FEATURE_SETS
+    from returnml.features.tiles import TileError
+    from returnml.features.windows import DAY_US
+    from returnml.ledger.clock import ClockError, clock_of
+    from returnml.store.backends import open_backend
+    from returnml.warehouse.partition import open_warehouse
+    from returnml.warehouse.publication import NotIngested, publish_warehouse
+
+    settings = load_settings(data=data)
+    try:
+        now_us = clock_of(settings.replay_clock).now_us()
+    except ClockError as error:
+        refuse(str(error))
+    until_us = now_us // DAY_US * DAY_US if cut_off is None else _instant_us(cut_off)
+    if until_us > now_us:
+        refuse(f"--cut-off {_text(until_us)} is after now, {_text(now_us)}: events before it may still come")
+    if not settings.paths.warehouse.exists():
+        refuse(f"{settings.paths.warehouse}: there is no warehouse; returnml run makes it")
+    try:
+        con = open_warehouse(settings.paths.warehouse)
+    except duckdb.IOException as error:
+        refuse(f"the warehouse is in use by another process; try again when it is done ({str(error).splitlines()[0]})")
+    try:
+        with _refused():
+            generation = publish_warehouse(con, FEATURE_SETS, until_us, open_backend(settings))
+    except (NotIngested, TileError) as error:
+        refuse(str(error))
+    finally:
+        con.close()
+    typer.echo(f"published {generation.name}: cut-off {_text(until_us)}, events up to {generation.manifest.ledger_seq}")
+
+
+@app.command("verify")
+def store_verify(data: DataOption = None) -> None:
+    """Check every byte: generation, ledger, and that the live part follows from both; exit code 1 where it does not."""
+    from returnml.features.live_sets import FEATURE_SETS
+    from returnml.store.verification import verify_store
+
+    settings = load_settings(data=data)
+    with _refused(damage_code=1):
+        found = verify_store(_backend(settings), FEATURE_SETS[0])
+    last = found.ledger.last.seq if found.ledger.last else 0
+    typer.echo(f"generation  {found.generation}: every byte as in its manifest")
+    typer.echo(f"ledger      {found.ledger.segments} segments, every record up to {last} as it was written")
+    if found.problems:
+        for problem in found.problems:
+            typer.echo(f"wrong       {problem}", err=True)
+        typer.echo("returnml store rebuild makes the live part anew", err=True)
+        raise typer.Exit(1)
+    waiting = last - found.live.mark.seq
+    typer.echo(f"live part   {len(found.live.state):,} keys, all as generation and ledger give them up to {found.live.mark.seq}")
+    if waiting:
+        typer.echo(f"            {waiting} events of the ledger wait for the next writer, who applies them first")
+
+
+@app.command("rebuild")
+def store_rebuild(data: DataOption = None) -> None:
+    """Build the live part anew from the published generation and the ledger; scoring goes on meanwhile."""
+    from returnml.features.live_sets import FEATURE_SETS
+    from returnml.store.verification import read_live, rebuild_store
+
+    settings = load_settings(data=data)
+    with _refused():
+        backend = _backend(settings)
+        generation = rebuild_store(backend, FEATURE_SETS[0])
+        live = read_live(backend)
+    typer.echo(f"rebuilt     {len(live.state):,} keys, events up to {live.mark.seq}, beside {generation.name}")
+
+
+def _backend(settings: Settings) -> Backend:
+    from returnml.store.backends import open_backend
+
+    if not settings.paths.store.exists():
+        refuse(f"{settings.paths.store}: nothing was published yet; returnml run, or returnml store publish")
+    return open_backend(settings)
+
+
+@contextmanager
+def _refused(damage_code: int = 2) -> Iterator[None]:
+    """One line on stderr for what the store or the ledger says, and an exit code."""
+    from returnml.ledger.log import LogError
+    from returnml.store.manifest import StoreError
+
+    try:
+        yield
+    except (StoreError, LogError, OSError) as error:
+        typer.echo(f"{'refused' if damage_code == 2 else 'wrong'}: {error}", err=True)
+        raise typer.Exit(damage_code) from error
+
+
+def _instant_us(text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        refuse(f"--cut-off {text!r} is no instant, e.g. 2025-03-01T00:00")
+    return (at.replace(tzinfo=at.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _text(at_us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)).isoformat()
