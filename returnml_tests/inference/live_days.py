@@ -32,7 +32,7 @@ from returnml_tests.serving import shop
 from serving.app import create_app
 
 FIRST = date(2025, 1, 1)
-HISTORY_DAYS, LIVE_DAYS = 40, 4
+HISTORY_DAYS, LIVE_DAYS = 40, 3
 GO_LIVE = FIRST + timedelta(days=HISTORY_DAYS)
 NIGHT_US = 4 * 3_600_000_000
 OF_RETURN = ("return_id", "quantity", "refund_cents", "currency", "line_id", "customer_id", "article_id", "is_cancellation")
@@ -60,12 +60,8 @@ class Moment:
 
 def world(root: Path) -> list[Moment]:
     """What a simulated shop would have delivered on the live days, as events, with an inspection of every third return."""
-    simulate(
-        Plan(days=HISTORY_DAYS + LIVE_DAYS, lines_per_day=40, seed=11, start=FIRST),
-        DataPaths(root),
-        VirtualClock(0),
-        AS_DELIVERED,
-    )
+    plan = Plan(days=HISTORY_DAYS + LIVE_DAYS, lines_per_day=40, seed=11, start=FIRST)
+    simulate(plan, DataPaths(root), VirtualClock(0), AS_DELIVERED)
     con = open_warehouse(":memory:", threads=1)
     last = day_of_live(LIVE_DAYS - 1)
     for stream in (ORDERS, RETURNS):
@@ -177,10 +173,9 @@ class LiveDays:
             else:
                 self.statuses[event["event_id"]] = item["status"]
 
-    def night(self, first: date, last: date | None = None) -> LineRun:
-        """The daily job for days that have ended, early in the morning after; the shop is open until then."""
-        last = last or first
-        self.reach(start_us(last) + DAY_US + NIGHT_US)
+    def night(self, first: date, last: date, after_us: int = NIGHT_US) -> LineRun:
+        """The daily job for days that have ended, so long after the end of the last one."""
+        self.reach(start_us(last) + DAY_US + after_us)
         return run_job(self.settings, "daily_job", first, last, is_quiet=True)
 
     def reach(self, at_us: int) -> None:
