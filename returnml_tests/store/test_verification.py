@@ -12,8 +12,8 @@ from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.store.verification import read_live, rebuild_store, verify_store
 from returnml.store.writer import EventWriter, ledger_folder
+from returnml_tests.redis_server import PREFIX, client_of
 from returnml_tests.store.live_shop import FEATURES
-from returnml_tests.store.redis_server import PREFIX, client_of
 from returnml_tests.store.test_live import NOW, count_and_mark, lose, placed, publish
 
 ORDER_COUNTS = encode_key(0, ("a",))
