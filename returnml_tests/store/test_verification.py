@@ -12,7 +12,7 @@ from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.store.verification import read_live, rebuild_store, verify_store
 from returnml.store.writer import EventWriter, ledger_folder
-from returnml_tests.redis_server import PREFIX, client_of
+from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES
 from returnml_tests.store.test_live import NOW, count_and_mark, lose, placed, publish
 
@@ -98,7 +98,7 @@ def test_a_torn_generation_is_found(store):
 def test_a_value_that_the_server_changed_is_found(store):
     if isinstance(store, LmdbBackend):
         pytest.skip("there is no server")
-    assert client_of(store).hset(f"{PREFIX}g:{store.published()}", ORDER_COUNTS, b"other") == 0
+    assert client_of(store).hset(f"{store.prefix}g:{store.published()}", ORDER_COUNTS, b"other") == 0
     [problem] = verify_store(store, FEATURES).problems
     assert "customer a: the server has 5 bytes" in problem
 
