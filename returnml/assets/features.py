@@ -101,7 +101,7 @@ class CustomersConfig(dg.Config):
     "features_customer",
     table=customers.TABLE,
     group="features",
-    deps=["orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in CUSTOMER.groups)],
+    deps=["orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in CUSTOMER.groups if group.is_tiled)],
     description="One row per known customer and cut-off, key `customer_id`, `day` of the cut-off: the feature vector as "
     "of the cut-off, float32, missing is NaN. The service computes the same bits from the generation of that cut-off.",
     is_partitioned=False,

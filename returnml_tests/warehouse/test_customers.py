@@ -13,6 +13,7 @@ from returnml.features.customer import CUSTOMER
 from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.vector import assemble
 from returnml.ledger.clock import VirtualClock
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
@@ -30,7 +31,7 @@ EPOCH = datetime(1970, 1, 1)
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> duckdb.DuckDBPyConnection:
     data = DataPaths(tmp_path_factory.mktemp("customers"))
-    simulate(Plan(days=DAYS, lines_per_day=40, seed=3, start=FIRST), data, VirtualClock(1_800_000_000_000_000))
+    simulate(Plan(days=DAYS, lines_per_day=40, seed=3, start=FIRST), data, VirtualClock(1_800_000_000_000_000), AS_DELIVERED)
     return build_warehouse(data.landing, FIRST, LAST)
 
 
@@ -46,16 +47,18 @@ def expected(con, customer, cut_off):
     """By the oracle, from the customer's own events."""
     streams = {}
     for stream in CUSTOMER.groups[0].streams:
+        columns = [*stream.columns, *stream.texts]
         events = con.execute(
-            f"SELECT seq, epoch_us(known_at), {', '.join(stream.columns)} FROM {stream.table} WHERE customer_id = ?", [customer]
+            f"SELECT seq, epoch_us(known_at), {', '.join(columns)} FROM {stream.table} WHERE customer_id = ?", [customer]
         ).fetchall()
         streams[stream.name] = [
-            Event(seq, at, {"customer_id": customer}, dict(zip(stream.columns, values, strict=True)))
-            for seq, at, *values in events
+            Event(seq, at, {"customer_id": customer}, dict(zip(columns, values, strict=True))) for seq, at, *values in events
         ]
     at = (cut_off - EPOCH) // timedelta(microseconds=1)
     moment = Moment(customer, at, at, at, {"customer_id": customer}, {"order_id": None})
-    raw = request_and_basket(CUSTOMER, [], moment) | group_aggregates(CUSTOMER.groups[0], streams, moment)
+    raw = request_and_basket(CUSTOMER, [], moment)
+    for group in CUSTOMER.groups:
+        raw |= group_aggregates(group, streams, moment)
     return assemble(CUSTOMER, {n: np.array([np.nan if v is None else float(v)]) for n, v in raw.items()})[0]
 
 
