@@ -32,12 +32,6 @@ GROUPS = (
             *outcomes("30d", "90d", "365d", "lifetime"),
             since_last(ORDERS),
             since_last(RETURNS),
-        ),
-    ),
-    KeyGroup(
-        "customer_velocity",
-        ("customer_id",),
-        (
             count(ORDERS, "5m", "1h", "24h"),
             sum_of(ORDERS, "line_value_cents", "5m", "1h", "24h"),
             distinct(ORDERS, "payment_method", "1h", "24h"),
@@ -64,7 +58,7 @@ def _refunded_share(window: str) -> Derived:
 
 DERIVED = (
     *return_rates(GROUPS),
-    *returns_per_order(group for group in GROUPS if group.name == "customer"),
+    *returns_per_order(GROUPS),
     *days_since(GROUPS),
     *(_per_order_line(window) for window in ("90d", "365d", "lifetime")),
     *(_refunded_share(window) for window in ("90d", "365d", "lifetime")),
