@@ -61,8 +61,9 @@ bench-feast: $(READY)  ## online features beside Feast's SQLite and Redis stores
 drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_daily_run
 
-drill-intake: $(READY)  ## kill -9 workers or the whole service at 50 random moments of event intake (slow)
+drill-intake: $(READY)  ## kill -9 workers, the whole service or Redis at 50 random moments of event intake (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_intake
+	$(BIN)/python -m returnml_tests.drills.kill_intake --redis
 
 lock: $(READY)  ## resolve the dependencies anew and pin them
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml -o requirements.lock

@@ -24,8 +24,9 @@ from returnml.settings import DataPaths, Settings
 from returnml.sources.online_retail import import_online_retail
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
+from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
-from returnml.store.generation import Generation
+from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from returnml.warehouse.customers import build_customers
 from returnml.warehouse.generation import publish_generation
@@ -67,15 +68,16 @@ def online_vectors(online: OnlineFeatures, con: duckdb.DuckDBPyConnection, spine
     return found
 
 
-def assert_parity(con: duckdb.DuckDBPyConnection, day: date, cut_off_hours: tuple[float, ...], store: Path) -> int:
+def assert_parity(con: duckdb.DuckDBPyConnection, day: date, cut_off_hours: tuple[float, ...], backend: Backend) -> int:
     """Compare all lines of a day that were ordered after each cut-off; returns how many vectors were compared."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     compared = 0
     for hours in cut_off_hours:
         cut_off_us = int((start + timedelta(hours=hours)).timestamp() * 1_000_000)
-        generation = publish_generation(con, FEATURE_SETS, cut_off_us, LmdbBackend(store))
-        assert_customers(con, generation)
-        online = OnlineFeatures(ORDER_LINE, generation)
+        publish_generation(con, FEATURE_SETS, cut_off_us, backend)
+        store = LiveStore(backend, ORDER_LINE)
+        assert_customers(con, store, cut_off_us)
+        online = OnlineFeatures(ORDER_LINE, store)
         lines = f"core.orders WHERE known_day = DATE '{day}' AND known_at >= make_timestamp({cut_off_us})"
         spine = (
             f"(SELECT *, line_id AS moment_id, known_at AS requested_at, make_timestamp({cut_off_us}) AS visible_until, "
@@ -96,29 +98,30 @@ def assert_parity(con: duckdb.DuckDBPyConnection, day: date, cut_off_hours: tupl
     return compared
 
 
-def assert_customers(con: duckdb.DuckDBPyConnection, generation: Generation) -> None:
+def assert_customers(con: duckdb.DuckDBPyConnection, store: LiveStore, cut_off_us: int) -> None:
     """Compare every customer known before the cut-off: the table's row, and what is served at that instant."""
-    cut_off = datetime.fromtimestamp(generation.cut_off_us / 1e6, UTC).replace(tzinfo=None)
+    cut_off = datetime.fromtimestamp(cut_off_us / 1e6, UTC).replace(tzinfo=None)
     build_customers(con, CUSTOMER, cut_off)
     columns = ", ".join(f'"{name}"' for name in CUSTOMER.outputs)
     rows = con.execute(
         f"SELECT customer_id, {columns} FROM features.customers WHERE day = ? AND requested_at = ?", [cut_off.date(), cut_off]
     ).fetchall()
     assert len(rows) > 100
-    online = OnlineFeatures(CUSTOMER, generation)
+    online = OnlineFeatures(CUSTOMER, store)
     for customer, *values in rows:
-        served = online.vectors({"customer_id": [customer]}, generation.cut_off_us)
-        assert served.requested_at_us == generation.cut_off_us
+        served = online.vectors({"customer_id": [customer]}, cut_off_us)
+        assert served.requested_at_us == cut_off_us
         batch = np.array([np.nan if value is None else value for value in values], np.float32)
         assert served.matrix[0].tobytes() == batch.tobytes(), customer
 
 
-def test_simulated_day(tmp_path):
+def test_simulated_day(tmp_path, redis):
     first = date(2024, 1, 1)
     simulate(Plan(days=60, lines_per_day=60, seed=5, start=first), DataPaths(tmp_path), CLOCK, AS_DELIVERED)
     last = first + timedelta(days=59)
     con = build_warehouse(DataPaths(tmp_path).landing, first, last)
-    assert assert_parity(con, last, (0, 12.5), tmp_path / "store") > 60
+    for backend in (LmdbBackend(tmp_path / "lmdb" / "store"), redis.backend(tmp_path / "redis" / "store")):
+        assert assert_parity(con, last, (0, 12.5), backend) > 60
     counts = con.execute("SELECT count(*) FROM core.outcomes").fetchall()
     assert counts[0][0] > 500
 
@@ -135,4 +138,4 @@ def test_real_day(tmp_path):
     import_online_retail(until, DataPaths(tmp_path).landing, CLOCK, AS_DELIVERED)
     day = date(2011, 6, 15)
     con = build_warehouse(DataPaths(tmp_path).landing, date(2010, 12, 1), day)
-    assert assert_parity(con, day, (0, 9.5, 13 + 1 / 3), tmp_path / "store") > 1000
+    assert assert_parity(con, day, (0, 9.5, 13 + 1 / 3), LmdbBackend(tmp_path / "store")) > 1000
