@@ -131,7 +131,8 @@ def test_a_second_host_with_a_ledger_of_its_own_cannot_write(store, redis, tmp_p
 @pytest.mark.parametrize("at_once", [1, 2, 100])
 def test_a_server_that_forgot_is_caught_up_bit_by_bit(store, redis, monkeypatch, at_once):
     """Also with hashes so large that they are written and read in parts, ahead of the commit."""
-    monkeypatch.setattr("returnml.store.writer._AT_ONCE", at_once)
+    monkeypatch.setattr("returnml.store.writer.AT_ONCE", at_once)
+    monkeypatch.setattr("returnml.store.rebuilding.AT_ONCE", at_once)
     monkeypatch.setattr("returnml.store.remote_turn.MAX_FIELDS", 2)
     writer(store).submit([placed(1)])
     redis.command("SAVE")
