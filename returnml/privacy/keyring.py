@@ -26,7 +26,9 @@ DATABASE_FILE = "keyring.sqlite"
 KEY_BYTES = 10
 PREFIX = "c_"
 _BUSY_MS = 10_000
+_AT_ONCE = 500
 _CHECKED = b"returnml keyring"
+_TAKEN = "SELECT key FROM forgotten UNION SELECT key FROM forgetting"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (mark BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS customers (tag BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
@@ -112,25 +114,18 @@ class Keyring:
         Args:
             draw: a key that belongs to somebody forgotten is not taken from it, a random one is.
         """
-        found: dict[str, str] = {}
-        new: dict[bytes, str] = {}
-        for customer_id in dict.fromkeys(customer_ids):
-            known = self.find(customer_id)
-            if known is None:
-                new[self._tag(customer_id)] = customer_id
-            else:
-                found[customer_id] = known
-        if not new:
-            return found
-        with self._explained(), self._writing():
-            for tag in sorted(new):
-                customer_id = new[tag]
-                row = self._con.execute("SELECT key FROM customers WHERE tag = ?", (tag,)).fetchone()
-                key = self._new_key(customer_id, draw) if row is None else row[0]
-                if row is None:
-                    self._con.execute("INSERT INTO customers VALUES (?, ?)", (tag, key))
-                found[customer_id] = pseudonym_of(key)
-        return found
+        tags = {self._tag(customer_id): customer_id for customer_id in dict.fromkeys(customer_ids)}
+        with self._explained():
+            keys = self._keys(list(tags))
+            new = [tag for tag in tags if tag not in keys]
+            if new:
+                with self._writing():
+                    taken = {row[0] for row in self._con.execute(_TAKEN)}
+                    drawn = {tag: self._new_key(tags[tag], draw, taken) for tag in sorted(new)}
+                    # Another process may have been faster: its keys stand.
+                    made = self._con.executemany("INSERT OR IGNORE INTO customers VALUES (?, ?)", drawn.items()).rowcount
+                    keys |= drawn if made == len(drawn) else self._keys(new)
+        return {customer_id: pseudonym_of(keys[tag]) for tag, customer_id in tags.items()}
 
     def begin_forgetting(self, customer_id: str, lines: Iterable[str], by: str, why: str, at_us: int) -> bool:
         """From the return on the customer is unknown; ``finish_forgetting`` is owed. False where there was no key.
@@ -177,7 +172,7 @@ class Keyring:
     def forgotten(self) -> list[str]:
         """The pseudonyms of whoever was forgotten or is just being forgotten."""
         with self._explained():
-            rows = self._con.execute("SELECT key FROM forgotten UNION SELECT key FROM forgetting ORDER BY key").fetchall()
+            rows = self._con.execute(f"{_TAKEN} ORDER BY key").fetchall()
         return [pseudonym_of(key) for (key,) in rows]
 
     def forgotten_lines(self) -> dict[str, str]:
@@ -216,10 +211,19 @@ class Keyring:
     def _tag(self, customer_id: str) -> bytes:
         return hmac.digest(self._master, customer_id.encode("utf-8", "surrogatepass"), "sha256")
 
-    def _new_key(self, customer_id: str, draw: DrawKey) -> bytes:
+    def _keys(self, tags: list[bytes]) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        tags = sorted(tags)  # neighbours lie on one page
+        for start in range(0, len(tags), _AT_ONCE):
+            part = tags[start : start + _AT_ONCE]
+            places = ", ".join("?" * len(part))
+            found.update(self._con.execute(f"SELECT tag, key FROM customers WHERE tag IN ({places})", part))
+        return found
+
+    @staticmethod
+    def _new_key(customer_id: str, draw: DrawKey, taken: set[bytes]) -> bytes:
         key = draw(customer_id)
-        is_used = "SELECT 1 FROM forgotten WHERE key = ?1 UNION ALL SELECT 1 FROM forgetting WHERE key = ?1"
-        return random_key(customer_id) if self._con.execute(is_used, (key,)).fetchone() else key
+        return random_key(customer_id) if key in taken else key
 
     def _check_master(self) -> None:
         mark = hmac.digest(self._master, _CHECKED, "sha256")
