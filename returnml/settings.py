@@ -114,6 +114,18 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holdout_days: int = 21
 
 
+class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nowcast of return rates and forecast of returns volume.
+
+    Attributes:
+        longest_delay_days: goods that come back later are no part of the forecast.
+        product_groups: how many, those with the most lines, are told apart; the rest is one.
+    """
+
+    longest_delay_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 60
+    product_groups: Annotated[int, msgspec.Meta(ge=0, le=200)] = 12
+
+
 class DriftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Effect sizes at which a column counts as drifted, and when that retrains.
 
@@ -185,6 +197,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serving: ServingSettings = ServingSettings()
     store: StoreSettings = StoreSettings()
     training: TrainingSettings = TrainingSettings()
+    forecast: ForecastSettings = ForecastSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()
     kafka: KafkaSettings = KafkaSettings()

@@ -40,7 +40,7 @@ def draw_plots(
 
 
 def _calibration(y: np.ndarray, p: np.ndarray) -> bytes:
-    figure, (top, bottom) = _figure(2, 1, (5.5, 5.5), height_ratios=[3, 1])
+    figure, (top, bottom) = new_figure(2, 1, (5.5, 5.5), height_ratios=[3, 1])
     parts = np.array_split(np.argsort(p, kind="stable"), min(15, len(p)))
     mean = np.array([p[i].mean() for i in parts])
     rate = np.array([y[i].mean() for i in parts])
@@ -52,11 +52,11 @@ def _calibration(y: np.ndarray, p: np.ndarray) -> bytes:
     top.legend(frameon=False)
     bottom.hist(p, bins=np.linspace(0, largest, 50), color=MODEL)
     bottom.set(xlabel="predicted probability", ylabel="lines", xlim=(0, largest), yscale="log")
-    return _png(figure)
+    return png(figure)
 
 
 def _curves(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
-    figure, (roc, pr) = _figure(1, 2, (9, 4.2))
+    figure, (roc, pr) = new_figure(1, 2, (9, 4.2))
     for score, color, label in ((p, MODEL, "model"), (baseline, BASELINE, "simple rate")):
         tp, fp = _cumulative(y, score)
         i = _thin(len(tp))
@@ -68,11 +68,11 @@ def _curves(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
     roc.set(title="ROC", xlabel="false-positive rate", ylabel="true-positive rate")
     pr.set(title="Precision and recall", xlabel="recall", ylabel="precision", yscale="log")
     roc.legend(frameon=False, loc="lower right")
-    return _png(figure)
+    return png(figure)
 
 
 def _lift(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
-    figure, (gain, lift) = _figure(1, 2, (9, 4.2))
+    figure, (gain, lift) = new_figure(1, 2, (9, 4.2))
     for score, color, label in ((p, MODEL, "model"), (baseline, BASELINE, "simple rate")):
         tp, fp = _cumulative(y, score)
         share, caught = (tp + fp) / len(y), tp / tp[-1]
@@ -85,16 +85,16 @@ def _lift(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
     gain.set(title="Gain", xlabel="% of lines, riskiest first", ylabel="% of returns caught")
     lift.set(title="Lift", xlabel="% of lines, riskiest first", ylabel="times the base rate", xscale="log")
     gain.legend(frameon=False, loc="lower right")
-    return _png(figure)
+    return png(figure)
 
 
 def _importance(names: Sequence[str], importance: np.ndarray) -> bytes:
     top = np.argsort(-importance, kind="stable")[:TOP_FEATURES][::-1]
-    figure, axes = _figure(1, 1, (7, 0.28 * len(top) + 1))
+    figure, axes = new_figure(1, 1, (7, 0.28 * len(top) + 1))
     axes.barh([names[i] for i in top], 100 * importance[top], color=MODEL)
     axes.set(title="What the trees split on", xlabel="% of total gain")
     axes.tick_params(axis="y", labelsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def _cumulative(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,8 @@ def _thin(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).astype(int))
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float], **grid: list[int]) -> tuple[Figure, Any]:
+def new_figure(rows: int, columns: int, size: tuple[float, float], **grid: list[int]) -> tuple[Figure, Any]:
+    """A figure of ``size`` inches and its axes, one or an array of them."""
     # The object interface, not pyplot: no global state, no display, safe in any thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -122,7 +123,8 @@ def _figure(rows: int, columns: int, size: tuple[float, float], **grid: list[int
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure's bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
     return buffer.getvalue()

@@ -1,0 +1,186 @@
+"""``forecast.return_rates`` and ``forecast.returns``: as of the end of each day, what young cohorts and coming days will be.
+
+A day's rows depend on what was known at its end alone: the same, whatever range they are written in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from returnml.modeling.maturity_forecast import Outlook, forecast, outlook
+from returnml.modeling.maturity_intervals import CALIBRATION_DAYS, Cells, past_coverage
+from returnml.modeling.maturity_nowcast import nowcast, nowcast_cells
+from returnml.modeling.maturity_projection import DELAY_COHORTS, days_needed, has_returns
+from returnml.settings import Settings
+from returnml.warehouse.partition import PartitionResult, replace_partition
+from returnml.warehouse.run_off import RunOffs, largest_groups, read_run_offs
+
+RATES, RETURNS = "forecast.return_rates", "forecast.returns"
+RATES_SCHEMA = {
+    "day": pl.Date,
+    "product_group": pl.String,
+    "first_ordered_day": pl.Date,
+    "last_ordered_day": pl.Date,
+    "lines": pl.Int64,
+    "returned": pl.Int64,
+    "rate": pl.Float64,
+    "rate_low": pl.Float64,
+    "rate_high": pl.Float64,
+    "matures_on": pl.Date,
+}
+RETURNS_SCHEMA = {
+    "day": pl.Date,
+    "product_group": pl.String,
+    "forecast_day": pl.Date,
+    "lines": pl.Float64,
+    "lines_low": pl.Float64,
+    "lines_high": pl.Float64,
+    "pieces": pl.Float64,
+    "pieces_low": pl.Float64,
+    "pieces_high": pl.Float64,
+    "new_order_lines": pl.Float64,
+    "new_order_pieces": pl.Float64,
+}
+_SQL_TYPES: dict[Any, str] = {pl.Date: "DATE", pl.String: "VARCHAR", pl.Int64: "BIGINT", pl.Float64: "DOUBLE"}
+
+
+@dataclass(frozen=True)
+class MaturityReport:
+    """What was written.
+
+    Attributes:
+        skipped: days without rows, as fewer days of orders lie before them than are needed.
+        coverage: share of past forecasts (nominal 90%) that held the truth, as far as it was known at the end of the last
+            day; NaN where there is none.
+        judged: how many those were.
+        latest: the last day's rows.
+    """
+
+    partitions: PartitionResult
+    skipped: int
+    coverage: float
+    judged: int
+    latest: pl.DataFrame
+
+
+def columns(schema: dict[str, Any]) -> dict[str, str]:
+    """Column to SQL type."""
+    return {name: _SQL_TYPES[dtype] for name, dtype in schema.items()}
+
+
+def build_return_rates(con: duckdb.DuckDBPyConnection, first: date, last: date, settings: Settings) -> MaturityReport:
+    """Replace the days ``first`` to ``last`` of ``forecast.return_rates``: one row per young cohort.
+
+    Args:
+        con: the warehouse, with ``core.orders`` and ``core.returns``.
+        settings: ``label`` and ``forecast`` are used.
+    """
+    return _build(con, RATES, RATES_SCHEMA, first, last, settings, _rates)
+
+
+def build_returns_forecast(con: duckdb.DuckDBPyConnection, first: date, last: date, settings: Settings) -> MaturityReport:
+    """Replace the days ``first`` to ``last`` of ``forecast.returns``: one row per coming day and product group, and one per
+    coming day for the whole shop (``product_group`` null). Arguments as of ``build_return_rates``."""
+    return _build(con, RETURNS, RETURNS_SCHEMA, first, last, settings, _returns)
+
+
+_Rows = Callable[[int], list[tuple]]
+
+
+def _rates(tables: RunOffs, cut_offs: list[int]) -> tuple[Cells, _Rows]:
+    cells = nowcast_cells(tables.label, cut_offs)
+
+    def rows(cut_off: int) -> list[tuple]:
+        return [
+            (
+                tables.day(cut_off - 1),
+                row.group,
+                tables.day(row.first),
+                tables.day(row.last),
+                row.lines,
+                row.returned,
+                row.rate,
+                row.low,
+                row.high,
+                tables.day(row.last + tables.label.last_delay + 1),
+            )
+            for row in nowcast(tables.label, cells, cut_off)
+        ]
+
+    return cells, rows
+
+
+def _returns(tables: RunOffs, cut_offs: list[int]) -> tuple[Cells, _Rows]:
+    found = outlook(tables.volume, tables.pieces, cut_offs, tables.label.last_delay)
+
+    def rows(cut_off: int) -> list[tuple]:
+        return [
+            (
+                tables.day(cut_off - 1),
+                row.group,
+                tables.day(row.day),
+                row.lines,
+                row.lines_low,
+                row.lines_high,
+                row.pieces,
+                row.pieces_low,
+                row.pieces_high,
+                row.new_lines,
+                row.new_pieces,
+            )
+            for row in forecast(tables.volume, found, cut_off)
+        ]
+
+    return found.lines, rows
+
+
+def _build(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    schema: dict[str, Any],
+    first: date,
+    last: date,
+    settings: Settings,
+    prepare: Callable[[RunOffs, list[int]], tuple[Cells, _Rows]],
+) -> MaturityReport:
+    """Month by month, as the product groups that are told apart are chosen at the start of each."""
+    label = settings.label
+    maturity_days = label.window_days + label.grace_days
+    needed = days_needed(maturity_days)
+    (opened,) = con.execute("SELECT min(known_day) FROM core.orders").fetchall()[0]
+    rows: list[tuple] = []
+    skipped, coverage, judged = 0, float("nan"), 0
+    for start, end in _months(first, last):
+        reach = CALIBRATION_DAYS + DELAY_COHORTS + max(settings.forecast.longest_delay_days, maturity_days) + 1
+        origin = max(opened or end, start - timedelta(days=reach))
+        groups = largest_groups(con, start.replace(day=1), settings.forecast.product_groups)
+        tables = read_run_offs(con, origin, end, groups, label, settings.forecast.longest_delay_days)
+        first_cut_off, last_cut_off = (start - origin).days + 1, (end - origin).days + 1
+        earliest = max(needed, first_cut_off - CALIBRATION_DAYS)
+        able = [cut_off for cut_off in range(earliest, last_cut_off + 1) if has_returns(tables.label, cut_off)]
+        written = [cut_off for cut_off in able if cut_off >= first_cut_off]
+        skipped += (end - start).days + 1 - len(written)
+        if written:
+            cells, rows_of = prepare(tables, able)
+            rows += [row for cut_off in written for row in rows_of(cut_off)]
+            coverage, judged = past_coverage(cells, last_cut_off)
+    con.execute("CREATE SCHEMA IF NOT EXISTS forecast")
+    described = ", ".join(f"{name} {kind}" for name, kind in columns(schema).items())
+    con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({described})")
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    partitions = replace_partition(con, table, first, last, frame, day_column="day", inputs_hash=str((label, settings.forecast)))
+    return MaturityReport(partitions, skipped, coverage, judged, frame.filter(pl.col("day") == last))
+
+
+def _months(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """The days ``first`` to ``last`` cut at the starts of months."""
+    while first <= last:
+        end = min(last, (first.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1))
+        yield first, end
+        first = end + timedelta(days=1)
