@@ -1,8 +1,8 @@
 """Backtest of the maturity model on simulated shops and on Online Retail: coverage, bias and width of nowcasts and forecasts.
 
 Every cut-off reads only what was known before it; the interval's width comes from errors known then. Truth is what the
-same tables hold once the cohort is mature. Beside the nowcast stands the plain rate so far, beside the forecast the mean
-of the last four same weekdays.
+same tables hold once the cohort is mature. Beside the nowcast's error stands that of the rate so far, which a report
+without a nowcast would show.
 
     python -m benchmarks.nowcast_backtest [--days 300] [--lines-per-day 500] [--seeds 3] [--shared ../shared]
 """
@@ -23,6 +23,7 @@ from returnml.ledger.clock import VirtualClock
 from returnml.modeling.maturity_forecast import outlook
 from returnml.modeling.maturity_intervals import WHOLE_SHOP, Cells, intervals, join
 from returnml.modeling.maturity_nowcast import nowcast_cells, rate_intervals
+from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, load_settings
 from returnml.sources.online_retail import import_online_retail
 from returnml.sources.simulator.plan import Plan, Scenario
@@ -48,11 +49,11 @@ def shop(plan: Plan | None, folder: Path | None, settings: Settings) -> RunOffs:
     with tempfile.TemporaryDirectory() as scratch:
         here = load_settings(data=scratch, quality={"max_quarantined_share": 0.95}, environ={})
         if plan is not None:
-            simulate(plan, here.paths, VirtualClock(0))
+            simulate(plan, here.paths, VirtualClock(0), AS_DELIVERED)
             first, last = plan.start, plan.end - timedelta(days=1)
         else:
             assert folder is not None
-            import_online_retail(folder, here.paths.landing, VirtualClock(0))
+            import_online_retail(folder, here.paths.landing, VirtualClock(0), AS_DELIVERED)
             first, last = RETAIL
         with open_warehouse(":memory:", memory_limit="2GB") as con:
             ingest(con, here, first, last)
@@ -86,7 +87,7 @@ def report_nowcast(cells: Cells, bounds: np.ndarray, truth: np.ndarray, keep: np
     )
 
 
-def report_forecast(table_events: np.ndarray, cells: Cells, bounds: np.ndarray, keep: np.ndarray, name: str) -> None:
+def report_forecast(cells: Cells, bounds: np.ndarray, keep: np.ndarray, name: str) -> None:
     cells, bounds = cells.where(keep), bounds[keep]
     if not len(cells):
         return
@@ -104,7 +105,7 @@ def backtest(name: str, tables: RunOffs) -> None:
     cut_offs = range(start, days + 1)
     print(f"{name}: {days} days, {tables.label.exposure.sum():,.0f} lines, {tables.label.events.sum():,.0f} returned in time")
     cells, bounds, truth = judged(nowcast_cells(tables.label, cut_offs), cut_offs, of_rates=True)
-    print(f"  {'nowcast of final rates':<26} {'cells':>7} {'coverage':>8} {'bias':>9} {'error':>8} {'naive bias':>9} {'width':>8}")
+    print(f"  {'nowcast of final rates':<26} {'cells':>7} {'coverage':>8} {'bias':>9} {'error':>8} {'so far':>9} {'width':>8}")
     is_day = cells.group == WHOLE_SHOP
     age = cells.cut_off - 1 - cells.last
     report_nowcast(cells, bounds, truth, is_day, "day, whole shop")
@@ -118,8 +119,8 @@ def backtest(name: str, tables: RunOffs) -> None:
     for unit, cells_of in (("lines", found.lines), ("pieces", found.pieces)):
         cells, bounds, _ = judged(cells_of, cut_offs, of_rates=False)
         is_shop = cells.group == WHOLE_SHOP
-        report_forecast(tables.volume.events, cells, bounds, is_shop, f"{unit}, whole shop")
-        report_forecast(tables.volume.events, cells, bounds, ~is_shop, f"{unit}, product group")
+        report_forecast(cells, bounds, is_shop, f"{unit}, whole shop")
+        report_forecast(cells, bounds, ~is_shop, f"{unit}, product group")
 
 
 def main() -> None:

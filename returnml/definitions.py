@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from returnml.assets import data, features, inference, monitoring, serving, training
+from returnml.assets import data, features, inference, maturity, monitoring, serving, training
 from returnml.jobs import JOBS
 from returnml.ledger.clock import clock_of
 from returnml.resources.mlflow import mlflow_resource
@@ -16,7 +16,15 @@ from returnml.schedules import SCHEDULES
 from returnml.sensors import build_drift_sensor
 from returnml.settings import Settings, load_settings
 
-ASSETS = [*data.ASSETS, *inference.ASSETS, *features.ASSETS, *training.ASSETS, *serving.ASSETS, *monitoring.ASSETS]
+ASSETS = [
+    *data.ASSETS,
+    *inference.ASSETS,
+    *features.ASSETS,
+    *training.ASSETS,
+    *serving.ASSETS,
+    *monitoring.ASSETS,
+    *maturity.ASSETS,
+]
 
 
 def build_defs(

@@ -115,7 +115,7 @@ def scores_daily(
     "published_copy",
     table=None,
     group="published",
-    deps=["scores_daily", "drift", "features_customer"],
+    deps=["scores_daily", "drift", "features_customer", "return_rates", "returns_forecast"],
     description="A read-only copy of the whole warehouse for BI and notebooks, which would lock the writer out of the original.",
     is_partitioned=False,
 )

@@ -121,7 +121,7 @@ def pieces_per_line(lines: RunOff, pieces: RunOff, cut_off: int) -> np.ndarray:
     Retail has it, would else be expected again for months.
     """
     start = first_cohort(lines, cut_off)
-    is_seen = np.arange(lines.last_delay + 1)[None] <= (cut_off - 1 - np.arange(start, cut_off))[:, None]
+    is_seen = _seen(lines, start, cut_off)
     returned, back = (np.where(is_seen, t.events[:, start:cut_off], 0.0).sum(axis=2) for t in (lines, pieces))
     has_any = returned.sum(axis=0) > 0
     ratio = back.sum(axis=0)[has_any] / returned.sum(axis=0)[has_any]
@@ -134,8 +134,10 @@ def pieces_per_line(lines: RunOff, pieces: RunOff, cut_off: int) -> np.ndarray:
 
 def _from_new_orders(table: RunOff, now: Projection) -> np.ndarray:
     """Returned lines of orders on and after the cut-off, shape (G, HORIZON_DAYS)."""
-    weeks = min(ORDER_WEEKS, len(now.cohorts) // 7)
-    recent = now.exposure[:, len(now.cohorts) - 7 * weeks :].reshape(len(table.groups), weeks, 7).mean(axis=1)
+    weeks = min(ORDER_WEEKS, now.cut_off // 7)
+    start = now.cut_off - 7 * weeks
+    lines = np.where(_seen(table, start, now.cut_off), table.exposure[:, start : now.cut_off], 0.0).sum(axis=2)
+    recent = lines.reshape(len(table.groups), weeks, 7).mean(axis=1)
     future = now.rate[:, None] * recent[:, np.arange(HORIZON_DAYS) % 7]
     days = weekdays(table.first_day, now.cut_off, now.cut_off + HORIZON_DAYS)
     share = np.diff(now.delays.cumulative(days), axis=2, prepend=0.0)
@@ -178,6 +180,11 @@ def _booked(table: RunOff, cut_off: int) -> np.ndarray:
         cohorts = np.arange(max(0, day - table.last_delay), cut_off)
         out[:, ahead] = table.events[:, cohorts, day - cohorts].sum(axis=1)
     return out
+
+
+def _seen(table: RunOff, start: int, cut_off: int) -> np.ndarray:
+    """Which delays of the cohorts from ``start`` on are known at the cut-off, shape (cohorts, delays)."""
+    return np.arange(table.last_delay + 1)[None] <= (cut_off - 1 - np.arange(start, cut_off))[:, None]
 
 
 def _known(bounds: np.ndarray) -> tuple[float | None, float | None]:

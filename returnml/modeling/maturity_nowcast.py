@@ -54,7 +54,7 @@ def nowcast(table: RunOff, cells: Cells, cut_off: int) -> list[Nowcast]:
     rate = (now.base + now.mean) / now.exposure
     return [
         Nowcast(
-            group=None if now.group[i] == WHOLE_SHOP else table.groups[now.group[i]],
+            group=None if now.group[i] == WHOLE_SHOP else table.groups[int(now.group[i])],
             first=int(now.first[i]),
             last=int(now.last[i]),
             lines=int(now.exposure[i]),
@@ -108,8 +108,7 @@ def _cell(table: RunOff, now: Projection, days: np.ndarray, group: int | None, b
     known = last + table.last_delay + 1
     truth = np.nan
     if known <= table.cohorts:
-        matured = np.ix_(rows, range(first, last + 1), range(table.last_delay + 1))
-        lines, returned = table.exposure[matured].sum(), table.events[matured].sum()
+        lines, returned = (x[rows, first : last + 1].sum() for x in (table.exposure, table.events))
         truth = returned / lines * exposure - base if lines > 0 else np.nan
     index = WHOLE_SHOP if group is None else group
     return (now.cut_off, band, index, first, last, exposure, base, mean, np.sqrt(variance + _CONTINUITY), known, truth)

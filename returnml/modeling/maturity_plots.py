@@ -51,9 +51,7 @@ def draw_rates(days: Sequence[date], rate: np.ndarray, bounds: np.ndarray, so_fa
     figure, axes = new_figure(1, 1, (9, 4))
     x = np.array(days, "datetime64[D]")
     known = np.isfinite(bounds[:, 0])
-    axes.fill_between(
-        x, 100 * bounds[:, 0], 100 * bounds[:, 1], where=known, color=MODEL, alpha=0.2, lw=0, label="90% interval"
-    )
+    axes.fill_between(x, 100 * bounds[:, 0], 100 * bounds[:, 1], where=known, color=MODEL, alpha=0.2, lw=0, label="90% interval")
     axes.plot(x, 100 * rate, color=MODEL, lw=1.8, label="expected in the end")
     axes.plot(x, 100 * so_far, color=INK, lw=1, ls="--", label="back so far")
     axes.set(title=title, xlabel="day of ordering", ylabel="% of lines coming back", ylim=(0, None))

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from returnml.modeling.maturity_forecast import Outlook, forecast, outlook
+from returnml.modeling.maturity_forecast import forecast, outlook
 from returnml.modeling.maturity_intervals import CALIBRATION_DAYS, Cells, past_coverage
 from returnml.modeling.maturity_nowcast import nowcast, nowcast_cells
 from returnml.modeling.maturity_projection import DELAY_COHORTS, days_needed, has_returns

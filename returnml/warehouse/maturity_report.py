@@ -1,0 +1,54 @@
+"""The plots of the latest nowcast and forecast, below ``reports/forecast/``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+from returnml.modeling.maturity_plots import draw_forecast, draw_rates
+from returnml.settings import Settings
+from returnml.warehouse.maturity import MaturityReport
+
+
+def write_forecast_plot(report: MaturityReport, settings: Settings) -> bytes | None:
+    """Draw the forecast of the report's last day and save it as ``returns-<day>.png``; None where that day has no rows."""
+    if report.latest.is_empty():
+        return None
+    day = report.latest["day"][0]
+    shop = report.latest.filter(pl.col("product_group").is_null()).sort("forecast_day")
+    groups = report.latest.drop_nulls("product_group").sort("forecast_day").partition_by("product_group", as_dict=True)
+    plot = draw_forecast(
+        shop["forecast_day"].to_list(),
+        shop["lines"].to_numpy(),
+        shop.select("lines_low", "lines_high").to_numpy(),
+        shop["new_order_lines"].to_numpy(),
+        {str(name): part["lines"].to_numpy() for (name,), part in groups.items()},
+        f"Lines coming back, as known at the end of {day}",
+    )
+    return _save(plot, settings.paths.reports / "forecast" / f"returns-{day}.png")
+
+
+def write_rates_plot(report: MaturityReport, settings: Settings) -> bytes | None:
+    """Draw the nowcast of the report's last day and save it as ``rates-<day>.png``; None where that day has no rows."""
+    if report.latest.is_empty():
+        return None
+    day = report.latest["day"][0]
+    shop = report.latest.filter(pl.col("product_group").is_null()).sort("first_ordered_day")
+    plot = draw_rates(
+        shop["first_ordered_day"].to_list(),
+        shop["rate"].to_numpy(),
+        shop.select("rate_low", "rate_high").to_numpy(),
+        (shop["returned"] / shop["lines"]).to_numpy(),
+        f"Return rate by day of ordering, as known at the end of {day}",
+    )
+    return _save(plot, settings.paths.reports / "forecast" / f"rates-{day}.png")
+
+
+def _save(plot: bytes, path: Path) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(plot)
+    os.replace(temporary, path)
+    return plot
