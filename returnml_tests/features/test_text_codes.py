@@ -1,11 +1,14 @@
 """Strings have the same code in Python as in SQL."""
 
 import duckdb
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.features import sql_dialect
+from returnml.features.declarations import Aggregation, Operation, Stream
 from returnml.features.text_codes import text_code
+from returnml.features.windows import Window
 
 CON = duckdb.connect()
 QUERY = f"select {sql_dialect.text_code('t')} from (select unnest(?::VARCHAR[]) as t)"
@@ -19,3 +22,11 @@ def test_codes_agree(texts):
 
 def test_null_and_the_empty_string_have_none():
     assert [text_code(text) for text in (None, "", " ")] == [None, None, int("7215ee9c7d9dc22", 16)]
+
+
+def test_only_distinct_takes_a_string():
+    orders = Stream("orders", "core.orders", {"value": 8}, texts=("method",))
+    windows = (Window.parse("24h"),)
+    assert Aggregation(orders, Operation.DISTINCT, "method", windows).is_text
+    with pytest.raises(ValueError, match=r"orders\.method: max of a string; only distinct counts strings"):
+        Aggregation(orders, Operation.MAX, "method", windows)
