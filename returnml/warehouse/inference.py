@@ -152,13 +152,13 @@ def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date,
 def build_moments(con: duckdb.DuckDBPyConnection, first: date, last: date) -> MomentsReport:
     """Link the order lines that became known on the days ``first`` to ``last`` to the last answer before.
 
-    An answer is linked to a line if it is about that line of that order and was given before the line became known, at
-    most ``LINK_DAYS`` earlier. Of several the last counts.
+    An answer is linked to a line if it is about that line of that order and did not see it, at most ``LINK_DAYS`` before
+    the line became known: ``requested_at`` may be the very instant, which is not visible itself. Of several the last counts.
     """
     ensure_tables(con)
     linked = f"""
         SELECT o.known_day, o.line_id, o.order_id, a.request_id, a.requested_at, a.visible_until, a.derived_until
-        FROM core.orders o JOIN {LOG} a ON a.line_id = o.line_id AND a.order_id = o.order_id AND a.requested_at < o.known_at
+        FROM core.orders o JOIN {LOG} a ON a.line_id = o.line_id AND a.order_id = o.order_id AND a.requested_at <= o.known_at
         WHERE o.known_day BETWEEN $first AND $last
           AND a.day BETWEEN $first::DATE - {LINK_DAYS} AND $last::DATE
           AND a.requested_at >= o.known_at - INTERVAL {LINK_DAYS} DAY

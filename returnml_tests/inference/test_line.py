@@ -121,9 +121,22 @@ def test_moments_link_lines_to_the_last_answer_before(ingested: Scored):
     assert (report.linked, report.lines) == (of_day, lines)
     assert build_moments(ingested.con, LAST - timedelta(days=1), LAST) == report
     wrong = ingested.con.execute(
-        "SELECT count(*) FROM serving.moments m JOIN core.orders o USING (line_id) WHERE m.requested_at >= o.known_at"
+        "SELECT count(*) FROM serving.moments m JOIN core.orders o USING (line_id) WHERE m.visible_until > o.known_at"
     ).fetchall()
     assert wrong == [(0,)]
+
+
+def test_an_answer_of_the_very_instant_of_the_order_links(ingested: Scored):
+    con = ingested.con
+    [(line_id, request_id)] = con.execute("SELECT line_id, request_id FROM serving.inference_log LIMIT 1").fetchall()
+    con.execute(
+        "UPDATE serving.inference_log SET requested_at = (SELECT known_at FROM core.orders o WHERE o.line_id = $line) "
+        "WHERE line_id = $line AND request_id = $request",
+        {"line": line_id, "request": request_id},
+    )
+    build_moments(con, LAST, LAST)
+    linked = con.execute("SELECT request_id FROM serving.moments WHERE line_id = ?", [line_id]).fetchall()
+    assert linked == [(request_id,)]
 
 
 def test_only_the_last_answer_before_the_order_links(ingested: Scored):
