@@ -2,10 +2,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
 REAL ?= ../shared/data/online_retail_by_day
+BACKEND ?= lmdb
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake
+.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake drill-replay
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -64,6 +65,9 @@ drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
 drill-intake: $(READY)  ## kill -9 workers, the whole service or Redis at 50 random moments of event intake (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_intake
 	$(BIN)/python -m returnml_tests.drills.kill_intake --redis
+
+drill-replay: $(READY)  ## three months of Online Retail over HTTP, every vector held against batch (BACKEND=lmdb|redis; slow)
+	$(BIN)/python -m returnml_tests.drills.replay_online_retail --source $(REAL) --backend $(BACKEND)
 
 lock: $(READY)  ## resolve the dependencies anew and pin them
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
