@@ -11,6 +11,8 @@ from returnml.store.redis_backend import MAX_FIELDS, Command, Watch
 
 SIZE, MANIFEST = b"", b"\xff"
 """Fields of a generation's hash: how many keys it has, and its manifest. No key of the store is shorter than three bytes."""
+MAX_KNOWN = 200_000
+"""Values that a turn remembers; a long replay asks for those that it needs again."""
 TABLES = {STATE: b"state", EVENTS: b"events"}
 _LOAD_BYTES = 1 << 20
 
@@ -95,6 +97,9 @@ class RemoteTransaction:
 
     def load(self, table: int, keys: Sequence[bytes]) -> None:
         known, token = self._known[table], self._tables[table]
+        if len(known) > MAX_KNOWN:
+            known.clear()
+            known.update(dict.fromkeys(self._removed[table]))
         wanted = [key for key in keys if key not in known]
         for at in range(0, len(wanted), MAX_FIELDS):
             part = wanted[at : at + MAX_FIELDS]

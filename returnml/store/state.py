@@ -50,7 +50,7 @@ class LiveState:
                 if event.line_id is not None:
                     keys.append(encode_key(LINES, (event.line_id,)))
         self._transaction.load(STATE, keys)
-        self._history.update(zip(keys, self.generation.read(keys, _copied), strict=True))
+        self._history = dict(zip(keys, self.generation.read(keys, _copied), strict=True))
 
     def line(self, line_id: str) -> KnownLine | None:
         stored = self._line(line_id)

@@ -134,6 +134,7 @@ def test_a_server_that_forgot_is_caught_up_bit_by_bit(store, redis, monkeypatch,
     monkeypatch.setattr("returnml.store.writer.AT_ONCE", at_once)
     monkeypatch.setattr("returnml.store.rebuilding.AT_ONCE", at_once)
     monkeypatch.setattr("returnml.store.remote_turn.MAX_FIELDS", 2)
+    monkeypatch.setattr("returnml.store.remote_turn.MAX_KNOWN", 3)
     writer(store).submit([placed(1)])
     redis.command("SAVE")
     for n in range(2, 6):
