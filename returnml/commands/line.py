@@ -142,7 +142,7 @@ def _check_range(first: date, last: date, clock: Clock) -> None:
         refuse(f"last day {last} before first day {first}")
     end = None if end is None else min(end, yesterday)
     if start is None or end is None or first.isoformat() < start or last.isoformat() > end:
-        refuse(f"{first} to {last}: days go from {start} (setting first_day, else the first landed day) to {end} (yesterday)")
+        refuse(f"{first} to {last}: days go from {start} (setting first_day, else the first known) to {end} (yesterday)")
 
 
 @contextmanager

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from returnml.ledger.log import LogError, LogWriter, Position, Record, read, segments
+from returnml.ledger.log import (
+    LogError,
+    LogWriter,
+    Position,
+    Record,
+    first_record,
+    last_record,
+    read,
+    read_between,
+    segments,
+)
 
 
 def records(first, last):
@@ -139,3 +149,42 @@ def test_a_failed_write_leaves_nothing_of_the_batch(tmp_path, monkeypatch):
             log.append(records(2, 3))
     log.append(records(2, 2))
     assert list(read(tmp_path)) == records(1, 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 8), st.integers(40, 200), st.integers(0, 90), st.integers(0, 90))
+def test_records_of_a_span_are_those_of_all_that_lie_in_it(tmp_path_factory, count, segment_bytes, begin, end):
+    folder = tmp_path_factory.mktemp("log")
+    log = Log(folder, segment_bytes)
+    for record in records(1, count):
+        log.append([record])
+    found = [record for _, record in read_between(folder, begin, end)]
+    assert found == [record for record in read(folder) if begin <= record.known_at_us < end]
+    before = [record for record in read(folder) if record.known_at_us < end]
+    assert last_record(folder, end) == (before[-1] if before else None)
+    assert (first_record(folder), last_record(folder)) == (records(1, 1)[0], records(count, count)[0])
+
+
+def test_a_segment_that_a_kill_left_without_a_whole_record_is_not_there_yet(tmp_path):
+    assert (first_record(tmp_path), last_record(tmp_path), list(read_between(tmp_path, 0, 99))) == (None, None, [])
+    log = Log(tmp_path, 1)
+    for record in records(1, 3):
+        log.append([record])
+    *_, last = segments(tmp_path)
+    last.write_bytes(last.read_bytes()[:-1])
+    assert [record.seq for _, record in read_between(tmp_path, 0, 99)] == [1, 2]
+    assert last_record(tmp_path) == records(2, 2)[0]
+
+
+def test_a_damaged_first_record_is_an_error_wherever_its_time_is_asked_for(tmp_path):
+    log = Log(tmp_path, 1)
+    for record in records(1, 3):
+        log.append([record])
+    _, middle, _ = segments(tmp_path)
+    content = bytearray(middle.read_bytes())
+    content[-1] ^= 1
+    middle.write_bytes(content)
+    with pytest.raises(LogError, match=f"{middle.name}, byte 0"):
+        list(read_between(tmp_path, 0, 99))
+    with pytest.raises(LogError, match=f"{middle.name}, byte 0"):
+        last_record(tmp_path, before_us=25)
