@@ -112,6 +112,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 2
     calibration_days: int = 14
     holdout_days: int = 21
+    young_lines: Literal["exclude", "weighted"] = "exclude"
 
 
 class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ def evaluation_metadata(release: Release, measured: Evaluation, champion: Releas
         "figures": dg.MetadataValue.md(_table(measured, champion)),
         "report": dg.MetadataValue.path(release.path / REPORT_FILE),
         "holdout_lines": measured.rows,
+        "maturity": str(measured.maturity),
         **measured.figures,
     }
     for name in sorted(release.manifest.files):

@@ -30,7 +30,12 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
     finally:
         con.close()
     metrics = release.manifest.metrics
+    label = release.manifest.label
     _title("Quality on the hold-out (lines that no training saw)")
+    typer.echo(
+        f"  at maturity: {metrics['mature_share']:.0%} of the lines are through {label['window_days']} days of return window and "
+        f"{label['grace_days']} of grace"
+    )
     lift = metrics["average_precision"] / metrics["base_rate"]
     typer.echo(
         f"  AUC {metrics['auc']:.4f}   average precision {metrics['average_precision']:.4f} ({lift:.2f} times the base rate)   "

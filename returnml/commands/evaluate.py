@@ -79,9 +79,9 @@ def online_retail(
         typer.echo(f"returnml evaluate online-retail: {error}", err=True)
         raise typer.Exit(2) from error
     if as_json:
-        typer.echo(json.dumps(_as_data(study), indent=2))
+        typer.echo(json.dumps(_as_data(study, settings.label.window_days), indent=2))
     else:
-        typer.echo(_table(study))
+        typer.echo(_table(study, settings.label.window_days))
 
 
 def _reference_predictions(shared: Path, file: Path | None) -> pl.DataFrame:
@@ -102,16 +102,18 @@ def _reference_predictions(shared: Path, file: Path | None) -> pl.DataFrame:
         return pl.read_parquet(out)
 
 
-def _as_data(study: Study) -> dict[str, Any]:
+def _as_data(study: Study, window_days: int) -> dict[str, Any]:
     import msgspec
 
-    return asdict(study) | {"parity": msgspec.to_builtins(study.parity)}
+    maturity = {"window_days": window_days, "grace_days": 0, "mature_share": 1.0}
+    return asdict(study) | {"parity": msgspec.to_builtins(study.parity), "maturity": maturity}
 
 
-def _table(study: Study) -> str:
+def _table(study: Study, window_days: int) -> str:
     out = [
         f"Online Retail: {study.rows:,} test lines of {study.customers:,} customers, {study.returned:,} returned "
         f"({study.returned / study.rows:.2%}); trained on {study.train_rows:,} lines with {study.inputs} features",
+        f"labels: all through their return window of {window_days} days (no grace: the data end with the last window)",
         "",
         f"{'':26}{'ours':>10}{'reference':>11}{'difference':>12}   95% interval "
         f"({study.replicates} paired customer-bootstrap replicates)",

@@ -82,6 +82,7 @@ def train(
     params: Mapping[str, Any],
     rounds: int,
     seeds: Sequence[int] | None = None,
+    weight: np.ndarray | None = None,
 ) -> TreeModel:
     """Train one booster per seed.
 
@@ -93,6 +94,7 @@ def train(
         params: LightGBM parameters; ``seed`` is replaced where ``seeds`` are given.
         rounds: trees per booster.
         seeds: one booster each; default the one in ``params``.
+        weight: of each row, shape (n,); default all one.
 
     Raises:
         TypeError: if ``x`` is not float32.
@@ -107,7 +109,7 @@ def train(
     texts = []
     for seed in seeds or [params["seed"]]:
         # Neutral column names: LightGBM forbids some characters, and the model text must not depend on wording.
-        data = lgb.Dataset(x, y, params={"verbose": -1}, free_raw_data=True)
+        data = lgb.Dataset(x, y, weight=weight, params={"verbose": -1}, free_raw_data=True)
         booster = lgb.train({**params, "seed": seed}, data, rounds)
         texts.append(round_thresholds_down(booster.model_to_string()))
     return TreeModel(tuple(texts), tuple(names))

@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from returnml.features.declarations import FeatureSet
 from returnml.modeling.boosting import TreeModel, parameters, train
 from returnml.modeling.calibration import Calibration, fit_calibration
-from returnml.modeling.evaluation import Evaluation, baseline_probabilities, evaluate
+from returnml.modeling.evaluation import Evaluation, baseline_probabilities, evaluate, maturity_of
+from returnml.modeling.maturity_weights import LEAST_SHARE, known_share, young_weights
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.modeling.parity import prove_parity
@@ -24,7 +26,7 @@ from returnml.modeling.snapshot import Snapshot, SnapshotError
 from returnml.modeling.splits import Split, temporal_split
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import MODEL_FILE, Manifest
-from returnml.settings import Settings
+from returnml.settings import LabelSettings, Settings
 
 TASK = "return_risk"
 REFERENCE_FILE = "reference.json"
@@ -76,8 +78,9 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
     lines, x = snapshot.lines(), snapshot.matrix()
     y = lines["returned"].to_numpy()
     customer = lines["customer_id"].to_numpy()
+    ordered_at_us = lines["ordered_at"].to_physical().to_numpy()
     split = temporal_split(
-        lines["ordered_at"].to_physical().to_numpy(),
+        ordered_at_us,
         calibration_days=settings.training.calibration_days,
         holdout_days=settings.training.holdout_days,
         maturity_days=settings.label.window_days + settings.label.grace_days,
@@ -85,6 +88,12 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
     names, params = list(manifest.features), parameters(settings.training)
     model = train(x[split.train], y[split.train], names, params, settings.training.rounds)
     calibration = fit_calibration(model.margin(x[split.calibration]), y[split.calibration])
+    if settings.training.young_lines == "weighted":
+        rows, known, weight = _young(lines, split, manifest.label, calibration.probability(model.margin(x[split.purged])))
+        both, labels = np.concatenate([split.train, rows]), np.concatenate([y[split.train], known])
+        weights = np.concatenate([np.ones(len(split.train)), weight])
+        model = train(x[both], labels, names, params, settings.training.rounds, weight=weights)
+        calibration = fit_calibration(model.margin(x[split.calibration]), y[split.calibration])
     graph = export_onnx(model, calibration)
     scorer = OnnxScorer(graph)
     x_holdout, y_holdout = x[split.holdout], y[split.holdout]
@@ -98,6 +107,7 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
         customer[split.holdout],
         baselines,
         parity,
+        maturity=maturity_of(ordered_at_us[split.holdout], manifest.cut_off_us, manifest.label),
         holdout_start_us=split.holdout_start_us,
         seed=settings.training.seed,
     )
@@ -116,6 +126,26 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
     return Candidate(release, evaluation, model, calibration, plots)
 
 
+def _young(
+    lines: pl.DataFrame, split: Split, label: LabelSettings, probability: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row numbers, labels and weights of the gap's lines, as they stood when the hold-out began.
+
+    Args:
+        probability: of the gap's lines, by a model of mature ones.
+    """
+    ordered = lines["ordered_at"].to_physical().to_numpy()
+    known_at = lines["return_known_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
+    before = np.flatnonzero(ordered < split.holdout_start_us)
+    share = np.zeros(len(ordered))
+    maturity_days = label.window_days + label.grace_days
+    share[before] = known_share(ordered[before], known_at[before], split.holdout_start_us, maturity_days)
+    is_used = share[split.purged] >= LEAST_SHARE
+    rows = split.purged[is_used]
+    known = known_at[rows] < split.holdout_start_us
+    return rows, known.astype(np.int8), young_weights(known, share[rows], probability[is_used])
+
+
 def _manifest(
     snapshot: Snapshot,
     feature_set: FeatureSet,
@@ -131,6 +161,7 @@ def _manifest(
         "calibration_days": training.calibration_days,
         "purged_days": split.purged_days,
         "holdout_days": training.holdout_days,
+        "young_lines": training.young_lines,
     }
     return Manifest(
         task=TASK,
@@ -142,7 +173,11 @@ def _manifest(
         training_snapshot=snapshot.hash,
         seed=training.seed,
         parameters={**kept, "rounds": training.rounds, **parts, "costs": msgspec.to_builtins(settings.costs)},
-        metrics={name: round(value, 10) for name, value in evaluation.figures.items()},
+        metrics={
+            **{name: round(value, 10) for name, value in evaluation.figures.items()},
+            "maturity_days": float(evaluation.maturity.days),
+            "mature_share": evaluation.maturity.mature_share,
+        },
         label={"window_days": settings.label.window_days, "grace_days": settings.label.grace_days},
         libraries={name: version(name) for name in LIBRARIES},
     )
@@ -156,7 +191,7 @@ def _facts(snapshot: Snapshot, settings: Settings, split: Split, calibration: Ca
         "Train / calibration / hold-out": " / ".join(
             f"{len(part):,}" for part in (split.train, split.calibration, split.holdout)
         ),
-        "Purged before the hold-out": f"{split.purged_days} days",
+        "Gap before the hold-out": f"{split.purged_days} days; its young lines: {training.young_lines}",
         "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
         "Trees": f"{training.rounds} of {training.num_leaves} leaves, rate {training.learning_rate:g}, seed {training.seed}",
         "Calibration": f"{calibration.method}: slope {calibration.rise:.4f}, intercept {calibration.intercept:.4f}",

@@ -5,18 +5,65 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from returnml.features.windows import DAY_US
 from returnml.modeling.calibration import fit_calibration
 from returnml.modeling.metrics import ScoredSample, bootstrap_intervals
 from returnml.modeling.parity import ParityReport
+from returnml.settings import LabelSettings
 
 REPLICATES = 200
 RATE_FEATURES = ("article_return_rate_lifetime", "customer_return_rate_lifetime")
+
+
+class Maturity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At which maturity of the labels a figure was taken; figures of different maturities must not be compared.
+
+    Attributes:
+        window_days, grace_days: a return counts within the window, and must be known at the end of both.
+        mature_share: of the lines, through both; 1.0: no label was still open. (A line that only has a flag is final at
+            the end of its window.)
+        youngest_days: whole days between the youngest line's order and the cut-off of its labels.
+    """
+
+    window_days: int
+    grace_days: int
+    mature_share: float
+    youngest_days: int
+
+    @property
+    def days(self) -> int:
+        return self.window_days + self.grace_days
+
+    def __str__(self) -> str:
+        rule = f"{self.window_days} days of return window and {self.grace_days} of grace"
+        return f"{self.mature_share:.0%} of the lines mature ({rule}), the youngest {self.youngest_days} days old"
+
+
+def maturity_of(ordered_at_us: np.ndarray, cut_off_us: int, label: LabelSettings) -> Maturity:
+    """The maturity of lines at the cut-off of their labels, all with a label by then.
+
+    Args:
+        ordered_at_us: int64, shape (n,).
+
+    >>> from returnml.settings import LabelSettings
+    >>> maturity_of(np.array([0, 24 * DAY_US]), 40 * DAY_US, LabelSettings()).mature_share
+    0.5
+    """
+    age_us = cut_off_us - ordered_at_us
+    mature_us = (label.window_days + label.grace_days) * DAY_US
+    return Maturity(
+        window_days=label.window_days,
+        grace_days=label.grace_days,
+        mature_share=float((age_us >= mature_us).mean()),
+        youngest_days=int(age_us.min() // DAY_US),
+    )
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Quality on the hold-out.
 
     Attributes:
+        maturity: of all hold-out lines; every figure here was taken at it.
         figures: of the model (see ``ScoredSample.figures``).
         intervals: 95% customer-bootstrap intervals of them.
         baselines: the same figures of ``constant`` (the rate of the calibration part for all) and ``rate`` (the
@@ -28,6 +75,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     returned: int
     holdout_start_us: int
     replicates: int
+    maturity: Maturity
     figures: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     baselines: dict[str, dict[str, float]]
@@ -41,6 +89,7 @@ def evaluate(
     baselines: dict[str, np.ndarray],
     parity: ParityReport,
     *,
+    maturity: Maturity,
     holdout_start_us: int,
     seed: int,
     replicates: int = REPLICATES,
@@ -53,6 +102,7 @@ def evaluate(
         returned=int(y.sum()),
         holdout_start_us=holdout_start_us,
         replicates=replicates,
+        maturity=maturity,
         figures=sample.figures(),
         intervals=bootstrap_intervals(sample, customer, replicates=replicates, seed=seed),
         baselines={name: ScoredSample(y, p).figures() for name, p in baselines.items()},

@@ -45,7 +45,8 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, plo
     parity = evaluation.parity
     summary = (
         f"{evaluation.rows:,} hold-out lines of {evaluation.customers:,} customers ordered from {start} on, "
-        f"{evaluation.returned:,} of them returned; 95% intervals from {evaluation.replicates} customer-bootstrap replicates."
+        f"{evaluation.returned:,} of them returned. Labels: {evaluation.maturity}. "
+        f"95% intervals from {evaluation.replicates} customer-bootstrap replicates."
     )
     proof = (
         f"ONNX against LightGBM: {parity.rows_over_tolerance} of {parity.rows:,} rows differ by more than {parity.tolerance:g} "

@@ -32,10 +32,11 @@ LINE_COLUMNS: dict[str, pl.DataType] = {
     "ordered_at": pl.Datetime("us"),
     "requested_at": pl.Datetime("us"),
     "returned": pl.Int8(),
+    "return_known_at": pl.Datetime("us"),
     "line_value_cents": pl.Int64(),
     "currency": pl.String(),
 }
-"""What a line carries besides its features."""
+"""What a line carries besides its features. ``return_known_at``: of the first return that counts; null without one."""
 
 
 class SnapshotError(Exception):

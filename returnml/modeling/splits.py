@@ -20,7 +20,7 @@ class SplitError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers (int64, ascending) of each part; purged rows are in none.
+    """Row numbers (int64, ascending) of each part; those of the gap are ``purged``.
 
     Attributes:
         purged_days: length of the gap before the hold-out.
@@ -28,6 +28,7 @@ class Split:
 
     train: np.ndarray
     calibration: np.ndarray
+    purged: np.ndarray
     holdout: np.ndarray
     holdout_start_us: int
     purged_days: int
@@ -64,6 +65,7 @@ def temporal_split(ordered_at_us: np.ndarray, *, calibration_days: int, holdout_
     split = Split(
         train=np.flatnonzero(ordered_at_us < calibration_start),
         calibration=np.flatnonzero((ordered_at_us >= calibration_start) & (ordered_at_us < calibration_end)),
+        purged=np.flatnonzero((ordered_at_us >= calibration_end) & (ordered_at_us < holdout_start)),
         holdout=np.flatnonzero(ordered_at_us >= holdout_start),
         holdout_start_us=holdout_start,
         purged_days=purged_days,

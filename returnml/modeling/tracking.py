@@ -169,5 +169,7 @@ def _metrics(candidate: Candidate) -> dict[str, float]:
         metrics |= {f"{name}_low": low, f"{name}_high": high}
     for baseline, figures in evaluation.baselines.items():
         metrics |= {f"{baseline}_{name}": value for name, value in figures.items()}
+    metrics["maturity_days"] = evaluation.maturity.days
+    metrics["mature_share"] = evaluation.maturity.mature_share
     metrics["parity_max_abs_difference"] = evaluation.parity.max_abs_difference
     return {name: value for name, value in metrics.items() if np.isfinite(value)}

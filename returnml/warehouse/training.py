@@ -30,6 +30,12 @@ CREATE TABLE IF NOT EXISTS training.snapshots (
 MATURE = "o.mature_at <= $cut_off AND o.known_at <= $cut_off"
 """Of an outcome ``o``: whether its label is known at a cut-off."""
 
+_FIRST_RETURN = """
+SELECT r.line_id, min(r.known_at) AS return_known_at FROM core.returns r JOIN core.outcomes o USING (line_id)
+WHERE o.returned = 1 AND r.known_at <= o.mature_at AND r.returned_at <= o.ordered_at + to_days($window_days)
+  AND NOT coalesce(r.is_cancellation, false)
+GROUP BY r.line_id"""
+
 
 def build_snapshot(
     con: duckdb.DuckDBPyConnection,
@@ -44,7 +50,7 @@ def build_snapshot(
     Lines of whole-order cancellations have no outcome and so are not in it.
 
     Args:
-        con: the warehouse, with ``core.outcomes``, ``core.orders`` and ``features.order_lines``.
+        con: the warehouse, with ``core.outcomes``, ``core.orders``, ``core.returns`` and ``features.order_lines``.
         feature_set: what the features must have been computed from.
         cut_off: naive UTC; an outcome that matured or was known later does not exist yet.
         training_root: the folder of all snapshots.
@@ -63,11 +69,12 @@ def build_snapshot(
     frame = con.sql(
         f"""
         SELECT f.line_id, f.order_id, l.customer_id, l.article_id, o.ordered_at, f.requested_at,
-               o.returned::TINYINT AS returned, l.line_value_cents, l.currency, {features}
+               o.returned::TINYINT AS returned, r.return_known_at, l.line_value_cents, l.currency, {features}
         FROM core.outcomes o JOIN features.order_lines f USING (line_id) JOIN core.orders l USING (line_id)
+        LEFT JOIN ({_FIRST_RETURN}) r USING (line_id)
         WHERE {MATURE}
         ORDER BY o.ordered_at, f.line_id""",
-        params=scope,
+        params={**scope, "window_days": label.window_days},
     ).pl()
     cut_off_us = (cut_off - _EPOCH) // (datetime.resolution)
     vectors = frame.select(pl.col(f"{_PREFIX}{name}").alias(name) for name in feature_set.outputs)

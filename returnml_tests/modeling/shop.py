@@ -65,6 +65,12 @@ def warehouse(lines: pl.DataFrame) -> duckdb.DuckDBPyConnection:
         "CREATE TABLE core.outcomes AS SELECT line_id, ordered_at, ordered_at + INTERVAL 33 DAY AS mature_at, "
         "(ordered_at + INTERVAL 33 DAY)::DATE::TIMESTAMP + INTERVAL 1 DAY AS known_at, returned FROM given"
     )
+    # returns take 2 to 18 days
+    con.execute(
+        "CREATE TABLE core.returns AS SELECT line_id, false AS is_cancellation, "
+        "ordered_at + to_days(2 + (epoch(ordered_at)::BIGINT % 17)::INTEGER) AS returned_at, "
+        "ordered_at + to_days(2 + (epoch(ordered_at)::BIGINT % 17)::INTEGER) AS known_at FROM given WHERE returned = 1"
+    )
     names = ", ".join(f"{name}::FLOAT AS {name}" for name in FEATURES)
     con.execute(
         f"CREATE TABLE features.order_lines AS SELECT ordered_at::DATE AS day, line_id, order_id, requested_at, "

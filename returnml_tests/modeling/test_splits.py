@@ -16,6 +16,7 @@ def test_a_handful_of_lines():
     day = np.array([0, 24, 25, 29, 30, 35, 36, 39])
     split = temporal_split(day * DAY_US + 5, **RULE)
     assert (split.train.tolist(), split.calibration.tolist(), split.holdout.tolist()) == ([0, 1], [2, 3], [6, 7])
+    assert split.purged.tolist() == [4, 5]
     assert split.holdout_start_us == 36 * DAY_US
 
 
@@ -36,8 +37,8 @@ def test_every_label_was_known_when_the_holdout_began_if_history_allows(ordered_
     assert at[split.calibration].max() + split.purged_days * DAY_US < split.holdout_start_us <= at[split.holdout].min()
     if split.purged_days == RULE["maturity_days"]:
         assert at[split.calibration].max() + 6 * DAY_US < split.holdout_start_us
-    parts = np.concatenate([split.train, split.calibration, split.holdout])
-    assert len(np.unique(parts)) == len(parts)
+    parts = np.concatenate([split.train, split.calibration, split.purged, split.holdout])
+    assert sorted(parts) == list(range(len(at)))
 
 
 def test_too_short_a_history_is_refused():

@@ -43,6 +43,18 @@ def test_a_snapshot_holds_labels_values_and_float32_features(con: duckdb.DuckDBP
     np.testing.assert_array_equal(matrix, lines.select(pl.col(FEATURE_SET.outputs).cast(pl.Float32)).to_numpy())
 
 
+def test_a_snapshot_says_when_the_first_return_that_counts_was_known(con: duckdb.DuckDBPyConnection, tmp_path):
+    returned = build_snapshot(con, FEATURE_SET, FAR, tmp_path, LABEL).lines().filter(returned=1)
+    line, ordered = returned["line_id"][0], returned["ordered_at"][0]
+    at = [ordered + timedelta(days=days) for days in (1, 6, 4)]
+    con.execute("DELETE FROM core.returns WHERE line_id = ?", [line])
+    con.execute("INSERT INTO core.returns VALUES (?, true, ?, ?)", [line, at[0], at[0]])  # a cancellation counts for nothing
+    con.executemany("INSERT INTO core.returns VALUES (?, false, ?, ?)", [[line, at[1], at[1]], [line, at[2], at[2]]])
+    lines = build_snapshot(con, FEATURE_SET, FAR, tmp_path, LABEL).lines()
+    assert lines.filter(line_id=line)["return_known_at"][0] == at[2]
+    assert lines["return_known_at"].is_null().to_list() == (lines["returned"] == 0).to_list()
+
+
 def test_a_label_that_is_not_mature_at_the_cut_off_is_unknown(con: duckdb.DuckDBPyConnection, tmp_path):
     cut_off = START + timedelta(days=33 + 5)
     snapshot = build_snapshot(con, FEATURE_SET, cut_off, tmp_path, LABEL)
