@@ -26,6 +26,7 @@ from returnml.store.forgetting import Forgetter, ForgettingRefused
 from returnml.store.keys import LISTS, encode_key
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
+from returnml.store.verification import verify_store
 from returnml.store.writer import EventWriter, ledger_folder
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
@@ -117,6 +118,13 @@ def test_what_the_store_replays_from_the_ledger_leaves_the_customer_out(shop):
     shop.publish(T0)
     assert shop.raw(anna) == shop.raw(one_time_name())
     assert shop.raw(bert) == before
+
+
+def test_the_store_is_what_the_ledger_says_after_erasure_and_late_return(shop):
+    shop.writer.submit([placed(1), placed(2, "bert")])
+    shop.forget()
+    shop.writer.submit([returned(1, "l1"), placed(3)])
+    assert verify_store(shop.backend, FEATURES).problems == []
 
 
 def test_a_later_order_is_a_new_customers_and_a_late_return_the_old_ones(shop):
