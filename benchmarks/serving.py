@@ -124,7 +124,7 @@ def main() -> None:
             bodies["/v1/score"].write_text("".join(json.dumps(order) + "\n" for order in orders))
             bodies["/score"].write_bytes(b"".join(_rows(online, order) + b"\n" for order in orders))
             for number in range(1, options.rounds + 1):
-                for factory, path in (("benchmarks.model_only:create_app", "/score"), ("serving.app:create_app", "/v1/score")):
+                for factory, path in (("benchmarks.model_only:create_app", "/score"), ("serving.app:create_worker", "/v1/score")):
                     with served(factory, options.data, path, paths.replay_clock) as (url, pid):
                         measure(url, bodies[path], 1, options.connections)
                         before = cpu_seconds(pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
@@ -38,7 +39,7 @@ def create_app(
     feature_set: FeatureSet = ORDER_LINE,
     reload_seconds: float = RELOAD_SECONDS,
 ) -> Litestar:
-    """The service; also the factory that uvicorn's workers call.
+    """The service.
 
     Args:
         settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
@@ -76,4 +77,16 @@ def create_app(
         request_max_body_size=MAX_BODY_BYTES,
     )
     add_events(app.openapi_schema)
+    return app
+
+
+def create_worker() -> Litestar:
+    """The factory that uvicorn's workers call: the service in a process that does nothing else.
+
+    What importing made lives as long as the process. Left out of garbage collection, it costs no pause: walking through it
+    took a third of the time of a batch of events.
+    """
+    app = create_app()
+    gc.collect()
+    gc.freeze()
     return app

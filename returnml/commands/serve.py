@@ -11,7 +11,7 @@ import typer
 
 from returnml.settings import Settings, SettingsError, load_settings
 
-FACTORY = "serving.app:create_app"
+FACTORY = "serving.app:create_worker"
 
 
 def serve(

@@ -28,7 +28,7 @@ def test_options_reach_uvicorn(started, tmp_path):
     result = CliRunner().invoke(app, ["--port", "0", "--workers", "3", "--data", str(tmp_path)])
     assert result.exit_code == 0, result.output
     [(args, kwargs)] = started
-    assert args == ("serving.app:create_app",)
+    assert args == ("serving.app:create_worker",)
     assert (kwargs["host"], kwargs["port"], kwargs["workers"], kwargs["factory"]) == ("127.0.0.1", 0, 3, True)
 
 
