@@ -56,7 +56,9 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
         typer.echo(f"  look at     check {check}")
     root = f" --data {paths.root}"
     typer.echo(f"  report      {release.path / 'report.html'}")
-    typer.echo(f"  tables      {paths.published} (DuckDB, read only: scores.daily, monitoring.drift, quarantine.*)")
+    for plot in sorted((paths.reports / "forecast").glob("returns-*.png"))[-1:]:
+        typer.echo(f"  forecast    {plot}")
+    typer.echo(f"  tables      {paths.published} (DuckDB, read only: scores.daily, forecast.*, monitoring.drift, quarantine.*)")
     typer.echo(f"  graph       returnml dev{root}     then http://127.0.0.1:3000")
     typer.echo(f"  service     returnml serve --at cutoff{root}     then http://127.0.0.1:{settings.serving.port}/schema")
     typer.echo(f"done in {seconds:.0f} s; release {release.version}")

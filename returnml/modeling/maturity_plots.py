@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,8 @@ def draw_forecast(
     top.plot(x, total + new_orders, color=BASELINE, lw=1, ls="--", label="with orders as in the last four weeks (assumption)")
     top.set(title=title, ylabel="lines coming back", ylim=(0, None))
     top.legend(frameon=False, fontsize=8)
+    for axes in (top, bottom):
+        _short_dates(axes)
     names = sorted(by_group, key=lambda name: -by_group[name].sum())
     stacks = {name: by_group[name] for name in names[:SHOWN_GROUPS]}
     if len(names) > SHOWN_GROUPS:
@@ -56,4 +59,13 @@ def draw_rates(days: Sequence[date], rate: np.ndarray, bounds: np.ndarray, so_fa
     axes.plot(x, 100 * so_far, color=INK, lw=1, ls="--", label="back so far")
     axes.set(title=title, xlabel="day of ordering", ylabel="% of lines coming back", ylim=(0, None))
     axes.legend(frameon=False, fontsize=8)
+    _short_dates(axes)
     return png(figure)
+
+
+def _short_dates(axes: Any) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=10)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

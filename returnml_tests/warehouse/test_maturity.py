@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 
 import duckdb
@@ -95,13 +96,11 @@ def test_what_comes_later_changes_no_row(world):
     con, settings = world
     day = LAST - timedelta(days=20)
     before = build_returns_forecast(con, day, day, settings).partitions.content_hash
-    con.execute("CREATE TEMP TABLE kept AS SELECT * FROM core.returns")
-    con.execute(f"DELETE FROM core.returns WHERE known_day > DATE '{day}'")
+    con.begin()
+    for table in ("core.orders", "core.returns"):
+        con.execute(f"DELETE FROM {table} WHERE known_day > DATE '{day}'")
     after = build_returns_forecast(con, day, day, settings).partitions.content_hash
-    con.execute(
-        "INSERT INTO core.returns SELECT * FROM kept WHERE line_id NOT IN (SELECT line_id FROM core.returns) "
-        f"OR known_day > DATE '{day}'"
-    )
+    con.rollback()
     assert after == before
 
 
@@ -112,6 +111,19 @@ def test_checks_see_a_missing_value_and_a_wrong_sum(world):
     con.execute(f"UPDATE forecast.returns SET pieces = 'nan' WHERE day = DATE '{LAST}' AND product_group = 'shoes'")
     passed = {r.check_name: r.passed for r in checks.returns_results(con, LAST, LAST, report)}
     assert (passed["complete"], passed["sums_hold"]) == (False, False)
+
+
+def test_intervals_that_held_too_little_are_reported(world):
+    con, settings = world
+    report = build_returns_forecast(con, LAST, LAST, settings)
+
+    def is_fine(coverage: float, judged: int) -> bool:
+        found = checks.returns_results(con, LAST, LAST, replace(report, coverage=coverage, judged=judged))
+        return next(r.passed for r in found if r.check_name == "intervals_held")
+
+    assert is_fine(0.9, 500)
+    assert not is_fine(0.84, 500)
+    assert is_fine(0.5, 10)  # too few to say
 
 
 def test_plots_are_saved(world):
