@@ -28,9 +28,10 @@ from returnml.modeling.boosting import parameters, train
 from returnml.modeling.calibration import fit_calibration
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
+from returnml.policy.document import Policy
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
-from returnml.settings import CostSettings, TrainingSettings
+from returnml.settings import TrainingSettings
 from returnml.warehouse.features import COLUMNS, TABLE
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.scores import THREADS, build_scores
@@ -127,12 +128,11 @@ def main() -> None:
         import lightgbm as lgb
 
         booster = lgb.Booster(model_str=text)
-        costs = CostSettings()
         chunked = OnnxScorer(release.model, THREADS)
         seconds = {"build_scores": [], "onnxruntime": [], "onnxruntime, in chunks": [], "lightgbm": []}
         # Taken in turns, so that a slower minute of the machine does not fall on one of them.
         for _ in range(arguments.rounds):
-            seconds["build_scores"].append(timed(lambda: build_scores(con, release.path, START, last, costs)))
+            seconds["build_scores"].append(timed(lambda: build_scores(con, release.path, START, last, Policy())))
             seconds["onnxruntime"].append(timed(lambda: plain.run(None, {"features": x})))
             seconds["onnxruntime, in chunks"].append(timed(lambda: chunked.probability(x)))
             seconds["lightgbm"].append(timed(lambda: booster.predict(x, raw_score=True, num_threads=THREADS)))

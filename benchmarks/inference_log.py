@@ -21,9 +21,11 @@ import numpy as np
 
 from benchmarks.serving import LINES, real_orders
 from returnml.features.order_line import ORDER_LINE
+from returnml.policy.decisions import Decider
+from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
-from returnml.settings import CostSettings, DataPaths, ServingSettings, Settings
+from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.warehouse.cutoff import instant_us
@@ -80,7 +82,7 @@ def main() -> None:
     champion = read_state(paths.deployment_state).champion
     if champion is None:
         raise SystemExit(f"{paths.deployment_state}: no release is champion")
-    scorer = Scorer(Model(load_release(paths.releases / champion), ORDER_LINE), store, ORDER_LINE, CostSettings(), 200)
+    scorer = Scorer(Model(load_release(paths.releases / champion), ORDER_LINE), store, ORDER_LINE, Decider(Policy()), 200)
     print(f"{'policy':<12}{'lines':>6}{'loop p50':>9}{'p99 us':>9}{'cpu us':>9}{'logged':>9}{'shed':>6}{'bytes/answer':>16}")
     for lines in LINES:
         orders = [msgspec.convert(order, Order) for order in real_orders(paths, lines)]

@@ -50,14 +50,6 @@ class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_days: int = 3
 
 
-class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one return costs, minor units of the shop's currency, and the share of value lost to markdown."""
-
-    freight_cents: int = 450
-    handling_cents: int = 300
-    markdown_share: float = 0.15
-
-
 class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the service listens and answers.
 
@@ -194,7 +186,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timezone: str = "UTC"
     replay_clock: str | None = None
     label: LabelSettings = LabelSettings()
-    costs: CostSettings = CostSettings()
+    policy: str | None = None
     serving: ServingSettings = ServingSettings()
     store: StoreSettings = StoreSettings()
     training: TrainingSettings = TrainingSettings()
@@ -207,6 +199,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def paths(self) -> DataPaths:
         return DataPaths(Path(self.data))
+
+    @property
+    def policy_file(self) -> Path | None:
+        return Path(self.policy) if self.policy else None
 
 
 class SettingsError(ValueError):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from returnml.policy.document import Action
 from returnml.streaming.scores import StreamStatus
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -50,11 +51,20 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LineScore(Struct, frozen=True):
-    """``probability`` that any piece of the line comes back, and what that is expected to cost."""
+    """One line's answer.
+
+    Attributes:
+        probability: that any piece of the line comes back.
+        expected_cost_cents: of its returns, if it is allowed.
+        action: what the policy says to do.
+        is_explored: allowed by the exploration draw, whatever the policy's rule says.
+    """
 
     line_id: str
     probability: float
     expected_cost_cents: int
+    action: Action
+    is_explored: bool
 
 
 class FeatureTime(Struct, frozen=True):

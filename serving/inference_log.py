@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 
 from returnml.ledger.inference import Answer, DayWriter, day_folder
 from returnml.ledger.log import LogError
-from returnml.settings import CostSettings, Settings
+from returnml.settings import Settings
 from serving.contracts import LogStatus
 from serving.errors import LogUnavailable
 from serving.scorer import Scored
@@ -55,7 +55,6 @@ class InferenceLog:
 
     def __init__(self, settings: Settings) -> None:
         self._root = settings.paths.inference_log
-        self._costs = settings.costs
         self._is_required = settings.serving.log_policy == "require"
         self._queue: deque[Waiting] = deque()
         self._queued_lines = 0
@@ -177,7 +176,7 @@ class InferenceLog:
         if self._writer is None or self._writer[0] != day:
             self._close_writer()
             self._writer = (day, DayWriter(day_folder(self._root, self._worker, day)))
-        self._writer[1].append([_answer(w, self._worker, self._costs) for w in waiting])
+        self._writer[1].append([_answer(w, self._worker) for w in waiting])
 
     def _note(self, day: date, error: Exception | None) -> None:
         failure = None if error is None else f"inference log: {error}"
@@ -219,7 +218,7 @@ def _day(waiting: Waiting) -> date:
     return waiting.scored.scores.requested_at.date()
 
 
-def _answer(waiting: Waiting, worker: str, costs: CostSettings) -> Answer:
+def _answer(waiting: Waiting, worker: str) -> Answer:
     scored = waiting.scored
     scores, vectors = scored.scores, scored.vectors
     seen = vectors.seen
@@ -238,12 +237,15 @@ def _answer(waiting: Waiting, worker: str, costs: CostSettings) -> Answer:
         worker=worker,
         latency_us=waiting.latency_us,
         currency=scores.currency,
-        costs=costs,
+        is_stale=seen.is_stale,
+        policy=scored.policy,
         inputs=scored.columns,
         raw=vectors.raw_bytes(),
         vectors=vectors.matrix.tobytes(),
         probability=[line.probability for line in scores.lines],
         expected_cost_cents=[line.expected_cost_cents for line in scores.lines],
+        action=[line.action for line in scores.lines],
+        is_explored=[line.is_explored for line in scores.lines],
     )
 
 

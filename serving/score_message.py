@@ -16,6 +16,7 @@ def score_message(scores: Scores) -> ScoredOrder:
         scores.feature_set_hash,
         scores.features.generation,
         scores.features.seq,
+        scores.features.stale,
         scores.currency,
-        [ScoredLine(line.line_id, line.probability, line.expected_cost_cents) for line in scores.lines],
+        [ScoredLine(n.line_id, n.probability, n.expected_cost_cents, n.action, n.is_explored) for n in scores.lines],
     )

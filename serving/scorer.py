@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
-from returnml.policy.costs import expected_cost_cents
-from returnml.settings import CostSettings
+from returnml.policy.decisions import Decider
+from returnml.policy.document import Policy
 from returnml.store.backend import Snapshot
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures, Vectors
@@ -35,16 +35,17 @@ class Scored:
     scores: Scores
     columns: dict[str, list[Any]]
     vectors: Vectors
+    policy: Policy
 
 
 class Scorer:
     """Scores orders with one model on the features of the store."""
 
-    def __init__(self, model: Model, store: LiveStore, feature_set: FeatureSet, costs: CostSettings, max_lines: int) -> None:
+    def __init__(self, model: Model, store: LiveStore, feature_set: FeatureSet, decider: Decider, max_lines: int) -> None:
         self.model = model
         self._store = store
         self._features = OnlineFeatures(feature_set, store)
-        self._costs = costs
+        self._decider = decider
         self._max_lines = max_lines
 
     def feature_time(self) -> FeatureTime:
@@ -61,7 +62,7 @@ class Scorer:
         columns = order_columns(order)
         vectors = self._features.vectors(columns, now_us)
         probability = self.model.probability(vectors.matrix)
-        cost = expected_cost_cents(probability, np.array(columns["line_value_cents"], np.int64), self._costs)
+        decided = self._decider.decide(probability, np.array(columns["line_value_cents"], np.int64), columns)
         scores = Scores(
             uuid.uuid4().hex,
             order.order_id,
@@ -70,9 +71,19 @@ class Scorer:
             instant(vectors.requested_at_us),
             feature_time(vectors.seen),
             order.currency,
-            [LineScore(*line) for line in zip(columns["line_id"], probability.tolist(), cost.tolist(), strict=True)],
+            [
+                LineScore(*line)
+                for line in zip(
+                    columns["line_id"],
+                    probability.tolist(),
+                    decided.expected_cost_cents.tolist(),
+                    decided.action_names(),
+                    decided.is_explored.tolist(),
+                    strict=True,
+                )
+            ],
         )
-        return Scored(scores, columns, vectors)
+        return Scored(scores, columns, vectors, self._decider.policy)
 
 
 def feature_time(seen: Snapshot) -> FeatureTime:

@@ -16,6 +16,8 @@ import msgspec
 from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
+from returnml.policy.decisions import Decider
+from returnml.policy.document import PolicyError, read_policy
 from returnml.privacy.customers import CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
 from returnml.release.deployment import DeploymentError, read_state
@@ -63,6 +65,7 @@ class ServingState:
         self._log = log
         self._stream = stream
         self._model: Model | None = None
+        self._decider: Decider | None = None
         allows_stale = settings.store.backend != "lmdb" and settings.serving.stale_features == "allow"
         self._live = LiveStore(backend, feature_set, allows_stale)
         self._reader = CustomerReader(self._live, CUSTOMER)
@@ -112,7 +115,7 @@ class ServingState:
             raise NotReady(self._reason())
         try:
             return ask_as(self._customers, customer_id, ask)
-        except (StoreError, KeyringError) as error:
+        except (StoreError, KeyringError, PolicyError) as error:
             raise NotReady(str(error)) from error
 
     def ready(self) -> Ready:
@@ -149,10 +152,12 @@ class ServingState:
         changed = self._refresh("release", lambda: _mark(state), self._load_model)
         changed |= self._refresh("store", self._published, self._live.refresh)
         changed |= self._refresh("keyring", lambda: _mark(self._settings.paths.keys / MASTER_FILE), self._open_keyring)
+        policy = self._settings.policy_file
+        changed |= self._refresh("policy", lambda: _mark(policy) if policy else None, self._load_policy)
         is_complete = self._live.has_generation and self._customers is not None
-        if (changed or self._scorer is None) and self._model is not None and is_complete:
+        if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
             serving = self._settings.serving
-            self._scorer = Scorer(self._model, self._live, self._feature_set, self._settings.costs, serving.max_lines)
+            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
 
     def _refresh(self, part: str, look: Callable[[], object], load: Callable[[], None]) -> bool:
@@ -166,7 +171,7 @@ class ServingState:
         self._marks[part] = mark
         try:
             load()
-        except (DeploymentError, ReleaseError, ModelError, StoreError, KeyringError) as error:
+        except (DeploymentError, ReleaseError, ModelError, StoreError, KeyringError, PolicyError) as error:
             if self.failures.get(part) != str(error):
                 logger.error("refused: %s", error)
             self.failures[part] = str(error)
@@ -182,6 +187,9 @@ class ServingState:
             raise DeploymentError(f"{paths.deployment_state}: no release is champion")
         if self._model is None or self._model.version != champion:
             self._model = Model(load_release(paths.releases / champion), self._feature_set)
+
+    def _load_policy(self) -> None:
+        self._decider = Decider(read_policy(self._settings.policy_file))
 
     def _published(self) -> str | None:
         try:

@@ -7,6 +7,7 @@ from returnml.assets.table import column_schema, same_columns, table_asset, writ
 from returnml.checks import serving as checks
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.partitions import days_of
+from returnml.policy.document import read_policy
 from returnml.release.deployment import read_state
 from returnml.resources.warehouse import session
 from returnml.settings import Settings
@@ -24,11 +25,16 @@ SCORES = {
     "currency": "VARCHAR",
     "release": "VARCHAR",
     "feature_set_hash": "VARCHAR",
+    "action": "VARCHAR",
+    "is_explored": "BOOLEAN",
+    "policy_hash": "VARCHAR",
 }
 _ABOUT = {
     "probability": "Calibrated probability that any piece of the line comes back within the label window.",
-    "expected_cost_cents": "Probability times freight, handling and markdown; minor units.",
+    "expected_cost_cents": "Probability times freight, handling and markdown, if the line is allowed; minor units.",
     "release": "The release that said so.",
+    "action": "What the policy says to do: allow, nudge, review or restrict.",
+    "is_explored": "Allowed by the exploration draw, whatever the policy's rule says.",
     "requested_at": "The moment that the features are as of.",
 }
 
@@ -100,7 +106,7 @@ def scores_daily(
     first, last = days_of(context)
     release = champion(settings)
     with session(warehouse) as con:
-        report = build_scores(con, settings.paths.releases / release, first, last, settings.costs)
+        report = build_scores(con, settings.paths.releases / release, first, last, read_policy(settings.policy_file))
         results = checks.scores_results(con, first, last)
     metadata = written(
         report.rows,

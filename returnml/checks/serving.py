@@ -45,7 +45,7 @@ DRIFT_SPECS = [
 def scores_results(con: duckdb.DuckDBPyConnection, first: date, last: date) -> list[dg.AssetCheckResult]:
     rows, lines, invalid = con.execute(
         "SELECT count(*), count(DISTINCT line_id), count(*) FILTER (probability IS NULL OR isnan(probability) OR "
-        "probability <= 0 OR probability >= 1 OR expected_cost_cents IS NULL OR expected_cost_cents < 0) "
+        "probability <= 0 OR probability >= 1 OR expected_cost_cents IS NULL OR expected_cost_cents < 0 OR action IS NULL) "
         "FROM scores.daily WHERE day BETWEEN ? AND ?",
         [first, last],
     ).fetchall()[0]

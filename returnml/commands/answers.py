@@ -37,7 +37,8 @@ def replay(request_id: RequestArgument, on: DayOption = None, data: DataOption =
         for n in lines:
             typer.echo(
                 f"  {n.line_id}: probability {n.probability!r} replayed {n.replayed_probability!r}, expected cost "
-                f"{n.expected_cost_cents} replayed {n.replayed_cost_cents}: {'identical' if n.is_identical else 'DIFFERS'}"
+                f"{n.expected_cost_cents} replayed {n.replayed_cost_cents}, "
+                f"{n.action} replayed {n.replayed_action}: {'identical' if n.is_identical else 'DIFFERS'}"
             )
             for name in n.differing:
                 typer.echo(f"    feature {name} differs")
@@ -72,6 +73,7 @@ def explain(
             "line_id": line.line_id,
             "probability": line.probability,
             "expected_cost_cents": line.expected_cost_cents,
+            "action": line.action,
             "is_replayed_identically": line.is_identical,
             "inputs": {name: values[i] for name, values in answer.inputs.items()},
             # NaN is no JSON
@@ -139,7 +141,9 @@ def _print_about(answer: Answer) -> None:
 def _print_line(line: dict[str, Any], made: list[Contribution]) -> None:
     same = "replayed bit-identically" if line["is_replayed_identically"] else "REPLAYED DIFFERENTLY: see returnml replay"
     cost = line["expected_cost_cents"]
-    typer.echo(f"\nline {line['line_id']}: probability {line['probability']:.4f}, expected cost {cost} ({same})")
+    typer.echo(
+        f"\nline {line['line_id']}: probability {line['probability']:.4f}, expected cost {cost}, {line['action']} ({same})"
+    )
     typer.echo("  inputs    " + ", ".join(f"{n}={v}" for n, v in line["inputs"].items() if v is not None))
     typer.echo("  features")
     for name, value in line["features"].items():

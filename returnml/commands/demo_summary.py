@@ -45,9 +45,9 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
     for said, happened, lines in calibration:
         typer.echo(f"  {said:>7.1%} said   {happened:>7.1%} came back   {lines:>9,} lines")
     _title(f"Riskiest lines of {day}, by expected cost")
-    for line, customer, article, value, probability, cost, currency in riskiest:
+    for line, customer, article, value, probability, cost, currency, action in riskiest:
         typer.echo(
-            f"  {probability:>6.1%}  costs {cost / 100:>9,.2f} of {value / 100:>10,.2f} {currency}   "
+            f"  {probability:>6.1%}  costs {cost / 100:>9,.2f} of {value / 100:>10,.2f} {currency}   {action:<8} "
             f"line {line}  customer {customer}  article {article}"
         )
     _answer(answer)
@@ -78,8 +78,8 @@ def _calibration(con: Any, release: str) -> list[tuple[float, float, int]]:
 def _riskiest(con: Any) -> tuple[Any, list[tuple]]:
     (day,) = con.execute("SELECT max(day) FROM scores.daily").fetchall()[0]
     rows = con.execute(
-        "SELECT line_id, customer_id, article_id, line_value_cents, probability, expected_cost_cents, currency FROM scores.daily "
-        "WHERE day = ? ORDER BY expected_cost_cents DESC, line_id LIMIT ?",
+        "SELECT line_id, customer_id, article_id, line_value_cents, probability, expected_cost_cents, currency, action "
+        "FROM scores.daily WHERE day = ? ORDER BY expected_cost_cents DESC, line_id LIMIT ?",
         [day, RISKIEST],
     ).fetchall()
     return day, rows
@@ -90,7 +90,8 @@ def _answer(answer: Answer) -> None:
     _title(f"POST {answer.url}/v1/score: order {response['order_id']}, {answer.milliseconds:.1f} ms over HTTP")
     for line in response["lines"]:
         cost = line["expected_cost_cents"] / 100
-        typer.echo(f"  line {line['line_id']}   {line['probability']:.1%}   expected cost {cost:,.2f} {response['currency']}")
+        said = f"{line['probability']:.1%}   expected cost {cost:,.2f} {response['currency']}   {line['action']}"
+        typer.echo(f"  line {line['line_id']}   {said}")
     features = response["features"]
     typer.echo(f"  release {response['release']}, features as of {features['cut_off']} ({features['generation']})")
 

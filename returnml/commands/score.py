@@ -21,6 +21,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Score the order lines of a range of days again, replacing these days of scores.daily."""
+    from returnml.policy.document import PolicyError, read_policy
     from returnml.release.folder import ReleaseError
     from returnml.warehouse.partition import open_warehouse
     from returnml.warehouse.scores import ScoresError, build_scores
@@ -34,10 +35,10 @@ def score(
             raise SettingsError(f"no warehouse at {settings.paths.warehouse}: run the line first (`returnml run`)")
         con = open_warehouse(settings.paths.warehouse)
         try:
-            report = build_scores(con, folder, *days, settings.costs)
+            report = build_scores(con, folder, *days, read_policy(settings.policy_file))
         finally:
             con.close()
-    except (SettingsError, ReleaseError, ScoresError) as error:
+    except (SettingsError, ReleaseError, ScoresError, PolicyError) as error:
         typer.echo(f"returnml score: {error}", err=True)
         raise typer.Exit(2) from error
     if as_json:

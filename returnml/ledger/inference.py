@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 
 from returnml.ledger.log import LogError, LogWriter, Position, Record, read, segments
-from returnml.settings import CostSettings
+from returnml.policy.document import Policy
 
 ENTRY_ANSWERS = 256
-FORMAT = b"\x01"
+FORMAT = b"\x02"
 PRUNED_FILE = "pruned"
 """In a worker's folder of a day: its segments were removed once the warehouse had them."""
 COMPRESSION_LEVEL = 1
@@ -40,7 +40,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         role: of the release: ``champion``.
         worker: the process that answered, also the name of its folder.
         latency_us: from the decoded order to the scores.
-        costs: that ``expected_cost_cents`` was computed with.
+        is_stale: the store was away; the features are of the generation alone.
+        policy: that costs and actions were decided with.
         inputs: the request's columns as the feature engine read them.
         raw: the stored words of every aggregate, see ``returnml.store.plan.exact_values``: little-endian int64.
         vectors: little-endian float32, lines times features.
@@ -60,12 +61,15 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     worker: str
     latency_us: int
     currency: str
-    costs: CostSettings
+    is_stale: bool
+    policy: Policy
     inputs: dict[str, list[Any]]
     raw: bytes
     vectors: bytes
     probability: list[float]
     expected_cost_cents: list[int]
+    action: list[str]
+    is_explored: list[bool]
 
     @property
     def day(self) -> date:

@@ -62,7 +62,7 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
     Args:
         snapshot: mature lines.
         feature_set: the declarations the snapshot was made with.
-        settings: ``training``, ``label`` and ``costs`` are used.
+        settings: ``training`` and ``label`` are used.
         releases_root: the folder of all releases.
 
     Raises:
@@ -172,7 +172,7 @@ def _manifest(
         cut_off_us=snapshot.manifest.cut_off_us,
         training_snapshot=snapshot.hash,
         seed=training.seed,
-        parameters={**kept, "rounds": training.rounds, **parts, "costs": msgspec.to_builtins(settings.costs)},
+        parameters={**kept, "rounds": training.rounds, **parts},
         metrics={
             **{name: round(value, 10) for name, value in evaluation.figures.items()},
             "maturity_days": float(evaluation.maturity.days),

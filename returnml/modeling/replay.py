@@ -10,7 +10,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.vector import assemble
 from returnml.ledger.inference import Answer
 from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.policy.costs import expected_cost_cents
+from returnml.policy.decisions import Decider
 from returnml.store.plan import exact_values
 from returnml.store.request import RequestPlan
 
@@ -33,11 +33,13 @@ class ReplayedLine:
     replayed_probability: float
     expected_cost_cents: int
     replayed_cost_cents: int
+    action: str
+    replayed_action: str
 
     @property
     def is_identical(self) -> bool:
-        same = self.probability == self.replayed_probability and self.expected_cost_cents == self.replayed_cost_cents
-        return same and not self.differing
+        answered = (self.probability, self.expected_cost_cents, self.action)
+        return answered == (self.replayed_probability, self.replayed_cost_cents, self.replayed_action) and not self.differing
 
 
 def raw_values(answer: Answer, feature_set: FeatureSet) -> dict[str, list[int | None]]:
@@ -83,7 +85,9 @@ def replay(answer: Answer, feature_set: FeatureSet, model: bytes) -> list[Replay
     served = served_vectors(answer, feature_set)
     same = (matrix.view(np.uint32) == served.view(np.uint32)) | (np.isnan(matrix) & np.isnan(served))
     probability = OnnxScorer(model).probability(matrix)
-    cost = expected_cost_cents(probability, np.array(answer.inputs["line_value_cents"], np.int64), answer.costs)
+    value = np.array(answer.inputs["line_value_cents"], np.int64)
+    decided = Decider(answer.policy).decide(probability, value, answer.inputs)
+    actions = decided.action_names()
     return [
         ReplayedLine(
             line_id,
@@ -91,7 +95,9 @@ def replay(answer: Answer, feature_set: FeatureSet, model: bytes) -> list[Replay
             answer.probability[i],
             float(probability[i]),
             answer.expected_cost_cents[i],
-            int(cost[i]),
+            int(decided.expected_cost_cents[i]),
+            answer.action[i],
+            actions[i],
         )
         for i, line_id in enumerate(answer.inputs["line_id"])
     ]

@@ -26,11 +26,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ScoredLine(msgspec.Struct, frozen=True):
-    """A line's answer: that it comes back, and what that is expected to cost (minor units)."""
+    """A line's answer: that it comes back, what that is expected to cost (minor units), and what to do."""
 
     line_id: str
     probability: float
     expected_cost_cents: int
+    action: str
+    is_explored: bool
 
 
 class ScoredOrder(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ class ScoredOrder(msgspec.Struct, frozen=True):
     feature_set_hash: str
     generation: str
     seq: int
+    is_stale: bool
     currency: str
     lines: list[ScoredLine]
 
@@ -59,7 +62,14 @@ def message(scored: ScoredOrder) -> Message:
 
 def from_log(answer: Answer) -> ScoredOrder:
     """The very message that the service sent, or dropped, when it gave this answer."""
-    lines = zip(answer.inputs["line_id"], answer.probability, answer.expected_cost_cents, strict=True)
+    lines = zip(
+        answer.inputs["line_id"],
+        answer.probability,
+        answer.expected_cost_cents,
+        answer.action,
+        answer.is_explored,
+        strict=True,
+    )
     return ScoredOrder(
         answer.request_id,
         answer.order_id,
@@ -68,6 +78,7 @@ def from_log(answer: Answer) -> ScoredOrder:
         answer.feature_set_hash,
         answer.generation,
         answer.mark,
+        answer.is_stale,
         answer.currency,
         [ScoredLine(*line) for line in lines],
     )

@@ -62,6 +62,10 @@ LOG_COLUMNS = {
     "latency_us": "BIGINT",
     "probability": "FLOAT",
     "expected_cost_cents": "BIGINT",
+    "action": "VARCHAR",
+    "is_explored": "BOOLEAN",
+    "policy_hash": "VARCHAR",
+    "is_stale": "BOOLEAN",
     "currency": "VARCHAR",
     **INPUTS,
     "raw": "BLOB",
@@ -82,6 +86,7 @@ _ARROW = {
     "VARCHAR": pa.string(),
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
     "FLOAT": pa.float32(),
     "TIMESTAMP": pa.timestamp("us"),
     "BLOB": pa.large_binary(),
@@ -173,6 +178,8 @@ def ensure_tables(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("CREATE SCHEMA IF NOT EXISTS serving")
     for table, columns in ((LOG, LOG_COLUMNS), (MOMENTS, MOMENT_COLUMNS)):
         con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
+        for name, kind in columns.items():  # of an older warehouse
+            con.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}")
 
 
 def _rows(answer: Answer) -> list[dict[str, Any]]:
@@ -192,6 +199,8 @@ def _rows(answer: Answer) -> list[dict[str, Any]]:
         "worker": answer.worker,
         "latency_us": answer.latency_us,
         "currency": answer.currency,
+        "policy_hash": answer.policy.hash,
+        "is_stale": answer.is_stale,
     }
     width = len(answer.vectors) // answer.lines
     words = memoryview(answer.raw).cast("q")
@@ -202,6 +211,8 @@ def _rows(answer: Answer) -> list[dict[str, Any]]:
         row["line_number"] = i
         row["probability"] = answer.probability[i]
         row["expected_cost_cents"] = answer.expected_cost_cents[i]
+        row["action"] = answer.action[i]
+        row["is_explored"] = answer.is_explored[i]
         row["raw"] = words[i :: answer.lines].tobytes()
         row["vector"] = answer.vectors[i * width : (i + 1) * width]
         found.append(row)

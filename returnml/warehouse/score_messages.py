@@ -22,6 +22,8 @@ class DailyScore(msgspec.Struct, frozen=True):
     feature_set_hash: str
     probability: float
     expected_cost_cents: int
+    action: str
+    is_explored: bool
     currency: str
 
 

@@ -7,15 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.policy.costs import expected_cost_cents
+from returnml.policy.decisions import Decider, Decisions
+from returnml.policy.document import ACTIONS, Policy
 from returnml.release.folder import Release, load_release
-from returnml.settings import CostSettings
 from returnml.warehouse.partition import PartitionResult, combine_hashes, registered, replace_partition
 
 if TYPE_CHECKING:
@@ -31,13 +31,17 @@ CREATE SCHEMA IF NOT EXISTS scores;
 CREATE TABLE IF NOT EXISTS scores.daily (
     day DATE, line_id VARCHAR, order_id VARCHAR, customer_id VARCHAR, article_id VARCHAR, requested_at TIMESTAMP,
     probability FLOAT, expected_cost_cents BIGINT, line_value_cents BIGINT, currency VARCHAR, release VARCHAR,
-    feature_set_hash VARCHAR
-)"""
+    feature_set_hash VARCHAR, action VARCHAR, is_explored BOOLEAN, policy_hash VARCHAR
+);
+ALTER TABLE scores.daily ADD COLUMN IF NOT EXISTS action VARCHAR;
+ALTER TABLE scores.daily ADD COLUMN IF NOT EXISTS is_explored BOOLEAN;
+ALTER TABLE scores.daily ADD COLUMN IF NOT EXISTS policy_hash VARCHAR
+"""
 
 _LINES = """
 CREATE OR REPLACE TEMP TABLE {name} AS
 SELECT f.rowid AS position, f.day, f.line_id, f.order_id, l.customer_id, l.article_id, f.requested_at,
-       l.line_value_cents, l.currency
+       l.line_value_cents, l.currency{carried}
 FROM features.order_lines f JOIN core.orders l USING (line_id)
 WHERE f.day BETWEEN DATE '{first}' AND DATE '{last}'"""
 
@@ -64,13 +68,13 @@ class ScoresReport:
     content_hash: str
 
 
-def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date, last: date, costs: CostSettings) -> ScoresReport:
+def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date, last: date, policy: Policy) -> ScoresReport:
     """Score the lines of the days from ``first`` to ``last`` (inclusive); each day is replaced whole or not at all.
 
     Args:
         con: the warehouse, with ``features.order_lines`` and ``core.orders``.
         release_dir: a release folder; it is verified against its manifest.
-        costs: of one return.
+        policy: what turns probabilities into costs and actions.
 
     Raises:
         ReleaseError: if the release folder is not what its manifest says.
@@ -78,21 +82,23 @@ def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date,
     """
     release = load_release(release_dir)
     _refuse_unfit(con, release, first, last)
-    scorer = OnnxScorer(release.model, THREADS)
+    scorer, decider = OnnxScorer(release.model, THREADS), Decider(policy)
     con.execute(DDL)
     parts: list[PartitionResult] = []
     cost, mass = 0, 0.0
-    for chunk, probability, cents in _scored(con, scorer, release, _chunks(con, first, last), costs):
-        scored = pl.DataFrame({"position": chunk.position, "probability": probability, "expected_cost_cents": cents})
+    for chunk, probability, decided in _scored(con, scorer, release, _chunks(con, first, last), decider):
+        scored = _frame(chunk, probability, decided)
+        dropped = "".join(f", policy_{column}" for column in decider.columns)
         with registered(con, "scored_lines", scored):
             rows = (
-                f"SELECT * EXCLUDE (position), '{release.version}' AS release, "
-                f"'{release.manifest.feature_set_hash}' AS feature_set_hash FROM {chunk.table} JOIN scored_lines USING (position)"
+                f"SELECT * EXCLUDE (position{dropped}), '{release.version}' AS release, "
+                f"'{release.manifest.feature_set_hash}' AS feature_set_hash, "
+                f"'{policy.hash}' AS policy_hash FROM {chunk.table} JOIN scored_lines USING (position)"
             )
-            inputs = f"{release.version} {costs}"
+            inputs = f"{release.version} {policy.hash}"
             parts.append(replace_partition(con, TABLE, *chunk.days, rows, day_column="day", inputs_hash=inputs))
         con.execute(f"DROP TABLE {chunk.table}")
-        cost += int(cents.sum())
+        cost += int(decided.expected_cost_cents.sum())
         mass += float(probability.sum(dtype=np.float64))
     rows_written = sum(part.rows for part in parts)
     days = [day for part in parts for day in part.days]
@@ -108,12 +114,14 @@ class _Chunk:
     Attributes:
         table: temporary, one row per line, with its ``position`` in ``features.order_lines``.
         position, line_value_cents: int64, shape (n,), in the order of the matrix that is scored.
+        lines: the columns that the policy reads, in that order.
     """
 
     days: tuple[date, date]
     table: str
     position: np.ndarray
     line_value_cents: np.ndarray
+    lines: dict[str, list[Any]]
 
 
 def _scored(
@@ -121,18 +129,18 @@ def _scored(
     scorer: OnnxScorer,
     release: Release,
     chunks: list[tuple[date, date]],
-    costs: CostSettings,
-) -> Iterator[tuple[_Chunk, np.ndarray, np.ndarray]]:
-    """Each chunk with its probabilities and expected costs; others are read and written while one is being scored."""
+    decider: Decider,
+) -> Iterator[tuple[_Chunk, np.ndarray, Decisions]]:
+    """Each chunk with its probabilities and decisions; others are read and written while one is being scored."""
 
-    def finish(chunk: _Chunk, future: Future[np.ndarray]) -> tuple[_Chunk, np.ndarray, np.ndarray]:
+    def finish(chunk: _Chunk, future: Future[np.ndarray]) -> tuple[_Chunk, np.ndarray, Decisions]:
         probability = future.result()
-        return chunk, probability, expected_cost_cents(probability, chunk.line_value_cents, costs)
+        return chunk, probability, decider.decide(probability, chunk.line_value_cents, chunk.lines)
 
     with ThreadPoolExecutor(1) as executor:
         running: tuple[_Chunk, Future[np.ndarray]] | None = None
         for i, days in enumerate(chunks):
-            chunk, matrix = _read(con, release, days, f"score_lines_{i % 2}")
+            chunk, matrix = _read(con, release, days, f"score_lines_{i % 2}", decider.columns)
             following = (chunk, executor.submit(scorer.probability, matrix))
             if running is not None:
                 yield finish(*running)
@@ -141,7 +149,21 @@ def _scored(
             yield finish(*running)
 
 
-def _read(con: duckdb.DuckDBPyConnection, release: Release, days: tuple[date, date], table: str) -> tuple[_Chunk, np.ndarray]:
+def _frame(chunk: _Chunk, probability: np.ndarray, decided: Decisions) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "position": chunk.position,
+            "probability": probability,
+            "expected_cost_cents": decided.expected_cost_cents,
+            "action": pl.Series(ACTIONS).gather(decided.action),
+            "is_explored": decided.is_explored,
+        }
+    )
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection, release: Release, days: tuple[date, date], table: str, wanted: tuple[str, ...]
+) -> tuple[_Chunk, np.ndarray]:
     """The lines of these days and their float32 matrix.
 
     The wide table is only scanned, never joined or sorted; the narrow one is, inside DuckDB, and meets its scores by
@@ -151,16 +173,18 @@ def _read(con: duckdb.DuckDBPyConnection, release: Release, days: tuple[date, da
     wide = f"SELECT rowid AS position, {columns} FROM features.order_lines WHERE day BETWEEN $first AND $last"
     features = con.sql(wide, params={"first": days[0], "last": days[1]}).pl()
     position = features.drop_in_place("position").to_numpy()
-    con.execute(_LINES.format(name=table, first=days[0], last=days[1]))
-    lines = con.sql(f"SELECT position, line_value_cents FROM {table}").fetchnumpy()
-    if len(lines["position"]) != features.height:
+    con.execute(_LINES.format(name=table, first=days[0], last=days[1], carried="".join(f", l.{c} AS policy_{c}" for c in wanted)))
+    lines = con.sql(f"SELECT position, line_value_cents{''.join(f', policy_{c}' for c in wanted)} FROM {table}").pl()
+    if lines.height != features.height:
         raise ScoresError(
-            f"{days[0]} to {days[1]}: {features.height} lines with features, but {len(lines['position'])} matches in "
+            f"{days[0]} to {days[1]}: {features.height} lines with features, but {lines.height} matches in "
             "core.orders: rebuild these days"
         )
-    order = np.argsort(lines["position"])
-    value = np.asarray(lines["line_value_cents"])[order[np.searchsorted(lines["position"], position, sorter=order)]]
-    return _Chunk(days, table, position, value), features.to_numpy(order="c")
+    found = lines["position"].to_numpy()
+    order = np.argsort(found)
+    lines = lines[order[np.searchsorted(found, position, sorter=order)]]
+    read = {column: lines[f"policy_{column}"].to_list() for column in wanted}
+    return _Chunk(days, table, position, lines["line_value_cents"].to_numpy(), read), features.to_numpy(order="c")
 
 
 def _chunks(con: duckdb.DuckDBPyConnection, first: date, last: date) -> list[tuple[date, date]]:

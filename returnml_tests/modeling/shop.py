@@ -58,8 +58,8 @@ def warehouse(lines: pl.DataFrame) -> duckdb.DuckDBPyConnection:
     con.register("given", lines.to_arrow())
     con.execute("CREATE SCHEMA core; CREATE SCHEMA features")
     con.execute(
-        "CREATE TABLE core.orders AS SELECT line_id, order_id, customer_id, article_id, ordered_at, line_value_cents, currency "
-        "FROM given"
+        "CREATE TABLE core.orders AS SELECT line_id, order_id, customer_id, article_id, ordered_at, line_value_cents, currency, "
+        "CASE line_value_cents % 2 WHEN 0 THEN 'even' END AS product_group FROM given"
     )
     con.execute(
         "CREATE TABLE core.outcomes AS SELECT line_id, ordered_at, ordered_at + INTERVAL 33 DAY AS mature_at, "

@@ -141,7 +141,7 @@ def tables(data):
     con = open_warehouse(path)
     con.execute(DDL)
     for day, line, probability in ((DAY, "l2", 0.25), (DAY, "l1", 0.5), (date(2011, 6, 16), "l3", 0.75)):
-        values = [day, line, "o", "c", "a", f"{day} 09:00:00", probability, 7, 100, "EUR", "r", "h"]
+        values = [day, line, "o", "c", "a", f"{day} 09:00:00", probability, 7, 100, "EUR", "r", "h", "nudge", False, "p"]
         con.execute(f"INSERT INTO scores.daily VALUES ({', '.join('?' * len(values))})", values)
     con.close()
     return data
@@ -168,6 +168,8 @@ def test_a_day_of_scores_sent_twice_is_the_same_twice(tables, kafka, monkeypatch
         "feature_set_hash": "h",
         "probability": 0.5,
         "expected_cost_cents": 7,
+        "action": "nudge",
+        "is_explored": False,
         "currency": "EUR",
     }
     assert [(m.key(), m.value()) for m in again] == [(m.key(), m.value()) for m in (first, second)]

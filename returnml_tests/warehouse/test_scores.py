@@ -8,15 +8,19 @@ import pytest
 
 from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.policy.costs import expected_cost_cents
-from returnml.settings import CostSettings
+from returnml.policy.decisions import Decider
+from returnml.policy.document import Costs, Policy, Segment, Thresholds
 from returnml.warehouse import scores
 from returnml.warehouse.scores import ScoresError, build_scores
 from returnml.warehouse.training import build_snapshot
 from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
 
 FIRST, LAST = date(2024, 1, 5), date(2024, 1, 14)
-COSTS = CostSettings()
+POLICY = Policy(
+    costs=Costs(margin_share=0.3),
+    segments=(Segment("even", {"product_group": ["even"]}, Thresholds(restrict=0.0)),),
+    exploration_share=0.2,
+)
 LINES = order_lines()
 
 
@@ -35,7 +39,7 @@ def con():
 @pytest.mark.parametrize("chunk_rows", [1, 500, 1_000_000])
 def test_scores_are_what_the_graph_says_of_each_line(con, candidate: Candidate, monkeypatch, chunk_rows: int):
     monkeypatch.setattr(scores, "CHUNK_ROWS", chunk_rows)
-    report = build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
+    report = build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
     expected = LINES.filter(pl.col("ordered_at").dt.date().is_between(FIRST, LAST))
     found = con.sql("SELECT * FROM scores.daily").pl()
     assert report.rows == found.height == expected.height
@@ -44,43 +48,52 @@ def test_scores_are_what_the_graph_says_of_each_line(con, candidate: Candidate, 
         expected.select(pl.col(FEATURES).cast(pl.Float32)).to_numpy(order="c")
     )
     np.testing.assert_array_equal(found["probability"].to_numpy(), probability)
-    cost = expected_cost_cents(probability, expected["line_value_cents"].to_numpy(), COSTS)
+    lines = expected.with_columns(product_group=pl.when(pl.col("line_value_cents") % 2 == 0).then(pl.lit("even"))).to_dict(
+        as_series=False
+    )
+    decided = Decider(POLICY).decide(probability, expected["line_value_cents"].to_numpy(), lines)
+    cost = decided.expected_cost_cents
+    assert found["action"].to_list() == decided.action_names()
+    assert found["is_explored"].to_list() == decided.is_explored.tolist()
+    assert {"restrict", "allow"} <= set(found["action"])
+    assert 0 < found["is_explored"].sum() < found.height
+    assert found["policy_hash"].unique().to_list() == [POLICY.hash]
     assert found["expected_cost_cents"].to_list() == cost.tolist()
     assert report.expected_cost_cents == cost.sum()
     assert found["release"].unique().to_list() == [candidate.release.version]
 
 
 def test_scoring_again_changes_nothing_and_leaves_other_days_alone(con, candidate: Candidate):
-    build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
+    build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
     before = con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl()
-    report = build_scores(con, candidate.release.path, date(2024, 1, 9), date(2024, 1, 9), COSTS)
+    report = build_scores(con, candidate.release.path, date(2024, 1, 9), date(2024, 1, 9), POLICY)
     assert report.rows == before.filter(pl.col("day") == date(2024, 1, 9)).height
     assert con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl().equals(before)
 
 
 def test_a_day_without_lines_gives_an_empty_partition(con, candidate: Candidate):
-    report = build_scores(con, candidate.release.path, date(2030, 1, 1), date(2030, 1, 2), COSTS)
+    report = build_scores(con, candidate.release.path, date(2030, 1, 1), date(2030, 1, 2), POLICY)
     assert (report.rows, report.expected_cost_cents) == (0, 0)
 
 
 def test_features_of_another_feature_set_are_refused(con, candidate: Candidate):
     con.execute("UPDATE features.order_lines SET feature_set_hash = 'other' WHERE day = '2024-01-09'")
     with pytest.raises(ScoresError, match="from 2024-01-09 on have features of another"):
-        build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
+        build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
 
 
 def test_an_absent_feature_column_is_refused(con, candidate: Candidate):
     con.execute("ALTER TABLE features.order_lines DROP COLUMN gamma")
     with pytest.raises(ScoresError, match="no column 'gamma'"):
-        build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
+        build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
 
 
 def test_a_failure_midway_leaves_the_old_partition(con, candidate: Candidate):
-    build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
+    build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
     before = con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl()
     con.execute(
         "DELETE FROM core.orders WHERE line_id = (SELECT max(line_id) FROM features.order_lines WHERE day = '2024-01-14')"
     )
     with pytest.raises(ScoresError, match="rebuild these days"):
-        build_scores(con, candidate.release.path, FIRST, LAST, COSTS)
+        build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
     assert con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl().equals(before)
