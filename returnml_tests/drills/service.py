@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import select
 import socket
 import subprocess
 import sys
@@ -138,6 +139,9 @@ class Connection:
             self._http = None
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, Any]:
+        # The service closes a connection that was idle for some seconds: it can be read then, though nothing was asked.
+        if self._http is not None and select.select([self._http.sock], [], [], 0)[0]:
+            self.close()
         if self._http is None:
             self._http = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_seconds)
             self._http.connect()
