@@ -55,11 +55,12 @@ class PartitionResult:
 
 
 def configure(con: duckdb.DuckDBPyConnection, threads: int = 2, memory_limit: str = "2GB") -> None:
-    """Set what every warehouse connection must have: UTC, capped resources, no replacement scans."""
+    """Set what every warehouse connection must have: UTC, capped resources, no replacement scans, nothing printed."""
     con.execute("SET TimeZone = 'UTC'")
     con.execute(f"SET threads = {int(threads)}")
     con.execute("SET memory_limit = ?", [memory_limit])
     con.execute("SET python_enable_replacements = false")
+    con.execute("SET enable_progress_bar = false")
 
 
 def open_warehouse(
