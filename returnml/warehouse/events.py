@@ -92,14 +92,23 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
         The content hash of ``raw.events`` for each day that has any.
     """
     event_type = EVENTS[stream.name].__struct_config__.tag
-    typed = ", ".join(f'{_value(stream, column)} AS "{column.name}"' for column in stream.columns)
+    columns = {column: f'"{column.name}"' for column in stream.columns}
+    of_line = [column for column in columns if stream is ORDERS and column.name in OrderLine.__struct_fields__]
+    of_event = [column for column in columns if column not in of_line]
+    # What lines share is read once an event: beside each line, the event would make a day's rows grow with their square.
+    once = ", ".join(f"{_value(stream, column, 'payload')} AS {columns[column]}" for column in of_event)
+    each = ", ".join([*(columns[c] for c in of_event), *(f"{_value(stream, c, 'line')} AS {columns[c]}" for c in of_line)])
+    lines = "json_extract(payload, '$.lines[*]')" if stream is ORDERS else "[NULL]"
     with transaction(con):
         con.execute(
             f"""
             INSERT INTO staged BY NAME
-            SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, seq AS ledger_seq,
-                {typed}
-            FROM ({_rows(stream)}) WHERE known_day BETWEEN $first AND $last
+            SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, ledger_seq, {each} FROM (
+                SELECT * EXCLUDE (lines), unnest(lines) AS line, generate_subscripts(lines, 1) AS row_number FROM (
+                    SELECT known_day, known_at, file, seq AS ledger_seq, {once}, {lines} AS lines FROM {TABLE}
+                    WHERE type = '{event_type}' AND known_day BETWEEN $first AND $last
+                )
+            )
             """,
             {"first": first, "last": last},
         )
@@ -110,26 +119,12 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
     return {day: hashes[day] for (day,) in held}
 
 
-def _rows(stream: DeliveredStream) -> str:
-    """One row an event, or an order's line; ``row_number`` is the line's number."""
-    event_type = EVENTS[stream.name].__struct_config__.tag
-    if stream is not ORDERS:
-        return f"SELECT *, 1 AS row_number FROM {TABLE} WHERE type = '{event_type}'"
-    lines = "json_extract(payload, '$.lines[*]')"
-    return (
-        f"SELECT *, unnest({lines}) AS line, generate_subscripts({lines}, 1) AS row_number FROM {TABLE} "
-        f"WHERE type = '{event_type}'"
-    )
-
-
-def _value(stream: DeliveredStream, column: Column) -> str:
-    """How a declared column is read from the event; one that events do not have is null."""
+def _value(stream: DeliveredStream, column: Column, source: str) -> str:
+    """How a declared column is read from the event's ``payload`` or a ``line`` of it; one that events do not have is null."""
     if column.name == stream.time_column:
-        text = "json_extract_string(payload, '$.occurred_at')"
-    elif stream is ORDERS and column.name in OrderLine.__struct_fields__:
-        text = f"json_extract_string(line, '$.{column.name}')"
-    elif column.name in EVENTS[stream.name].__struct_fields__:
-        text = f"json_extract_string(payload, '$.{column.name}')"
+        text = f"json_extract_string({source}, '$.occurred_at')"
+    elif source == "line" or column.name in EVENTS[stream.name].__struct_fields__:
+        text = f"json_extract_string({source}, '$.{column.name}')"
     else:
         text = "NULL"
     if column.kind is Kind.TIMESTAMP:

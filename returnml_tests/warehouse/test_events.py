@@ -241,3 +241,13 @@ def test_only_the_segments_of_the_days_are_read(live):
     assert (report.rows, report.segments) == (1, 1)
     with pytest.raises(LogError, match=first.name):
         ingest_events(live.con, live.paths.ledger, D2, D2)
+
+
+def test_large_orders_do_not_take_memory_by_the_square_of_their_lines(live):
+    at = datetime(2024, 5, 2, 9)
+    for n in range(30):
+        live.send(at, placed(f"large{n}", at, lines=1000))
+    ingest_events(live.con, live.paths.ledger, D2, D2)
+    live.con.execute("SET memory_limit = '500MB'")
+    report = ingest_raw(live.con, ORDERS, D2, D2, live.shop.landing, live.shop.settings)
+    assert report.rows == 30_000
