@@ -15,8 +15,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 LEVEL = 0.9
-MIN_ERRORS = 40
-"""Past errors of a band below which its width is unknown, not guessed."""
+MIN_TARGETS = 15
+"""Cohorts or days whose truth is known, below which the width of a band is unknown, not guessed."""
 CALIBRATION_DAYS = 120
 """Cut-offs before the present one whose errors count."""
 WHOLE_SHOP = -1
@@ -68,7 +68,7 @@ def intervals(cells: Cells, cut_off: int, level: float = LEVEL) -> tuple[Cells, 
 
     Returns:
         The cells of the cut-off, and lower and upper bounds of what comes beyond ``base``, shape (n, 2): at least 0;
-        NaN where fewer than ``MIN_ERRORS`` errors of the band are known.
+        NaN where the truth of fewer than ``MIN_TARGETS`` different targets of the band is known.
     """
     now = cells.where(cells.cut_off == cut_off)
     is_usable = (cells.known <= cut_off) & (cells.cut_off >= cut_off - CALIBRATION_DAYS) & (cells.cut_off < cut_off)
@@ -76,25 +76,39 @@ def intervals(cells: Cells, cut_off: int, level: float = LEVEL) -> tuple[Cells, 
     errors = (past.truth - past.mean) / past.sd
     bounds = np.full((len(now), 2), np.nan)
     for band in np.unique(now.band):
-        of_band = np.sort(errors[past.band == band])
-        if len(of_band) >= MIN_ERRORS:
+        is_past = past.band == band
+        targets = _distinct(past.where(is_past))
+        if targets >= MIN_TARGETS:
             is_in = now.band == band
-            low, high = finite_sample_quantiles(of_band, level)
+            low, high = finite_sample_quantiles(np.sort(errors[is_past]), level, targets)
             bounds[is_in] = now.mean[is_in, None] + now.sd[is_in, None] * np.array([low, high])
     return now, np.maximum(bounds, 0.0)
 
 
-def finite_sample_quantiles(errors: np.ndarray, level: float) -> tuple[float, float]:
-    """The order statistics between which the next of n + 1 exchangeable errors lies with at least ``level``.
+def finite_sample_quantiles(errors: np.ndarray, level: float, targets: int) -> tuple[float, float]:
+    """The order statistics between which the error of one more target lies with at least ``level``.
 
     Args:
         errors: sorted, shape (n,).
+        targets: how many different things they are errors about: forecasts of one cohort on successive days err alike, so
+            that n errors say no more than ``targets`` exchangeable ones.
 
-    >>> finite_sample_quantiles(np.arange(1.0, 100.0), 0.9)
+    >>> finite_sample_quantiles(np.arange(1.0, 100.0), 0.9, 99)
     (5.0, 95.0)
+    >>> finite_sample_quantiles(np.arange(1.0, 100.0), 0.9, 33)  # a tail of 1 in 33, not of 5 in 99
+    (3.0, 97.0)
     """
-    tail = max(1, int((len(errors) + 1) * (1 - level) / 2 + 1e-9))
+    of_targets = int((targets + 1) * (1 - level) / 2 + 1e-9)
+    tail = max(1, int(len(errors) * of_targets / targets + 1e-9))
     return float(errors[tail - 1]), float(errors[-tail])
+
+
+def _distinct(cells: Cells) -> int:
+    """Different targets; weeks that overlap count in proportion to what they do not share."""
+    if not len(cells):
+        return 0
+    targets = np.unique(np.column_stack([cells.group, cells.first, cells.last]), axis=0)
+    return int(len(targets) / (targets[:, 2] - targets[:, 1] + 1).mean())
 
 
 def past_coverage(cells: Cells, cut_off: int) -> tuple[float, int]:

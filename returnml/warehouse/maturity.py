@@ -163,7 +163,11 @@ def _build(
         tables = read_run_offs(con, origin, end, groups, label, settings.forecast.longest_delay_days)
         first_cut_off, last_cut_off = (start - origin).days + 1, (end - origin).days + 1
         earliest = max(needed, first_cut_off - CALIBRATION_DAYS)
-        able = [cut_off for cut_off in range(earliest, last_cut_off + 1) if has_returns(tables.label, cut_off)]
+        able = [
+            cut_off
+            for cut_off in range(earliest, last_cut_off + 1)
+            if has_returns(tables.label, cut_off) and has_returns(tables.volume, cut_off)
+        ]
         written = [cut_off for cut_off in able if cut_off >= first_cut_off]
         skipped += (end - start).days + 1 - len(written)
         if written:

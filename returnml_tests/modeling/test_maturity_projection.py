@@ -7,7 +7,7 @@ import pytest
 
 from returnml.modeling.maturity_delays import RunOff
 from returnml.modeling.maturity_forecast import HORIZON_DAYS, forecast, outlook, pieces_per_line
-from returnml.modeling.maturity_intervals import MIN_ERRORS, WHOLE_SHOP, Cells, finite_sample_quantiles, intervals, join
+from returnml.modeling.maturity_intervals import MIN_TARGETS, WHOLE_SHOP, Cells, finite_sample_quantiles, intervals, join
 from returnml.modeling.maturity_nowcast import nowcast, nowcast_cells, rate_intervals
 from returnml.modeling.maturity_projection import MIN_COHORTS, MaturityError, has_returns, project
 
@@ -96,12 +96,12 @@ def test_too_little_history_and_no_returns_are_refused():
 
 
 def test_intervals_are_the_quantiles_of_what_was_known_then():
-    n = MIN_ERRORS
+    n = MIN_TARGETS
     past = cells(cut_off=np.arange(n), truth=10.0 + 2.0 * np.arange(n), known=np.arange(n) + 1)
     unknown = cells(cut_off=np.arange(n), truth=np.full(n, 1e9), known=np.full(n, n + 2))
     now = cells(cut_off=np.array([n]), truth=np.array([np.nan]), known=np.array([n + 30]))
     found, bounds = intervals(join([past, unknown, now]), n)
-    low, high = finite_sample_quantiles(np.arange(float(n)), 0.9)
+    low, high = finite_sample_quantiles(np.arange(float(n)), 0.9, n)
     assert len(found) == 1
     assert bounds.tolist() == [[10 + 2 * low, 10 + 2 * high]]
     fewer = past.where(past.cut_off > 0)
@@ -111,7 +111,7 @@ def test_intervals_are_the_quantiles_of_what_was_known_then():
 def cells(cut_off: np.ndarray, truth: np.ndarray, known: np.ndarray) -> Cells:
     n = len(cut_off)
     zero, ten = np.zeros(n, int), np.full(n, 10.0)
-    return Cells(cut_off, zero, zero, zero, zero, zero, np.zeros(n), ten, np.full(n, 2.0), known, truth)
+    return Cells(cut_off, zero, zero, cut_off, cut_off, zero, np.zeros(n), ten, np.full(n, 2.0), known, truth)
 
 
 @pytest.mark.parametrize("clustering", [0.0, 0.03])
