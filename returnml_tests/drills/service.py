@@ -143,13 +143,16 @@ class Connection:
         if self._http is not None and select.select([self._http.sock], [], [], 0)[0]:
             self.close()
         if self._http is None:
-            self._http = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_seconds)
-            self._http.connect()
+            opened = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_seconds)
+            opened.connect()
             # Head and body of a request are two writes: without this the second waits for the first one's acknowledgement.
-            self._http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opened.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._http = opened
         try:
             self._http.request(method, path, body, {"Content-Type": "application/json"})
             response = self._http.getresponse()
+            if response.will_close:
+                self._http = None
             return response.status, json.loads(response.read())
         except UNANSWERED:
             self.close()
