@@ -168,7 +168,7 @@ def test_damage_is_an_error_that_names_the_file(data):
 
 
 def test_another_format_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(inference, "FORMAT", b"\x02")
+    monkeypatch.setattr(inference, "FORMAT", b"\xff")
     writer = DayWriter(day_folder(tmp_path, "w0", DAY))
     writer.append([])
     writer.close()
