@@ -107,6 +107,16 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     young_lines: Literal["exclude", "weighted"] = "exclude"
 
 
+class ScoresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Daily scores.
+
+    Attributes:
+        explained_per_day: how many lines of a day, those with the highest expected costs, get reasons.
+    """
+
+    explained_per_day: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100
+
+
 class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nowcast of return rates and forecast of returns volume.
 
@@ -190,6 +200,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serving: ServingSettings = ServingSettings()
     store: StoreSettings = StoreSettings()
     training: TrainingSettings = TrainingSettings()
+    scores: ScoresSettings = ScoresSettings()
     forecast: ForecastSettings = ForecastSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()

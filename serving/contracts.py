@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from returnml.policy.document import Action
+from returnml.reasons.ordering import Reason
 from returnml.streaming.scores import StreamStatus
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -37,6 +38,7 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``ordered_at`` is what the shop's clock says. It never is the moment of the features, which the service's own
     clock decides; it is checked against it, so that a shop with a wrong clock hears of it.
+    ``reasons``: whether each line shall say why.
     """
 
     order_id: Id
@@ -48,9 +50,10 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
     device: Text | None = None
     voucher_code: Text | None = None
     ordered_at: Annotated[datetime, Meta(tz=True)] | None = None
+    reasons: bool = False
 
 
-class LineScore(Struct, frozen=True):
+class LineScore(Struct, frozen=True, omit_defaults=True):
     """One line's answer.
 
     Attributes:
@@ -58,6 +61,7 @@ class LineScore(Struct, frozen=True):
         expected_cost_cents: of its returns, if it is allowed.
         action: what the policy says to do.
         is_explored: allowed by the exploration draw, whatever the policy's rule says.
+        reasons: what raises the line's risk most, the strongest first; only if they were asked for.
     """
 
     line_id: str
@@ -65,6 +69,7 @@ class LineScore(Struct, frozen=True):
     expected_cost_cents: int
     action: Action
     is_explored: bool
+    reasons: list[Reason] | None = None
 
 
 class FeatureTime(Struct, frozen=True):

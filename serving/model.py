@@ -8,6 +8,9 @@ import numpy as np
 import onnxruntime as ort
 
 from returnml.features.declarations import FeatureSet
+from returnml.reasons.families import FamilyError
+from returnml.reasons.kernel import EXPLAINER_FILE, Explainer, ExplainerError
+from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import Release
 
 
@@ -16,7 +19,10 @@ class ModelError(Exception):
 
 
 class Model:
-    """A release's graph in an ONNX Runtime session of one thread.
+    """A release's graph in an ONNX Runtime session of one thread, and its explainer.
+
+    Attributes:
+        reasoner: None if the release holds no explainer.
 
     Raises:
         ModelError: if the release is of other features than the declared ones, or its graph has another shape.
@@ -44,6 +50,7 @@ class Model:
             raise ModelError(f"release {release.version}: the graph must have one output, float32 (rows,)")
         self._input = graph_input.name
         self._outputs = [outputs[0].name]
+        self.reasoner = _reasoner(release, feature_set)
 
     def probability(self, matrix: np.ndarray) -> np.ndarray:
         """float32 (rows,) of a float32 (rows, inputs) matrix."""
@@ -59,3 +66,12 @@ def _session(release: Release) -> Any:
         return ort.InferenceSession(release.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base but this
         raise ModelError(f"release {release.version}: ONNX Runtime cannot load its model: {error}") from error
+
+
+def _reasoner(release: Release, feature_set: FeatureSet) -> Reasoner | None:
+    if EXPLAINER_FILE not in release.manifest.files:
+        return None
+    try:
+        return Reasoner(Explainer(release.read(EXPLAINER_FILE)), feature_set)
+    except (ExplainerError, FamilyError) as error:
+        raise ModelError(f"release {release.version}: {error}") from error

@@ -12,6 +12,7 @@ import numpy as np
 from returnml.features.declarations import FeatureSet
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
+from returnml.reasons.ordering import Reason, Reasoner
 from returnml.store.backend import Snapshot
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures, Vectors
@@ -22,6 +23,8 @@ from serving.model import Model
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CLOCK_DIFFERENCE = timedelta(days=1)
 MAX_LINE_VALUE_BITS = 36
+MAX_EXPLAINED_LINES = 20
+"""Half a millisecond each, in which the worker answers nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,14 @@ class Scorer:
             InvalidOrder: naming the field that breaks a rule.
         """
         check_order(order, instant(max(now_us, self._store.generation.cut_off_us)), self._max_lines)
+        reasoner = self._reasoner(order) if order.reasons else None
         columns = order_columns(order)
         vectors = self._features.vectors(columns, now_us)
         probability = self.model.probability(vectors.matrix)
         decided = self._decider.decide(probability, np.array(columns["line_value_cents"], np.int64), columns)
+        reasons: list[list[Reason] | None] = [None] * len(order.lines)
+        if reasoner is not None:
+            reasons = list(reasoner.reasons(vectors.matrix))
         scores = Scores(
             uuid.uuid4().hex,
             order.order_id,
@@ -79,11 +86,19 @@ class Scorer:
                     decided.expected_cost_cents.tolist(),
                     decided.action_names(),
                     decided.is_explored.tolist(),
+                    reasons,
                     strict=True,
                 )
             ],
         )
         return Scored(scores, columns, vectors, self._decider.policy)
+
+    def _reasoner(self, order: Order) -> Reasoner:
+        if self.model.reasoner is None:
+            raise InvalidOrder("reasons", f"release {self.model.version} holds no explainer; train a new one")
+        if len(order.lines) > MAX_EXPLAINED_LINES:
+            raise InvalidOrder("reasons", f"{len(order.lines)} lines: reasons are given for at most {MAX_EXPLAINED_LINES}")
+        return self.model.reasoner
 
 
 def feature_time(seen: Snapshot) -> FeatureTime:

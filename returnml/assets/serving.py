@@ -6,6 +6,7 @@ from dagster_duckdb import DuckDBResource
 from returnml.assets.table import column_schema, same_columns, table_asset, written
 from returnml.checks import serving as checks
 from returnml.features.live_sets import FEATURE_SETS
+from returnml.features.order_line import ORDER_LINE
 from returnml.partitions import days_of
 from returnml.policy.document import read_policy
 from returnml.release.deployment import read_state
@@ -28,6 +29,24 @@ SCORES = {
     "action": "VARCHAR",
     "is_explored": "BOOLEAN",
     "policy_hash": "VARCHAR",
+}
+REASONS = {
+    "day": "DATE",
+    "line_id": "VARCHAR",
+    "rank": "TINYINT",
+    "family": "VARCHAR",
+    "text": "VARCHAR",
+    "contribution": "DOUBLE",
+    "feature": "VARCHAR",
+    "value": "FLOAT",
+    "release": "VARCHAR",
+}
+_ABOUT_REASONS = {
+    "rank": "From 1: what raises the line's risk most.",
+    "text": "The reason in plain words.",
+    "contribution": "What the family's features add to the log-odds before calibration (exact TreeSHAP).",
+    "feature": "The family's feature that adds most.",
+    "value": "Its value; null where missing.",
 }
 _ABOUT = {
     "probability": "Calibrated probability that any piece of the line comes back within the label window.",
@@ -118,10 +137,34 @@ def scores_daily(
 
 
 @table_asset(
+    "scores_reasons",
+    table="scores.reasons",
+    group="scores",
+    deps=["scores_daily", "features_order_line"],
+    description="Why: for the lines of each day with the highest expected costs, what raises their risk, in plain words.",
+    columns=column_schema(REASONS, _ABOUT_REASONS),
+    lineage=same_columns(list(REASONS), ("scores_daily", ["day", "line_id", "release"])),
+    checks=checks.REASONS_SPECS,
+    kinds={"duckdb"},
+)
+def scores_reasons(
+    context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
+    from returnml.warehouse.reasons import build_reasons
+
+    first, last = days_of(context)
+    folder = settings.paths.releases / champion(settings)
+    with session(warehouse) as con:
+        report = build_reasons(con, folder, ORDER_LINE, first, last, settings.scores.explained_per_day)
+    metadata = written(report.rows, release=report.release, lines=report.lines)
+    return dg.MaterializeResult(metadata=metadata, check_results=checks.reasons_results(report))
+
+
+@table_asset(
     "published_copy",
     table=None,
     group="published",
-    deps=["scores_daily", "drift", "features_customer", "return_rates", "returns_forecast"],
+    deps=["scores_daily", "scores_reasons", "drift", "features_customer", "return_rates", "returns_forecast"],
     description="A read-only copy of the whole warehouse for BI and notebooks, which would lock the writer out of the original.",
     is_partitioned=False,
 )
@@ -133,4 +176,4 @@ def published_copy(warehouse: DuckDBResource, settings: dg.ResourceParam[Setting
     return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "bytes": path.stat().st_size})
 
 
-ASSETS = [online_generation, scores_daily, published_copy]
+ASSETS = [online_generation, scores_daily, scores_reasons, published_copy]

@@ -92,7 +92,7 @@ def candidate_model(training_set: str, settings: dg.ResourceParam[Settings], mlf
         "mlflow": f"models:/{logged.model_name}/{logged.model_version}, run {logged.run_id}",
         **candidate.release.manifest.metrics,
     }
-    results = checks.candidate_results(candidate.evaluation)
+    results = checks.candidate_results(candidate.evaluation, candidate.explained)
     return dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
 
 

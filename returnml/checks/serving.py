@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from returnml.store.generation import Generation
+    from returnml.warehouse.reasons import ReasonsReport
 
 SCORES_SPECS = [
     spec("scores_daily", "one_score_per_line", "Every line with a vector has exactly one score.", kind="scores"),
@@ -22,6 +23,9 @@ SCORES_SPECS = [
         "Every probability lies strictly between 0 and 1; no cost is negative.",
         kind="scores",
     ),
+]
+REASONS_SPECS = [
+    spec("scores_reasons", "explained", "The release explains the riskiest lines of the days.", blocking=False, kind="scores")
 ]
 GENERATION_SPECS = [
     spec(
@@ -54,6 +58,11 @@ def scores_results(con: duckdb.DuckDBPyConnection, first: date, last: date) -> l
         result("scores_daily", "one_score_per_line", rows == lines == expected, {"scores": rows, "vectors": expected}),
         result("scores_daily", "probabilities_valid", invalid == 0, {"invalid": invalid}),
     ]
+
+
+def reasons_results(report: ReasonsReport) -> list[dg.AssetCheckResult]:
+    metadata = {"lines": report.lines, "message": report.unexplained}
+    return [result("scores_reasons", "explained", not report.unexplained, metadata, warn=True)]
 
 
 def generation_results(published: Generation, cut_off_us: int, is_current: bool) -> list[dg.AssetCheckResult]:

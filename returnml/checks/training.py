@@ -6,12 +6,14 @@ import math
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import msgspec
 
 from returnml.checks import result, spec
 from returnml.settings import LabelSettings
 
 if TYPE_CHECKING:
     from returnml.modeling.evaluation import Evaluation
+    from returnml.modeling.explainer import ExplainerProof
     from returnml.modeling.snapshot import Snapshot
     from returnml.release.folder import Release
     from returnml.warehouse.logged_vectors import LoggedVectors
@@ -34,6 +36,12 @@ TRAINING_SET_SPECS = [
 CANDIDATE_SPECS = [
     spec("candidate_model", "onnx_equals_lightgbm", "No evaluation row differs by more than the tolerance.", kind=_MODEL),
     spec("candidate_model", "one_row_equals_batch", "A row alone and in a batch give the same bits.", kind=_MODEL),
+    spec(
+        "candidate_model",
+        "reasons_exact",
+        "Contributions are LightGBM's and sum to the raw score, within the tolerance.",
+        kind=_MODEL,
+    ),
 ]
 EVALUATION_SPECS = [
     spec("evaluation", "beats_baselines", "AUC and log loss are better than those of every baseline.", kind=_MODEL),
@@ -77,7 +85,7 @@ def logged_result(logged: LoggedVectors, *, is_used: bool) -> dg.AssetCheckResul
     return result("training_set", "logged_equals_recomputed", logged.is_equal, metadata, warn=not is_used)
 
 
-def candidate_results(measured: Evaluation) -> list[dg.AssetCheckResult]:
+def candidate_results(measured: Evaluation, explained: ExplainerProof) -> list[dg.AssetCheckResult]:
     parity = measured.parity
     compared = {
         "rows": parity.rows,
@@ -89,6 +97,7 @@ def candidate_results(measured: Evaluation) -> list[dg.AssetCheckResult]:
     return [
         result("candidate_model", "onnx_equals_lightgbm", parity.rows > 0 and parity.rows_over_tolerance == 0, compared),
         result("candidate_model", "one_row_equals_batch", parity.single_rows_different == 0, alone),
+        result("candidate_model", "reasons_exact", explained.holds, msgspec.structs.asdict(explained)),
     ]
 
 

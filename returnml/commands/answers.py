@@ -13,6 +13,8 @@ from returnml.commands.refusal import day, refuse
 from returnml.settings import DataPaths, load_settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from returnml.ledger.inference import Answer
     from returnml.modeling.replay import ReplayedLine
     from returnml.warehouse.explain import Contribution
@@ -53,7 +55,7 @@ def explain(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what an answer was made from: inputs, features, and the events behind every window."""
+    """Show what an answer was made from: reasons, inputs, features, and the events behind every window."""
     from returnml.features.order_line import ORDER_LINE
     from returnml.modeling.replay import raw_values, served_vectors
     from returnml.warehouse.explain import contributions
@@ -62,7 +64,9 @@ def explain(
     answer = _answer(paths, request_id, on)
     replayed = _replayed(paths, answer)
     raw = raw_values(answer, ORDER_LINE)
-    vectors = served_vectors(answer, ORDER_LINE).tolist()
+    served = served_vectors(answer, ORDER_LINE)
+    vectors = served.tolist()
+    reasons = _reasons(paths, answer, served)
     con = _warehouse(paths)
     try:
         behind = [contributions(con, ORDER_LINE, answer, raw, i, events) for i in range(answer.lines)]
@@ -75,6 +79,7 @@ def explain(
             "expected_cost_cents": line.expected_cost_cents,
             "action": line.action,
             "is_replayed_identically": line.is_identical,
+            "reasons": reasons[i],
             "inputs": {name: values[i] for name, values in answer.inputs.items()},
             # NaN is no JSON
             "features": {n: None if v != v else v for n, v in zip(ORDER_LINE.outputs, vectors[i], strict=True)},
@@ -114,6 +119,22 @@ def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
         refuse(str(error))
 
 
+def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> list[list[dict[str, Any]] | None]:
+    """Of each line; None where the release holds no explainer."""
+    import msgspec
+
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
+    from returnml.reasons.ordering import Reasoner
+    from returnml.release.folder import load_release
+
+    release = load_release(paths.releases / answer.release)
+    if EXPLAINER_FILE not in release.manifest.files:
+        return [None] * answer.lines
+    reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), ORDER_LINE)
+    return [[msgspec.structs.asdict(r) for r in reasons] for reasons in reasoner.reasons(vectors)]
+
+
 def _warehouse(paths: DataPaths) -> Any:
     import duckdb
 
@@ -144,6 +165,11 @@ def _print_line(line: dict[str, Any], made: list[Contribution]) -> None:
     typer.echo(
         f"\nline {line['line_id']}: probability {line['probability']:.4f}, expected cost {cost}, {line['action']} ({same})"
     )
+    if line["reasons"] is None:
+        typer.echo("  reasons   none: the release holds no explainer")
+    for reason in line["reasons"] or ():
+        value = "missing" if reason["value"] is None else f"{reason['value']:.6g}"
+        typer.echo(f"  because   {reason['text']} ({reason['contribution']:+.2f}; {reason['feature']} {value})")
     typer.echo("  inputs    " + ", ".join(f"{n}={v}" for n, v in line["inputs"].items() if v is not None))
     typer.echo("  features")
     for name, value in line["features"].items():

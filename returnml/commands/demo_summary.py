@@ -11,6 +11,7 @@ from returnml.commands.line import LineRun
 from returnml.settings import Settings
 
 RISKIEST = 8
+SHOWN_REASONS = 3
 CALIBRATION_GROUPS = 5
 
 
@@ -27,6 +28,7 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
     try:
         calibration = _calibration(con, release.version)
         day, riskiest = _riskiest(con)
+        why = _reasons(con, day)
     finally:
         con.close()
     metrics = release.manifest.metrics
@@ -50,6 +52,8 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
             f"  {probability:>6.1%}  costs {cost / 100:>9,.2f} of {value / 100:>10,.2f} {currency}   {action:<8} "
             f"line {line}  customer {customer}  article {article}"
         )
+        for text in why.get(line, [])[:SHOWN_REASONS]:
+            typer.echo(f"{'':>10}because: {text}")
     _answer(answer)
     _title("What next")
     for check in done.failed_checks:
@@ -85,6 +89,15 @@ def _riskiest(con: Any) -> tuple[Any, list[tuple]]:
     return day, rows
 
 
+def _reasons(con: Any, day: Any) -> dict[str, list[str]]:
+    """By line: its reasons in words, the strongest first."""
+    rows = con.execute("SELECT line_id, text FROM scores.reasons WHERE day = ? ORDER BY line_id, rank", [day]).fetchall()
+    found: dict[str, list[str]] = {}
+    for line, text in rows:
+        found.setdefault(line, []).append(text)
+    return found
+
+
 def _answer(answer: Answer) -> None:
     response = answer.response
     _title(f"POST {answer.url}/v1/score: order {response['order_id']}, {answer.milliseconds:.1f} ms over HTTP")
@@ -92,6 +105,8 @@ def _answer(answer: Answer) -> None:
         cost = line["expected_cost_cents"] / 100
         said = f"{line['probability']:.1%}   expected cost {cost:,.2f} {response['currency']}   {line['action']}"
         typer.echo(f"  line {line['line_id']}   {said}")
+        for reason in line["reasons"][:SHOWN_REASONS]:
+            typer.echo(f"{'':>10}because: {reason['text']}")
     features = response["features"]
     typer.echo(f"  release {response['release']}, features as of {features['cut_off']} ({features['generation']})")
 

@@ -20,10 +20,12 @@ def score(
     data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Score the order lines of a range of days again, replacing these days of scores.daily."""
+    """Score the order lines of a range of days again, replacing these days of scores.daily and scores.reasons."""
+    from returnml.features.order_line import ORDER_LINE
     from returnml.policy.document import PolicyError, read_policy
     from returnml.release.folder import ReleaseError
     from returnml.warehouse.partition import open_warehouse
+    from returnml.warehouse.reasons import ReasonsError, build_reasons
     from returnml.warehouse.scores import ScoresError, build_scores
 
     try:
@@ -36,17 +38,19 @@ def score(
         con = open_warehouse(settings.paths.warehouse)
         try:
             report = build_scores(con, folder, *days, read_policy(settings.policy_file))
+            reasons = build_reasons(con, folder, ORDER_LINE, *days, settings.scores.explained_per_day)
         finally:
             con.close()
-    except (SettingsError, ReleaseError, ScoresError, PolicyError) as error:
+    except (SettingsError, ReleaseError, ScoresError, ReasonsError, PolicyError) as error:
         typer.echo(f"returnml score: {error}", err=True)
         raise typer.Exit(2) from error
     if as_json:
-        typer.echo(json.dumps(asdict(report), default=str))
+        typer.echo(json.dumps(asdict(report) | {"explained": reasons.lines}, default=str))
         return
     typer.echo(
         f"{report.rows:,} lines from {report.first} to {report.last} scored by {report.release}: mean probability "
-        f"{report.mean_probability:.4f}, expected cost of returns {report.expected_cost_cents / 100:,.2f}"
+        f"{report.mean_probability:.4f}, expected cost of returns {report.expected_cost_cents / 100:,.2f}; "
+        + (reasons.unexplained or f"the {reasons.lines:,} riskiest explained")
     )
 
 

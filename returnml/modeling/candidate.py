@@ -15,6 +15,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.modeling.boosting import TreeModel, parameters, train
 from returnml.modeling.calibration import Calibration, fit_calibration
 from returnml.modeling.evaluation import Evaluation, baseline_probabilities, evaluate, maturity_of
+from returnml.modeling.explainer import ExplainerProof, build_explainer, prove_explainer
 from returnml.modeling.maturity_weights import LEAST_SHARE, known_share, young_weights
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
@@ -24,6 +25,7 @@ from returnml.modeling.reference import build_reference
 from returnml.modeling.report import render_report
 from returnml.modeling.snapshot import Snapshot, SnapshotError
 from returnml.modeling.splits import Split, temporal_split
+from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import MODEL_FILE, Manifest
 from returnml.settings import LabelSettings, Settings
@@ -49,6 +51,7 @@ class Candidate:
     evaluation: Evaluation
     model: TreeModel
     calibration: Calibration
+    explained: ExplainerProof
     plots: dict[str, bytes]
 
     @property
@@ -69,6 +72,7 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
         SnapshotError: if the snapshot is of another feature set.
         SplitError: if the history is too short for the configured split.
         ParityError: if the exported graph differs from the trained model; nothing is written then.
+        ExplainerProofError: if its contributions are not those of the trained model; neither.
     """
     manifest = snapshot.manifest
     if manifest.feature_set_hash != feature_set.hash:
@@ -99,6 +103,8 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
     x_holdout, y_holdout = x[split.holdout], y[split.holdout]
     # Every row that any figure of the release rests on, not only the hold-out.
     parity = prove_parity(scorer, model, calibration, np.concatenate([x[split.calibration], x_holdout]))
+    explainer = build_explainer(model)
+    explained = prove_explainer(Explainer(explainer), model, x_holdout)
     probability = scorer.probability(x_holdout)
     baselines = baseline_probabilities(names, x[split.calibration], y[split.calibration], x_holdout)
     evaluation = evaluate(
@@ -116,6 +122,7 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
     files = {
         MODEL_FILE: graph,
         TREES_FILE: "\n".join(model.texts).encode(),
+        EXPLAINER_FILE: explainer,
         CALIBRATION_FILE: _json(calibration),
         EVALUATION_FILE: _json(evaluation),
         REFERENCE_FILE: _json(build_reference(x_holdout, names, probability)),
@@ -123,7 +130,7 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
         **{f"plots/{name}.png": png for name, png in plots.items()},
     }
     release = write_release(releases_root, _manifest(snapshot, feature_set, settings, params, split, evaluation), files)
-    return Candidate(release, evaluation, model, calibration, plots)
+    return Candidate(release, evaluation, model, calibration, explained, plots)
 
 
 def _young(

@@ -21,7 +21,7 @@ def test_the_line_has_all_its_assets():
         *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
         *("features_order_line", "features_customer", "training_set", "candidate_model", "evaluation", "release"),
         *("inference_log", "moments", "consistency"),
-        *("online_generation", "scores_daily", "drift", "published_copy"),
+        *("online_generation", "scores_daily", "scores_reasons", "drift", "published_copy"),
         *("return_rates", "returns_forecast"),
     }
 

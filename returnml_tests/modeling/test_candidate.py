@@ -55,7 +55,7 @@ def test_threads_do_not_change_the_release_and_the_seed_does(snapshot: Snapshot,
 def test_the_folder_is_complete_and_verified(candidate: Candidate):
     release = load_release(candidate.release.path)
     assert set(release.manifest.files) == {
-        "model.onnx", "trees.txt", "calibration.json", "evaluation.json", "reference.json", "report.html",
+        "model.onnx", "trees.txt", "explainer.bin", "calibration.json", "evaluation.json", "reference.json", "report.html",
         "plots/calibration.png", "plots/curves.png", "plots/lift.png", "plots/importance.png",
     }  # fmt: skip
     assert release.manifest.inputs == list(FEATURES)

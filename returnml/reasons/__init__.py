@@ -1,0 +1,1 @@
+"""Why a line got its score: exact contributions, and reasons in plain words. Pure; shared with serving."""

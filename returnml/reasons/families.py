@@ -1,0 +1,129 @@
+"""Reason families: which features speak of the same thing, and how that is said in plain words.
+
+Every feature of a scored feature set belongs to exactly one family (tested): a family's contribution is the sum of its
+features'.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from returnml.features.declarations import FeatureSet
+
+_DAYS = r"(_\d+d|_lifetime)"
+_RECENT = r"_(5m|1h|24h)"
+_RETURNED = r"(returns_.*|return_rate_.*)"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One reason.
+
+    Attributes:
+        text: in plain words.
+        pattern: of its features' whole names.
+        claim: a feature and a value that it must exceed for ``text`` to be true of a line; None: it always is.
+    """
+
+    name: str
+    text: str
+    pattern: str
+    claim: tuple[str, float] | None = None
+
+
+class FamilyError(ValueError):
+    """A feature of no family, or of several; the message names it."""
+
+
+ORDER_LINE_FAMILIES = (
+    Family(
+        "several_sizes",
+        "orders several sizes or colours of the same article",
+        r"basket_same_article_(count|size_distinct|color_distinct)|quantity_share_of_same_article",
+        ("basket_same_article_count", 1.0),
+    ),
+    Family(
+        "customer_returns",
+        "returns a large share of what they order",
+        rf"customer_{_RETURNED}",
+        ("customer_returns_count_365d", 0.0),
+    ),
+    Family(
+        "customer_product_group",
+        "returns a large share of what they order of this product group",
+        r"customer_product_group_.*",
+        ("customer_product_group_returns_count_lifetime", 0.0),
+    ),
+    Family(
+        "customer_brand",
+        "returns a large share of what they order of this brand",
+        r"customer_brand_.*",
+        ("customer_brand_returns_count_lifetime", 0.0),
+    ),
+    Family(
+        "customer_article",
+        "ordered this article before",
+        r"customer_article_.*",
+        ("customer_article_orders_count_365d", 0.0),
+    ),
+    Family("customer_pace", "how much and how often they order", rf"customer_orders_(.*{_DAYS}|since_last_days)"),
+    Family(
+        "rapid_orders",
+        "orders placed within hours of each other",
+        rf"customer_orders_.*{_RECENT}",
+        ("customer_orders_count_24h", 0.0),
+    ),
+    Family("article_returns", "the article comes back often", rf"article_{_RETURNED}", ("article_returns_count_365d", 0.0)),
+    Family("article_sales", "how much the article sells", r"article_orders_.*"),
+    Family(
+        "size_runs_wrong",
+        "this size of the article comes back often",
+        r"article_size_.*",
+        ("article_size_returns_count_365d", 0.0),
+    ),
+    Family("product_group", "the product group comes back often", r"product_group_.*"),
+    Family("brand", "the brand comes back often", r"brand_.*"),
+    Family("payment", "payment method and country from which much comes back", r"country_payment_.*"),
+    Family("price", "an unusual price", r"unit_price_cents|price_against_.*"),
+    Family(
+        "order_value",
+        "an unusual order value",
+        r"line_value_cents|basket_line_value_cents_sum|basket_value_share|value_against_customer_365d",
+    ),
+    Family("order_size", "how many articles the order has", r"basket_(count|quantity_sum|article_id_distinct)"),
+    Family("pieces", "several pieces of one article", r"quantity|quantity_against_article_90d", ("quantity", 1.0)),
+    Family("voucher", "ordered with a voucher", r"has_voucher", ("has_voucher", 0.0)),
+    Family("time", "the time of the order", r"hour_of_day|day_of_week"),
+)
+
+_DECLARED = {"order_line": ORDER_LINE_FAMILIES}
+
+
+def families_of(feature_set: FeatureSet) -> tuple[Family, ...]:
+    """The families that are declared for a feature set.
+
+    Raises:
+        FamilyError: if there are none.
+    """
+    try:
+        return _DECLARED[feature_set.name]
+    except KeyError:
+        raise FamilyError(f"no reason families are declared for feature set {feature_set.name!r}") from None
+
+
+def family_numbers(names: Sequence[str], families: Sequence[Family]) -> list[int]:
+    """For each feature the position of its family.
+
+    Raises:
+        FamilyError: naming a feature that belongs to none, or to several.
+    """
+    found = []
+    for name in names:
+        of = [i for i, family in enumerate(families) if re.fullmatch(family.pattern, name)]
+        if len(of) != 1:
+            named = " and ".join(families[i].name for i in of) or "no family"
+            raise FamilyError(f"feature {name!r} belongs to {named}: it must belong to exactly one")
+        found += of
+    return found
