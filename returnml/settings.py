@@ -149,6 +149,37 @@ class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_quarantined_share: float = 0.2
 
 
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a candidate must show to become a release; each default's reason is in ``docs/decisions/gates.md``.
+
+    Attributes:
+        require_approval: a candidate that passed waits for a person's word.
+        min_holdout_returns: returned lines, and kept ones, that the hold-out must have.
+        min_auc, max_auc: below, it orders hardly better than chance; above, it knows what it cannot know.
+        max_single_feature_share: of the model's AUC above 0.5, the most that one feature alone may reach.
+        max_gain_share: of all gain, one feature's.
+        max_dead_gain_share: of all gain, that of features which vary in training and no longer on the hold-out.
+        max_calibration_error: on the hold-out, beyond what chance alone shows.
+        min_segment_lines: hold-out lines that make a product group or country large.
+        max_segment_gap_share: between predicted and actual returns of a large segment, as a share of the actual ones.
+        max_log_loss_worse_share, max_cost_worse_share: of the champion's, by how much the candidate may be worse at most, at
+            the upper end of the interval.
+    """
+
+    require_approval: bool = False
+    min_holdout_returns: Annotated[int, msgspec.Meta(ge=1)] = 50
+    min_auc: Annotated[float, msgspec.Meta(ge=0.5, le=1.0)] = 0.55
+    max_auc: Annotated[float, msgspec.Meta(ge=0.5, le=1.0)] = 0.95
+    max_single_feature_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.97
+    max_gain_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.6
+    max_dead_gain_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.01
+    max_calibration_error: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.05
+    min_segment_lines: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    max_segment_gap_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.25
+    max_log_loss_worse_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
+    max_cost_worse_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
+
+
 class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Events from a Kafka topic, and scores to one.
 
@@ -201,6 +232,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSettings = StoreSettings()
     training: TrainingSettings = TrainingSettings()
     scores: ScoresSettings = ScoresSettings()
+    gates: GateSettings = GateSettings()
     forecast: ForecastSettings = ForecastSettings()
     drift: DriftSettings = DriftSettings()
     quality: QualitySettings = QualitySettings()

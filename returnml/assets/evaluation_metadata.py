@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 import msgspec
 
-from returnml.modeling.candidate import EVALUATION_FILE, REPORT_FILE
-from returnml.modeling.evaluation import Evaluation
+from returnml.modeling.candidate import GATES_FILE, REPORT_FILE
+from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
+from returnml.modeling.gates.verdict import Verdict
 from returnml.release.folder import Release
 
 
@@ -17,9 +18,21 @@ def read_evaluation(release: Release) -> Evaluation:
     return msgspec.json.decode(release.read(EVALUATION_FILE), type=Evaluation)
 
 
-def evaluation_metadata(release: Release, measured: Evaluation, champion: Release | None) -> dict[str, Any]:
-    """Figures with intervals, the champion's own figures (on its own hold-out), plots and the report's path."""
+def read_verdict(release: Release) -> Verdict:
+    return msgspec.json.decode(release.read(GATES_FILE), type=Verdict)
+
+
+def gates_markdown(verdict: Verdict) -> str:
+    """The gates as a table."""
+    rows = [f"| {gate.name} | {'holds' if gate.passed else '**rejected**'} | {gate.reason} |" for gate in verdict.gates]
+    return "\n".join(["| gate | | why |", "| --- | --- | --- |", *rows])
+
+
+def evaluation_metadata(release: Release, measured: Evaluation, verdict: Verdict, champion: Release | None) -> dict[str, Any]:
+    """Gates, figures with intervals, the champion's own figures (on its own hold-out), plots and the report's path."""
     metadata: dict[str, Any] = {
+        "gates": dg.MetadataValue.md(gates_markdown(verdict)),
+        "verdict": "passed" if verdict.passed else f"rejected: {verdict.reason}",
         "figures": dg.MetadataValue.md(_table(measured, champion)),
         "report": dg.MetadataValue.path(release.path / REPORT_FILE),
         "holdout_lines": measured.rows,

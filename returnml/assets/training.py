@@ -20,12 +20,6 @@ class TrainingConfig(dg.Config):
     cut_off: str | None = None
 
 
-class ReleaseConfig(dg.Config):
-    """``promote``: let the release decide although another one does already."""
-
-    promote: bool = False
-
-
 @table_asset(
     "training_set",
     table="training.snapshots",
@@ -69,7 +63,7 @@ def training_set(
     table=None,
     group="training",
     deps=[],
-    description="A calibrated LightGBM model of the snapshot, exported to ONNX and proven equal, in an immutable release folder.",
+    description="A calibrated LightGBM model of the snapshot, exported to ONNX, judged, in an immutable folder.",
     is_partitioned=False,
     is_daily=False,
     dagster_type=dg.String,
@@ -81,9 +75,11 @@ def candidate_model(training_set: str, settings: dg.ResourceParam[Settings], mlf
     from returnml.modeling.candidate import train_release
     from returnml.modeling.snapshot import read_snapshot
     from returnml.modeling.tracking import log_candidate
+    from returnml.release.deployment import read_state
 
     snapshot = read_snapshot(settings.paths.training / training_set)
-    candidate = train_release(snapshot, ORDER_LINE, settings, settings.paths.releases)
+    champion = read_state(settings.paths.deployment_state).champion
+    candidate = train_release(snapshot, ORDER_LINE, settings, settings.paths.releases, champion)
     parent = mlflow.active_run()
     logged = log_candidate(candidate, snapshot, settings.paths.mlflow, parent.info.run_id if parent else None)
     metadata = {
@@ -92,7 +88,7 @@ def candidate_model(training_set: str, settings: dg.ResourceParam[Settings], mlf
         "mlflow": f"models:/{logged.model_name}/{logged.model_version}, run {logged.run_id}",
         **candidate.release.manifest.metrics,
     }
-    results = checks.candidate_results(candidate.evaluation, candidate.explained)
+    results = checks.candidate_results(candidate.explained)
     return dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
 
 
@@ -101,8 +97,8 @@ def candidate_model(training_set: str, settings: dg.ResourceParam[Settings], mlf
     table=None,
     group="training",
     deps=[],
-    description="The candidate on its hold-out: figures with intervals against a constant and a rate baseline, and the "
-    "difference to the champion.",
+    description="The candidate on its hold-out: figures with intervals against a constant and a rate baseline, beside the "
+    "champion's; every gate with its figure and its reason.",
     is_partitioned=False,
     is_daily=False,
     dagster_type=dg.String,
@@ -111,18 +107,18 @@ def candidate_model(training_set: str, settings: dg.ResourceParam[Settings], mlf
     kinds={"matplotlib"},
 )
 def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]):
-    from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation
+    from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation, read_verdict
     from returnml.release.deployment import read_state
     from returnml.release.folder import load_release
 
     release = load_release(settings.paths.releases / candidate_model)
     champion = read_state(settings.paths.deployment_state).champion
     against = load_release(settings.paths.releases / champion) if champion else None
-    measured = read_evaluation(release)
+    verdict = read_verdict(release)
     return dg.MaterializeResult(
         value=release.version,
-        metadata=evaluation_metadata(release, measured, against),
-        check_results=checks.evaluation_results(measured),
+        metadata=evaluation_metadata(release, read_evaluation(release), verdict, against),
+        check_results=checks.evaluation_results(verdict),
     )
 
 
@@ -131,39 +127,46 @@ def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]):
     table=None,
     group="release",
     deps=[],
-    description="The evaluated candidate, verified and, where nothing decides yet, made champion; MLflow's aliases follow.",
+    description="What decides after the gates: the candidate where they hold, else the champion before it. Where nothing "
+    "decides, nothing comes of it and what rests on it is skipped. MLflow's aliases follow.",
     is_partitioned=False,
     is_daily=False,
     dagster_type=dg.String,
     touches_warehouse=False,
     checks=checks.RELEASE_SPECS,
     kinds={"onnx", "mlflow"},
+    output_required=False,
 )
 def release(
+    context: dg.AssetExecutionContext,
     evaluation: str,
-    config: ReleaseConfig,
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ):
+    from returnml.assets.evaluation_metadata import gates_markdown, read_verdict
     from returnml.modeling.tracking import project_aliases
-    from returnml.release.deployment import make_champion, read_state
     from returnml.release.folder import load_release
+    from returnml.release.transitions import settle
 
-    loaded = load_release(settings.paths.releases / evaluation)
-    state = read_state(settings.paths.deployment_state)
-    if state.champion is None or config.promote:
-        why = "nothing was deployed" if state.champion is None else "promotion was asked for"
-        state = make_champion(
-            settings.paths.deployment_state,
-            loaded.version,
-            expected_revision=state.revision,
-            by="dagster",
-            why=why,
-            clock=clock,
-        )
-    aliases = project_aliases(state, loaded.manifest.task, settings.paths.mlflow)
-    metadata = {"version": loaded.version, "champion": state.champion, "aliases_moved": aliases}
-    return dg.MaterializeResult(value=loaded.version, metadata=metadata, check_results=checks.release_results(loaded))
+    candidate = load_release(settings.paths.releases / evaluation)
+    verdict = read_verdict(candidate)
+    settled = settle(settings.paths.deployment_state, candidate, settings.gates.require_approval, "dagster", clock)
+    aliases = project_aliases(settled.state, candidate.manifest.task, settings.paths.mlflow)
+    metadata = {
+        "candidate": candidate.version,
+        "verdict": settled.verdict,
+        "reason": verdict.reason,
+        "gates": dg.MetadataValue.md(gates_markdown(verdict)),
+        "champion": settled.state.champion or "none",
+        "aliases_moved": aliases,
+    }
+    context.log.info(f"{candidate.version} {settled.verdict}: {verdict.reason}")
+    results = checks.release_results(candidate, verdict)
+    if settled.state.champion is None:
+        yield dg.AssetObservation("release", metadata=metadata)
+        yield from results
+        return
+    yield dg.MaterializeResult(value=settled.state.champion, metadata=metadata, check_results=results)
 
 
 ASSETS = [training_set, candidate_model, evaluation, release]

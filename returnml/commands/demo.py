@@ -28,6 +28,7 @@ def demo(
     from returnml.commands.demo_service import score_one
     from returnml.commands.demo_summary import print_summary
     from returnml.ledger.clock import SystemClock
+    from returnml.release.deployment import read_state
 
     if source not in ("simulate", "online-retail"):
         refuse(f"--source {source!r}: simulate or online-retail")
@@ -44,6 +45,11 @@ def demo(
     if not done.success:
         for failure in done.failures:
             typer.echo(f"step failed  {failure}", err=True)
+        raise typer.Exit(1)
+    if read_state(settings.paths.deployment_state).champion is None:
+        typer.echo("no release decides: the candidate was rejected, or waits for approval (checks of `evaluation`):", err=True)
+        for check in done.failed_checks:
+            typer.echo(f"  {check}", err=True)
         raise typer.Exit(1)
     answer = score_one(settings, port, _customers(source, path, days, lines_per_day, seed))
     print_summary(settings, done, answer, (clock.now_us() - started_us) / 1e6)

@@ -16,6 +16,10 @@ _TOLERANCE = 1e-10
 _RIDGE = 1e-9
 
 
+class CalibrationError(ValueError):
+    """A map that cannot be fitted, or would turn the model's order round."""
+
+
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``sigmoid(rise * ln p - fall * ln(1 - p) + intercept)`` with ``p = sigmoid(margin)``.
 
@@ -42,10 +46,11 @@ def fit_calibration(margin: np.ndarray, y: np.ndarray, method: Literal["platt", 
         y: 0 or 1, shape (n,).
 
     Raises:
-        ValueError: if only one class is present, or the fit would not rise with the margin.
+        CalibrationError: if only one class is present, or the fit would not rise with the margin.
     """
     if len(np.unique(y)) != 2:
-        raise ValueError(f"calibration needs returned and kept lines, got only y = {np.unique(y).tolist()} in {len(y)} lines")
+        only = np.unique(y).tolist()
+        raise CalibrationError(f"calibration needs returned and kept lines, got only y = {only} in {len(y)} lines")
     if method == "platt":
         slope, intercept = _logistic(np.column_stack([margin]), y)
         fitted = Calibration(method="platt", rise=slope, fall=slope, intercept=intercept)
@@ -53,7 +58,7 @@ def fit_calibration(margin: np.ndarray, y: np.ndarray, method: Literal["platt", 
         rise, fall, intercept = _logistic(np.column_stack([-softplus(-margin), softplus(margin)]), y)
         fitted = Calibration(method="beta", rise=rise, fall=fall, intercept=intercept)
     if min(fitted.rise, fitted.fall) <= 0:
-        raise ValueError(
+        raise CalibrationError(
             f"calibration ({method}) would not rise with the model's score (rise {fitted.rise:.4g}, fall {fitted.fall:.4g}): "
             "the model orders lines no better than chance on the calibration part"
         )

@@ -13,35 +13,44 @@ import polars as pl
 
 from returnml.features.declarations import FeatureSet
 from returnml.modeling.boosting import TreeModel, parameters, train
-from returnml.modeling.calibration import Calibration, fit_calibration
-from returnml.modeling.evaluation import Evaluation, baseline_probabilities, evaluate, maturity_of
+from returnml.modeling.calibration import Calibration, CalibrationError, fit_calibration
+from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation, baseline_probabilities, evaluate, maturity_of
 from returnml.modeling.explainer import ExplainerProof, build_explainer, prove_explainer
+from returnml.modeling.gates.evidence import Evidence
+from returnml.modeling.gates.features import varies
+from returnml.modeling.gates.judge import judge
+from returnml.modeling.gates.verdict import Verdict
+from returnml.modeling.judging import champion_to_beat, holdout_of, rival_of
 from returnml.modeling.maturity_weights import LEAST_SHARE, known_share, young_weights
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.modeling.parity import prove_parity
+from returnml.modeling.parity import compare
 from returnml.modeling.plots import draw_plots
 from returnml.modeling.reference import build_reference
 from returnml.modeling.report import render_report
 from returnml.modeling.snapshot import Snapshot, SnapshotError
 from returnml.modeling.splits import Split, temporal_split
+from returnml.modeling.training_checks import check_snapshot
+from returnml.policy.document import Policy, encode, read_policy
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
+from returnml.release.files import sha256
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import MODEL_FILE, Manifest
-from returnml.settings import LabelSettings, Settings
+from returnml.settings import LabelSettings, Settings, TrainingSettings
 
 TASK = "return_risk"
 REFERENCE_FILE = "reference.json"
-EVALUATION_FILE = "evaluation.json"
 CALIBRATION_FILE = "calibration.json"
 TREES_FILE = "trees.txt"
 REPORT_FILE = "report.html"
+GATES_FILE = "gates.json"
+POLICY_FILE = "policy.json"
 LIBRARIES = ("lightgbm", "matplotlib", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained, proven and evaluated model that was written as a release folder.
+    """A trained, evaluated and judged model that was written as a release folder.
 
     Attributes:
         plots: PNG bytes by name, also in the folder under ``plots/``.
@@ -49,6 +58,7 @@ class Candidate:
 
     release: Release
     evaluation: Evaluation
+    verdict: Verdict
     model: TreeModel
     calibration: Calibration
     explained: ExplainerProof
@@ -59,20 +69,26 @@ class Candidate:
         return self.release.path / REPORT_FILE
 
 
-def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Settings, releases_root: Path) -> Candidate:
-    """Train on a snapshot and write the release. The same snapshot, settings and libraries give the same release.
+def train_release(
+    snapshot: Snapshot, feature_set: FeatureSet, settings: Settings, releases_root: Path, champion: str | None = None
+) -> Candidate:
+    """Train on a snapshot, judge and write the candidate, whether its gates hold or not.
+
+    The same snapshot, settings, policy, champion and libraries give the same folder.
 
     Args:
         snapshot: mature lines.
         feature_set: the declarations the snapshot was made with.
-        settings: ``training`` and ``label`` are used.
+        settings: ``training``, ``label``, ``gates`` and ``policy`` are used.
         releases_root: the folder of all releases.
+        champion: version of the release that decides, to be compared with.
 
     Raises:
         SnapshotError: if the snapshot is of another feature set.
         SplitError: if the history is too short for the configured split.
-        ParityError: if the exported graph differs from the trained model; nothing is written then.
-        ExplainerProofError: if its contributions are not those of the trained model; neither.
+        ExplainerProofError: if its contributions are not those of the trained model; nothing is written then.
+        PolicyError: if the policy cannot be read.
+        ReleaseError: if the champion's folder is not what its manifest says.
     """
     manifest = snapshot.manifest
     if manifest.feature_set_hash != feature_set.hash:
@@ -81,7 +97,6 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
         )
     lines, x = snapshot.lines(), snapshot.matrix()
     y = lines["returned"].to_numpy()
-    customer = lines["customer_id"].to_numpy()
     ordered_at_us = lines["ordered_at"].to_physical().to_numpy()
     split = temporal_split(
         ordered_at_us,
@@ -90,19 +105,13 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
         maturity_days=settings.label.window_days + settings.label.grace_days,
     )
     names, params = list(manifest.features), parameters(settings.training)
-    model = train(x[split.train], y[split.train], names, params, settings.training.rounds)
-    calibration = fit_calibration(model.margin(x[split.calibration]), y[split.calibration])
-    if settings.training.young_lines == "weighted":
-        rows, known, weight = _young(lines, split, manifest.label, calibration.probability(model.margin(x[split.purged])))
-        both, labels = np.concatenate([split.train, rows]), np.concatenate([y[split.train], known])
-        weights = np.concatenate([np.ones(len(split.train)), weight])
-        model = train(x[both], labels, names, params, settings.training.rounds, weight=weights)
-        calibration = fit_calibration(model.margin(x[split.calibration]), y[split.calibration])
+    model, calibration, problem = _fit(lines, x, names, split, manifest.label, params, settings.training)
     graph = export_onnx(model, calibration)
     scorer = OnnxScorer(graph)
-    x_holdout, y_holdout = x[split.holdout], y[split.holdout]
+    holdout = holdout_of(lines, x, split.holdout)
+    x_holdout, y_holdout = holdout.x, holdout.y
     # Every row that any figure of the release rests on, not only the hold-out.
-    parity = prove_parity(scorer, model, calibration, np.concatenate([x[split.calibration], x_holdout]))
+    parity = compare(scorer, model, calibration, np.concatenate([x[split.calibration], x_holdout]))
     explainer = build_explainer(model)
     explained = prove_explainer(Explainer(explainer), model, x_holdout)
     probability = scorer.probability(x_holdout)
@@ -110,14 +119,34 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
     evaluation = evaluate(
         y_holdout,
         probability,
-        customer[split.holdout],
+        holdout.customer,
         baselines,
         parity,
-        maturity=maturity_of(ordered_at_us[split.holdout], manifest.cut_off_us, manifest.label),
+        maturity=maturity_of(holdout.ordered_at_us, manifest.cut_off_us, manifest.label),
         holdout_start_us=split.holdout_start_us,
         seed=settings.training.seed,
     )
     plots = draw_plots(y_holdout, probability, baselines.get("rate", baselines["constant"]), names, model.importance())
+    policy = read_policy(settings.policy_file)
+    described = _manifest(snapshot, feature_set, settings, params, split, evaluation, policy)
+    unjudged = msgspec.structs.replace(described, files={MODEL_FILE: sha256(graph)})
+    rival, incomparable = rival_of(champion_to_beat(releases_root, champion, unjudged), feature_set.hash, x_holdout)
+    evidence = Evidence(
+        names=names,
+        importance=model.importance(),
+        varied=np.array([varies(x[split.train, j]) for j in range(len(names))]),
+        holdout=holdout,
+        from_graph=probability,
+        from_trees=calibration.probability(model.margin(x_holdout)),
+        evaluation=evaluation,
+        policy=policy,
+        data_problems=check_snapshot(snapshot, settings.label),
+        calibration_problem=problem,
+        rival=rival,
+        incomparable=incomparable,
+        seed=settings.training.seed,
+    )
+    verdict = judge(evidence, settings.gates)
     facts = _facts(snapshot, settings, split, calibration)
     files = {
         MODEL_FILE: graph,
@@ -125,12 +154,47 @@ def train_release(snapshot: Snapshot, feature_set: FeatureSet, settings: Setting
         EXPLAINER_FILE: explainer,
         CALIBRATION_FILE: _json(calibration),
         EVALUATION_FILE: _json(evaluation),
+        GATES_FILE: _json(verdict),
+        POLICY_FILE: encode(policy),
         REFERENCE_FILE: _json(build_reference(x_holdout, names, probability)),
-        REPORT_FILE: render_report(f"{TASK}: evaluation", facts, evaluation, plots),
+        REPORT_FILE: render_report(f"{TASK}: evaluation", facts, evaluation, verdict, plots),
         **{f"plots/{name}.png": png for name, png in plots.items()},
     }
-    release = write_release(releases_root, _manifest(snapshot, feature_set, settings, params, split, evaluation), files)
-    return Candidate(release, evaluation, model, calibration, explained, plots)
+    described = msgspec.structs.replace(
+        described, compared_with=verdict.compared_with, rejected=[gate.name for gate in verdict.failed]
+    )
+    release = write_release(releases_root, described, files)
+    return Candidate(release, evaluation, verdict, model, calibration, explained, plots)
+
+
+def _fit(
+    lines: pl.DataFrame,
+    x: np.ndarray,
+    names: list[str],
+    split: Split,
+    label: LabelSettings,
+    params: dict[str, Any],
+    settings: TrainingSettings,
+) -> tuple[TreeModel, Calibration, str]:
+    """The trees, their calibration, and why it does not rise (empty where it does)."""
+    y = lines["returned"].to_numpy()
+    model = train(x[split.train], y[split.train], names, params, settings.rounds)
+    calibration, problem = _calibrated(model, x[split.calibration], y[split.calibration])
+    if settings.young_lines == "weighted":
+        rows, known, weight = _young(lines, split, label, calibration.probability(model.margin(x[split.purged])))
+        both, labels = np.concatenate([split.train, rows]), np.concatenate([y[split.train], known])
+        weights = np.concatenate([np.ones(len(split.train)), weight])
+        model = train(x[both], labels, names, params, settings.rounds, weight=weights)
+        calibration, problem = _calibrated(model, x[split.calibration], y[split.calibration])
+    return model, calibration, problem
+
+
+def _calibrated(model: TreeModel, x: np.ndarray, y: np.ndarray) -> tuple[Calibration, str]:
+    """Where no rising map fits, the trees' own probabilities: the candidate is judged, and rejected, with them."""
+    try:
+        return fit_calibration(model.margin(x), y), ""
+    except CalibrationError as error:
+        return Calibration(method="platt", rise=1.0, fall=1.0, intercept=0.0), str(error)
 
 
 def _young(
@@ -160,6 +224,7 @@ def _manifest(
     params: dict[str, Any],
     split: Split,
     evaluation: Evaluation,
+    policy: Policy,
 ) -> Manifest:
     # Threads decide nothing (deterministic training), so they are no part of what the release is.
     kept = {name: value for name, value in params.items() if name not in ("num_threads", "verbose")}
@@ -186,6 +251,8 @@ def _manifest(
             "mature_share": evaluation.maturity.mature_share,
         },
         label={"window_days": settings.label.window_days, "grace_days": settings.label.grace_days},
+        policy_hash=policy.hash,
+        gates={name: value for name, value in msgspec.structs.asdict(settings.gates).items() if name != "require_approval"},
         libraries={name: version(name) for name in LIBRARIES},
     )
 

@@ -11,6 +11,7 @@ from returnml.modeling.metrics import ScoredSample, bootstrap_intervals
 from returnml.modeling.parity import ParityReport
 from returnml.settings import LabelSettings
 
+EVALUATION_FILE = "evaluation.json"
 REPLICATES = 200
 RATE_FEATURES = ("article_return_rate_lifetime", "customer_return_rate_lifetime")
 

@@ -33,8 +33,7 @@ class ScoredSample:
         self.p = p[self.order]
         # Equal scores are one step of every curve: a figure must not depend on the order of tied rows.
         self._ends = np.append(np.flatnonzero(np.diff(self.p)), len(p) - 1)
-        clipped = np.clip(self.p, _SMALLEST, 1 - _SMALLEST)
-        self._log_loss = -np.where(self.y == 1, np.log(clipped), np.log1p(-clipped))
+        self._log_loss = log_losses(self.y, self.p)
         self._squared = (self.p - self.y) ** 2
         self._excess = self.p - self.y
         bins = min(CALIBRATION_BINS, len(p))
@@ -120,6 +119,26 @@ def paired_difference(
         a, b = sample.figures(w), reference.figures(w)
         rows.append({name: a[name] - b[name] for name in a})
     return {name: (first[name] - second[name], low, high) for name, (low, high) in _intervals(rows, level).items()}
+
+
+def mean_difference(
+    difference: np.ndarray, customer: np.ndarray, *, replicates: int, seed: int, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of what two models' losses differ by, line by line: (value, low, high) by paired customer bootstrap.
+
+    Args:
+        difference: one model's loss minus the other's on the same line, shape (n,).
+        customer: ids of those lines.
+    """
+    means = [float(w @ difference / w.sum()) for w in customer_weights(customer, replicates, seed)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(difference.mean()), float(low), float(high)
+
+
+def log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Log loss of each line, float64, shape (n,)."""
+    clipped = np.clip(p.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+    return -np.where(y == 1, np.log(clipped), np.log1p(-clipped))
 
 
 def _intervals(rows: list[dict[str, float]], level: float) -> dict[str, tuple[float, float]]:

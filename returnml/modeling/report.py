@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from returnml.modeling.evaluation import Evaluation
+from returnml.modeling.gates.verdict import Verdict
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:980px;margin:2rem auto;padding:0 1rem}
@@ -29,13 +30,14 @@ _FIGURES = {
 }
 
 
-def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, plots: dict[str, bytes]) -> bytes:
+def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, verdict: Verdict, plots: dict[str, bytes]) -> bytes:
     """Render the page.
 
     Args:
         title: heading.
         facts: what the model was made from, shown as a table.
         evaluation: figures with intervals and baselines.
+        verdict: on the gates.
         plots: PNG by name, embedded.
 
     Returns:
@@ -61,6 +63,7 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, plo
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
         f"<h1>{escape(title)}</h1><p>{summary}</p>{quality_table(evaluation)}<p>{proof}</p>"
+        f"<h2>Gates: {'all hold' if verdict.passed else 'rejected'}</h2>{gates_table(verdict)}"
         f"<h2>Made from</h2>{_table(['', ''], [[name, value] for name, value in facts.items()])}{images}</html>\n"
     ).encode()
 
@@ -74,6 +77,12 @@ def quality_table(evaluation: Evaluation) -> str:
         others = [f"{evaluation.baselines[b][name]:.4f}" for b in baselines]
         rows.append([label, f"{evaluation.figures[name]:.4f}", f"{low:.4f} to {high:.4f}", *others])
     return _table(["", "model", "95% interval", *baselines], rows)
+
+
+def gates_table(verdict: Verdict) -> str:
+    """The gates as an HTML table."""
+    rows = [[gate.name, "holds" if gate.passed else "REJECTED", gate.reason] for gate in verdict.gates]
+    return _table(["gate", "", "why"], rows)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from returnml.features.declarations import FeatureSet
+from returnml.policy.document import SEGMENT_COLUMNS
 from returnml.release.files import sync_folder, write_synced
 from returnml.settings import LabelSettings
 
@@ -35,6 +36,7 @@ LINE_COLUMNS: dict[str, pl.DataType] = {
     "return_known_at": pl.Datetime("us"),
     "line_value_cents": pl.Int64(),
     "currency": pl.String(),
+    **{name: pl.String() for name in SEGMENT_COLUMNS},
 }
 """What a line carries besides its features. ``return_known_at``: of the first return that counts; null without one."""
 

@@ -74,23 +74,36 @@ class Decider:
         """
         n = len(probability)
         p = probability.astype(np.float64)
-        value = line_value_cents.astype(np.float64)
-        group: Any = 0
-        if self._group:
-            known = self._group.get
-            group = np.fromiter((known(g, 0) for g in lines["product_group"]), np.intp, n)
-        returned = p * (self._fixed[group] + self._markdown[group] * value)
-        earned = (1.0 - p) * (self._margin[group] * value)
-        costs = self._kept_returns * returned + self._deterred * earned + self._doing
-        segment = self._segment_of(lines, n)
+        costs = self.costs_cents(p, line_value_cents, lines)
+        segment = self.segment_of(lines, n)
         action = self._choose(p, costs, segment)
         explored = self._explored(lines["order_id"]) if self._bound else np.zeros(n, bool)
         action = np.where(explored, np.int8(0), action)
         taken = costs[action, np.arange(n)]
-        expected, with_action = (np.rint(cents).astype(np.int64) for cents in (returned, taken))
+        expected, with_action = (np.rint(cents).astype(np.int64) for cents in (costs[0], taken))
         return Decisions(action, expected, with_action, segment, explored)
 
-    def _segment_of(self, lines: Mapping[str, Sequence[Any]], n: int) -> np.ndarray:
+    def costs_cents(
+        self, probability: np.ndarray, line_value_cents: np.ndarray, lines: Mapping[str, Sequence[Any]]
+    ) -> np.ndarray:
+        """What every action is expected to cost; arguments as of ``decide``. With what happened (0 or 1) as the
+        probability: what it would have cost.
+
+        Returns:
+            float64, shape (actions, n), in ``ACTIONS`` order.
+        """
+        p = probability.astype(np.float64)
+        value = line_value_cents.astype(np.float64)
+        group: Any = 0
+        if self._group:
+            known = self._group.get
+            group = np.fromiter((known(g, 0) for g in lines["product_group"]), np.intp, len(p))
+        returned = p * (self._fixed[group] + self._markdown[group] * value)
+        earned = (1.0 - p) * (self._margin[group] * value)
+        return self._kept_returns * returned + self._deterred * earned + self._doing
+
+    def segment_of(self, lines: Mapping[str, Sequence[Any]], n: int) -> np.ndarray:
+        """The policy's segment of each line: int16, shape (n,), -1 for none."""
         segment = np.full(n, -1, np.int16)
         for i in range(len(self._segments) - 1, -1, -1):
             matches = np.ones(n, bool)

@@ -7,7 +7,7 @@ last audit record, so that a kill between the two writes is repaired by the next
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,17 +33,24 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class DeploymentState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What serves. ``revision`` counts transitions and is what compare-and-set compares."""
+    """What serves, and what waits.
+
+    Attributes:
+        revision: counts transitions and is what compare-and-set compares.
+        pending: passed its gates and waits for a person's word.
+    """
 
     revision: int = 0
     champion: str | None = None
     challenger: str | None = None
     previous: str | None = None
+    pending: str | None = None
     last_transition: AuditRecord | None = None
 
     @property
     def roles(self) -> dict[str, str | None]:
-        return {"champion": self.champion, "challenger": self.challenger, "previous": self.previous}
+        roles = ("champion", "challenger", "previous", "pending")
+        return {role: getattr(self, role) for role in roles}
 
 
 class DeploymentError(Exception):
@@ -64,36 +71,101 @@ def read_state(path: Path) -> DeploymentState:
         raise DeploymentError(f"{path}: {error}") from error
 
 
-def make_champion(path: Path, version: str, *, expected_revision: int, by: str, why: str, clock: Clock) -> DeploymentState:
+def make_champion(
+    path: Path,
+    version: str,
+    *,
+    expected_revision: int,
+    by: str,
+    why: str,
+    clock: Clock,
+    action: str = "make_champion",
+    evidence: Mapping[str, str] | None = None,
+) -> DeploymentState:
     """Let a release decide; the champion before becomes ``previous``.
 
     Raises:
         DeploymentError: if the state moved on since ``expected_revision``.
     """
     with _locked(path):
-        state = read_state(path)
-        if state.revision != expected_revision:
-            raise DeploymentError(f"{path}: at revision {state.revision}, not {expected_revision}: somebody else changed it")
+        state = _expected(path, expected_revision)
         if state.champion == version:
             return state
-        trail = audit_path(path)
-        _repair(trail, state)
-        challenger = None if state.challenger == version else state.challenger
-        after = {"champion": version, "challenger": challenger, "previous": state.champion}
-        record = AuditRecord(
-            revision=state.revision + 1,
-            at_us=clock.now_us(),
-            by=by,
-            action="make_champion",
-            why=why,
-            before=state.roles,
-            after=after,
-            previous=last_hash(trail),
-        )
-        new = DeploymentState(revision=record.revision, last_transition=record, **after)
-        replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
-        append(trail, record)
-        return new
+        after = {role: None if held == version else held for role, held in state.roles.items()}
+        after |= {"champion": version, "previous": state.champion}
+        return _move(path, state, after, by, action, why, clock, evidence)
+
+
+def make_pending(
+    path: Path,
+    version: str,
+    *,
+    expected_revision: int,
+    by: str,
+    why: str,
+    clock: Clock,
+    evidence: Mapping[str, str] | None = None,
+) -> DeploymentState:
+    """Let a release wait for a person's word; one that waited before does so no longer.
+
+    Raises:
+        DeploymentError: if the state moved on since ``expected_revision``.
+    """
+    with _locked(path):
+        state = _expected(path, expected_revision)
+        if state.pending == version:
+            return state
+        return _move(path, state, state.roles | {"pending": version}, by, "make_pending", why, clock, evidence)
+
+
+def reject_pending(path: Path, version: str, *, expected_revision: int, by: str, why: str, clock: Clock) -> DeploymentState:
+    """Refuse the release that waits.
+
+    Raises:
+        DeploymentError: if it does not wait, or the state moved on since ``expected_revision``.
+    """
+    with _locked(path):
+        state = _expected(path, expected_revision)
+        if state.pending != version:
+            raise DeploymentError(f"{path}: {version} is not pending (pending: {state.pending or 'none'})")
+        return _move(path, state, state.roles | {"pending": None}, by, "reject", why, clock, None)
+
+
+def _expected(path: Path, revision: int) -> DeploymentState:
+    state = read_state(path)
+    if state.revision != revision:
+        raise DeploymentError(f"{path}: at revision {state.revision}, not {revision}: somebody else changed it")
+    return state
+
+
+def _move(
+    path: Path,
+    state: DeploymentState,
+    after: dict[str, str | None],
+    by: str,
+    action: str,
+    why: str,
+    clock: Clock,
+    evidence: Mapping[str, str] | None,
+) -> DeploymentState:
+    """Write the state, then its record."""
+    trail = audit_path(path)
+    _repair(trail, state)
+    record = AuditRecord(
+        revision=state.revision + 1,
+        at_us=clock.now_us(),
+        by=by,
+        action=action,
+        why=why,
+        before=state.roles,
+        after=after,
+        evidence=dict(evidence or {}),
+        previous=last_hash(trail),
+    )
+    new = DeploymentState(revision=record.revision, last_transition=record, **after)
+    replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
+    append(trail, record)
+    return new
 
 
 def audit_path(state: Path) -> Path:

@@ -21,6 +21,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         feature_set_hash: of the declarations; serving refuses a release whose hash is not its own.
         inputs: the model's input columns in order.
         cut_off_us: no fact known at or after this instant was used.
+        policy_hash: of the policy it was judged with.
+        gates: the settings it was judged by.
+        compared_with: the champion it was judged against; None where there was none, or none that could score.
+        rejected: names of the gates that did not hold; a release needs all of them.
         files: sha256 of every other file of the folder.
     """
 
@@ -36,6 +40,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: dict[str, float]
     label: dict[str, int]
     libraries: dict[str, str]
+    policy_hash: str = ""
+    gates: dict[str, Any] = {}
+    compared_with: str | None = None
+    rejected: list[str] = []
     files: dict[str, str] = {}
     format: int = 1
 

@@ -12,6 +12,7 @@ import polars as pl
 from returnml.features.declarations import FeatureSet
 from returnml.features.windows import DAY_US
 from returnml.modeling.snapshot import LINE_COLUMNS, Snapshot, SnapshotError, write_snapshot
+from returnml.policy.document import SEGMENT_COLUMNS
 from returnml.settings import LabelSettings
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ def build_snapshot(
     _refuse_unfit(con, feature_set, scope, label)
     # Prefixed, as a feature may be named like a column of the line.
     features = ", ".join(f'f."{name}" AS "{_PREFIX}{name}"' for name in feature_set.outputs)
+    segments = ", ".join(f"l.{name}" for name in SEGMENT_COLUMNS)
     frame = con.sql(
         f"""
         SELECT f.line_id, f.order_id, l.customer_id, l.article_id, o.ordered_at, f.requested_at,
-               o.returned::TINYINT AS returned, r.return_known_at, l.line_value_cents, l.currency, {features}
+               o.returned::TINYINT AS returned, r.return_known_at, l.line_value_cents, l.currency, {segments}, {features}
         FROM core.outcomes o JOIN features.order_lines f USING (line_id) JOIN core.orders l USING (line_id)
         LEFT JOIN ({_FIRST_RETURN}) r USING (line_id)
         WHERE {MATURE}

@@ -63,7 +63,8 @@ def test_no_run_goes_on_after_a_broken_contract():
         "outcomes",
         "features_order_line",
         "features_customer",
-        "candidate_model",
+        "training_set",
+        "release",
         "scores_daily",
     }
 

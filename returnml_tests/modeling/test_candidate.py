@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from returnml.modeling.candidate import EVALUATION_FILE, REFERENCE_FILE, Candidate, train_release
-from returnml.modeling.evaluation import Evaluation
+from returnml.modeling.candidate import REFERENCE_FILE, Candidate, train_release
+from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
 from returnml.modeling.reference import Reference
 from returnml.modeling.snapshot import Snapshot, SnapshotError
 from returnml.release.folder import load_release
@@ -56,6 +56,7 @@ def test_the_folder_is_complete_and_verified(candidate: Candidate):
     release = load_release(candidate.release.path)
     assert set(release.manifest.files) == {
         "model.onnx", "trees.txt", "explainer.bin", "calibration.json", "evaluation.json", "reference.json", "report.html",
+        "gates.json", "policy.json",
         "plots/calibration.png", "plots/curves.png", "plots/lift.png", "plots/importance.png",
     }  # fmt: skip
     assert release.manifest.inputs == list(FEATURES)

@@ -1,0 +1,106 @@
+"""From evidence to a verdict."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from returnml.modeling.gates.calibration import calibration_gate, segments_gate, segments_of
+from returnml.modeling.gates.champion import champion_gates
+from returnml.modeling.gates.decisions import flips_gate, parity_gate, threshold_gaps, thresholds_gate
+from returnml.modeling.gates.evidence import Evidence
+from returnml.modeling.gates.features import feature_gates
+from returnml.modeling.gates.verdict import GATES, Gate, Verdict
+from returnml.settings import GateSettings
+
+
+def judge(evidence: Evidence, settings: GateSettings) -> Verdict:
+    """Judge a candidate; nothing is raised for what it lacks."""
+    gaps, segments = threshold_gaps(evidence), segments_of(evidence, settings)
+    gates = [
+        _training_data(evidence),
+        _enough(evidence, settings.min_holdout_returns),
+        parity_gate(evidence),
+        flips_gate(evidence),
+        thresholds_gate(gaps, evidence.evaluation.parity.max_abs_difference),
+        _not_constant(evidence),
+        _calibration_rises(evidence),
+        *_quality(evidence, settings),
+        *feature_gates(evidence, settings),
+        calibration_gate(evidence, settings.max_calibration_error),
+        segments_gate(segments),
+        *champion_gates(evidence, settings),
+    ]
+    order = list(GATES)
+    return Verdict(
+        compared_with=evidence.rival.version if evidence.rival else None,
+        policy_hash=evidence.policy.hash,
+        gates=sorted(gates, key=lambda gate: order.index(gate.name)),
+        thresholds=gaps,
+        segments=segments,
+    )
+
+
+def _training_data(evidence: Evidence) -> Gate:
+    broken = "; ".join(f"{name}: {message}" for name, message in evidence.data_problems.items() if message)
+    failed = sum(bool(message) for message in evidence.data_problems.values())
+    reason = broken or f"{len(evidence.data_problems)} checks of the training data hold"
+    return Gate(name="training_data", passed=not failed, value=float(failed), limit=0.0, reason=reason)
+
+
+def _enough(evidence: Evidence, limit: int) -> Gate:
+    returned = evidence.evaluation.returned
+    kept = evidence.evaluation.rows - returned
+    return Gate(
+        name="enough_evidence",
+        passed=min(returned, kept) >= limit,
+        value=float(min(returned, kept)),
+        limit=float(limit),
+        reason=f"the hold-out has {returned:,} returned and {kept:,} kept lines; {limit} of each are needed",
+    )
+
+
+def _not_constant(evidence: Evidence) -> Gate:
+    scores = len(np.unique(evidence.from_graph))
+    said = f"{scores:,} different scores on {len(evidence.from_graph):,} hold-out lines"
+    return Gate(name="not_constant", passed=scores > 1, value=float(scores), limit=2.0, reason=said)
+
+
+def _calibration_rises(evidence: Evidence) -> Gate:
+    problem = evidence.calibration_problem
+    return Gate(
+        name="calibration_rises",
+        passed=not problem,
+        value=None,
+        limit=None,
+        reason=problem or "higher scores came back more often on the calibration part",
+    )
+
+
+def _quality(evidence: Evidence, settings: GateSettings) -> list[Gate]:
+    figures, baselines = evidence.evaluation.figures, evidence.evaluation.baselines
+    auc, best_auc = figures["auc"], max(b["auc"] for b in baselines.values())
+    loss, best_loss = figures["log_loss"], min(b["log_loss"] for b in baselines.values())
+    return [
+        Gate(
+            name="better_than_chance",
+            passed=auc >= settings.min_auc,
+            value=auc,
+            limit=settings.min_auc,
+            reason=f"AUC {auc:.4f}, at least {settings.min_auc:g} is asked for",
+        ),
+        Gate(
+            name="beats_baselines",
+            passed=auc > best_auc and loss < best_loss,
+            value=loss,
+            limit=best_loss,
+            reason=f"AUC {auc:.4f} and log loss {loss:.4f}; the best of "
+            f"{', '.join(baselines)} have {best_auc:.4f} and {best_loss:.4f}",
+        ),
+        Gate(
+            name="not_too_good",
+            passed=auc <= settings.max_auc,
+            value=auc,
+            limit=settings.max_auc,
+            reason=f"AUC {auc:.4f}; above {settings.max_auc:g} a feature must know the outcome",
+        ),
+    ]
