@@ -156,7 +156,8 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require_approval: a candidate that passed waits for a person's word.
         min_holdout_returns: returned lines, and kept ones, that the hold-out must have.
         min_auc, max_auc: below, it orders hardly better than chance; above, it knows what it cannot know.
-        max_single_feature_share: of the model's AUC above 0.5, the most that one feature alone may reach.
+        max_single_feature_share, max_single_feature_auc: what one feature alone may reach: of the model's AUC above 0.5, or in
+            all; beyond both it is thought to know the outcome.
         max_gain_share: of all gain, one feature's.
         max_dead_gain_share: of all gain, that of features which vary in training and no longer on the hold-out.
         max_calibration_error: on the hold-out, beyond what chance alone shows.
@@ -171,6 +172,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_auc: Annotated[float, msgspec.Meta(ge=0.5, le=1.0)] = 0.55
     max_auc: Annotated[float, msgspec.Meta(ge=0.5, le=1.0)] = 0.95
     max_single_feature_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.97
+    max_single_feature_auc: Annotated[float, msgspec.Meta(ge=0.5, le=1.0)] = 0.85
     max_gain_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.6
     max_dead_gain_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.01
     max_calibration_error: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.05

@@ -14,7 +14,7 @@ _MAX_ROWS = 50_000
 
 def feature_gates(evidence: Evidence, settings: GateSettings) -> list[Gate]:
     return [
-        _leak(evidence, settings.max_single_feature_share),
+        _leak(evidence, settings),
         _dominant(evidence, settings.max_gain_share),
         _dead(evidence, settings.max_dead_gain_share),
     ]
@@ -49,18 +49,18 @@ def _auc(values: np.ndarray, y: np.ndarray) -> float:
     return best
 
 
-def _leak(evidence: Evidence, share: float) -> Gate:
+def _leak(evidence: Evidence, settings: GateSettings) -> Gate:
     held, model = evidence.holdout, evidence.evaluation.figures["auc"]
     alone = feature_aucs(held.x, held.y)
     best = int(alone.argmax())
-    limit = 0.5 + share * (model - 0.5)
+    limit = max(0.5 + settings.max_single_feature_share * (model - 0.5), settings.max_single_feature_auc)
     return Gate(
         name="no_leaking_feature",
         passed=bool(alone[best] <= limit),
         value=float(alone[best]),
         limit=limit,
         reason=f"{evidence.names[best]} alone reaches an AUC of {alone[best]:.4f}, the model {model:.4f}; allowed is {limit:.4f} "
-        "(a feature that is as good as all together usually knows the outcome)",
+        "(one that strong, and as good as all together, usually knows the outcome)",
     )
 
 
