@@ -79,7 +79,7 @@ class Feast:
         environ.pop("PYTHONPATH", None)
         log = open(folder / f"{kind}.log", "w")  # noqa: SIM115  (the child's)
         self._process = subprocess.Popen(
-            [str(python), str(script), str(folder / kind), kind, str(redis_port)],
+            [str(python), str(script), str(folder / f"feast-{kind}"), kind, str(redis_port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
