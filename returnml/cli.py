@@ -16,6 +16,7 @@ from returnml.commands.features import features
 from returnml.commands.forget import forget
 from returnml.commands.logs import app as logs_app
 from returnml.commands.publish_scores import publish_scores
+from returnml.commands.release import app as release_app
 from returnml.commands.run import run
 from returnml.commands.score import score
 from returnml.commands.serve import serve
@@ -38,6 +39,7 @@ for command in (run, backfill, status, features):
     app.command()(command)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(store_app, name="store")
+app.add_typer(release_app, name="release")
 app.add_typer(logs_app, name="logs")
 app.command()(consume)
 app.command("dead-letters")(dead_letters_command)

@@ -1,8 +1,12 @@
-"""The jobs: the morning, the training, and the whole line at once."""
+"""The jobs: the morning, the training, the whole line at once, and a person's word on a release."""
 
-from __future__ import annotations
+from collections.abc import Callable
 
 import dagster as dg
+
+from returnml.ledger.clock import clock_of
+from returnml.release.deployment import DeploymentState
+from returnml.settings import Settings
 
 DAILY_SELECTION = dg.AssetSelection.tag("cadence", "daily")
 TRAINING_SELECTION = dg.AssetSelection.tag("cadence", "training")
@@ -27,4 +31,63 @@ whole_line = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-JOBS = [daily_job, training_job, whole_line]
+
+class WordConfig(dg.Config):
+    """A person's word on the release that waits; kept in the audit trail."""
+
+    version: str
+    by: str
+    why: str
+
+
+@dg.op(description="Lets the release that waits decide.")
+def approve_release(context: dg.OpExecutionContext, config: WordConfig, settings: dg.ResourceParam[Settings]) -> None:
+    from returnml.release.transitions import approve
+
+    _say(context, approve, config, settings)
+
+
+@dg.op(description="Refuses the release that waits; it is kept.")
+def reject_release(context: dg.OpExecutionContext, config: WordConfig, settings: dg.ResourceParam[Settings]) -> None:
+    from returnml.release.transitions import reject
+
+    _say(context, reject, config, settings)
+
+
+@dg.op(description="Makes MLflow's aliases repeat the deployment state again.")
+def reconcile_aliases(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) -> None:
+    from returnml.modeling.candidate import TASK
+    from returnml.modeling.tracking import project_aliases
+    from returnml.release.deployment import read_state
+
+    projected = project_aliases(read_state(settings.paths.deployment_state), TASK, settings.paths.mlflow)
+    context.add_output_metadata({"changed": projected.changed, "unregistered": projected.unregistered})
+
+
+def _say(context: dg.OpExecutionContext, word: Callable[..., DeploymentState], config: WordConfig, settings: Settings) -> None:
+    from returnml.modeling.tracking import project_aliases
+    from returnml.release.folder import load_release
+
+    release = load_release(settings.paths.releases / config.version)
+    clock = clock_of(settings.replay_clock)
+    state = word(settings.paths.deployment_state, release, by=config.by, why=config.why, clock=clock)
+    project_aliases(state, release.manifest.task, settings.paths.mlflow)
+    context.add_output_metadata({role: held or "none" for role, held in state.roles.items()})
+
+
+@dg.job(description="`returnml release approve`: the release that waits decides.")
+def release_approve() -> None:
+    approve_release()
+
+
+@dg.job(description="`returnml release reject`: the release that waits is refused.")
+def release_reject() -> None:
+    reject_release()
+
+
+@dg.job(description="`returnml release reconcile`: MLflow's aliases repeat the deployment state.")
+def release_reconcile() -> None:
+    reconcile_aliases()
+
+
+JOBS = [daily_job, training_job, whole_line, release_approve, release_reject, release_reconcile]

@@ -151,14 +151,15 @@ def release(
     candidate = load_release(settings.paths.releases / evaluation)
     verdict = read_verdict(candidate)
     settled = settle(settings.paths.deployment_state, candidate, settings.gates.require_approval, "dagster", clock)
-    aliases = project_aliases(settled.state, candidate.manifest.task, settings.paths.mlflow)
+    projected = project_aliases(settled.state, candidate.manifest.task, settings.paths.mlflow)
     metadata = {
         "candidate": candidate.version,
         "verdict": settled.verdict,
         "reason": verdict.reason,
         "gates": dg.MetadataValue.md(gates_markdown(verdict)),
         "champion": settled.state.champion or "none",
-        "aliases_moved": aliases,
+        "aliases_moved": projected.changed,
+        "unregistered": projected.unregistered,
     }
     context.log.info(f"{candidate.version} {settled.verdict}: {verdict.reason}")
     results = checks.release_results(candidate, verdict)

@@ -70,7 +70,12 @@ class Candidate:
 
 
 def train_release(
-    snapshot: Snapshot, feature_set: FeatureSet, settings: Settings, releases_root: Path, champion: str | None = None
+    snapshot: Snapshot,
+    feature_set: FeatureSet,
+    settings: Settings,
+    releases_root: Path,
+    champion: str | None = None,
+    policy: Policy | None = None,
 ) -> Candidate:
     """Train on a snapshot, judge and write the candidate, whether its gates hold or not.
 
@@ -82,6 +87,7 @@ def train_release(
         settings: ``training``, ``label``, ``gates`` and ``policy`` are used.
         releases_root: the folder of all releases.
         champion: version of the release that decides, to be compared with.
+        policy: default: the one of the settings.
 
     Raises:
         SnapshotError: if the snapshot is of another feature set.
@@ -127,7 +133,7 @@ def train_release(
         seed=settings.training.seed,
     )
     plots = draw_plots(y_holdout, probability, baselines.get("rate", baselines["constant"]), names, model.importance())
-    policy = read_policy(settings.policy_file)
+    policy = policy or read_policy(settings.policy_file)
     described = _manifest(snapshot, feature_set, settings, params, split, evaluation, policy)
     unjudged = msgspec.structs.replace(described, files={MODEL_FILE: sha256(graph)})
     rival, incomparable = rival_of(champion_to_beat(releases_root, champion, unjudged), feature_set.hash, x_holdout)

@@ -106,33 +106,39 @@ def log_candidate(candidate: Candidate, snapshot: Snapshot, mlflow_root: Path, p
     return Logged(run.info.run_id, manifest.task, number)
 
 
-def project_aliases(state: DeploymentState, task: str, mlflow_root: Path) -> dict[str, str]:
-    """Make the registered model's aliases repeat the deployment state; return the aliases that were changed.
+@dataclass(frozen=True)
+class Projection:
+    """What was done to repeat the deployment state.
 
-    Raises:
-        LookupError: if a deployed release was never registered.
+    Attributes:
+        changed: aliases that were set, with their model version; empty text: removed.
+        unregistered: roles whose release this MLflow does not know; they have no alias.
     """
+
+    changed: dict[str, str]
+    unregistered: list[str]
+
+
+def project_aliases(state: DeploymentState, task: str, mlflow_root: Path) -> Projection:
+    """Make the registered model's aliases repeat the deployment state, whatever they were before."""
     import mlflow
 
     uri = prepare_store(mlflow_root)
     client = mlflow.MlflowClient(uri, uri)
+    roles = state.roles
     if not client.search_registered_models(f"name = '{task}'"):
-        return {}
+        return Projection({}, [role for role, release in roles.items() if release])
     present = {alias: str(number) for alias, number in client.get_registered_model(task).aliases.items()}
-    changed = {}
-    for role, release in state.roles.items():
-        if release is None:
-            if role in present:
-                client.delete_registered_model_alias(task, role)
-                changed[role] = ""
-            continue
-        number = _find_version(client, task, release)
-        if number is None:
-            raise LookupError(f"{role} {release} is not registered in MLflow as {task}")
-        if present.get(role) != number:
+    numbers = {role: _find_version(client, task, release) if release else None for role, release in roles.items()}
+    changed: dict[str, str] = {}
+    for role, number in numbers.items():
+        if number is None and role in present:
+            client.delete_registered_model_alias(task, role)
+            changed[role] = ""
+        elif number is not None and present.get(role) != number:
             client.set_registered_model_alias(task, role, number)
             changed[role] = number
-    return changed
+    return Projection(changed, [role for role, release in roles.items() if release and numbers[role] is None])
 
 
 def _register(candidate: Candidate, snapshot: Snapshot) -> str:

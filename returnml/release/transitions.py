@@ -32,7 +32,14 @@ class Settled:
 
 
 def settle(
-    path: Path, candidate: Release, require_approval: bool, by: str, clock: Clock, evidence: Mapping[str, str] | None = None
+    path: Path,
+    candidate: Release,
+    require_approval: bool,
+    by: str,
+    clock: Clock,
+    *,
+    said: str = "",
+    evidence: Mapping[str, str] | None = None,
 ) -> Settled:
     """Let a candidate decide if its gates hold; or wait, where a person must say so.
 
@@ -41,6 +48,7 @@ def settle(
 
     Args:
         path: the deployment state.
+        said: why it comes at all; put before the reason.
         evidence: kept in the audit record.
 
     Raises:
@@ -59,9 +67,10 @@ def settle(
     elif state.champion != manifest.compared_with and state.champion is not None:
         why = f"its gates hold, but it was compared with {manifest.compared_with or 'no champion'}, not with what decides"
     else:
-        why = "its gates hold" if state.champion else "its gates hold and nothing was deployed"
+        why = _joined(said, "its gates hold" if state.champion else "its gates hold and nothing was deployed")
         after = make_champion(path, version, expected_revision=state.revision, by=by, why=why, clock=clock, evidence=evidence)
         return Settled("champion", why, after)
+    why = _joined(said, why)
     after = make_pending(path, version, expected_revision=state.revision, by=by, why=why, clock=clock, evidence=evidence)
     return Settled("pending", why, after)
 
@@ -86,6 +95,10 @@ def reject(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> 
     """
     revision = read_state(path).revision
     return reject_pending(path, release.version, expected_revision=revision, by=by, why=why, clock=clock)
+
+
+def _joined(said: str, why: str) -> str:
+    return f"{said}; {why}" if said else why
 
 
 def _last_word(path: Path, version: str) -> AuditRecord | None:

@@ -22,10 +22,11 @@ from returnml.modeling.gates.features import feature_aucs
 from returnml.modeling.gates.verdict import GATES, Verdict
 from returnml.modeling.metrics import mean_difference
 from returnml.modeling.onnx_export import export_onnx
+from returnml.modeling.rebuilding import RebuildError, rebuild
 from returnml.modeling.snapshot import Snapshot
 from returnml.policy.document import Policy, Thresholds
 from returnml.release.folder import load_release, write_release
-from returnml.settings import GateSettings, Settings
+from returnml.settings import DataPaths, GateSettings, Settings
 from returnml.warehouse.training import build_snapshot
 from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS, START, order_lines, warehouse
 
@@ -247,3 +248,23 @@ def test_the_interval_of_a_difference_draws_customers():
     value, low, high = mean_difference(per_customer[customer], customer, replicates=500, seed=1)
     assert low < value < high
     assert (high - low) / 2 == pytest.approx(1.96 * per_customer.std() / np.sqrt(200), rel=0.15)
+
+
+def test_a_release_is_made_again_from_its_manifest(shop: Shop, good: Candidate):
+    """Also one that was judged beside a champion and with a policy of its own."""
+    paths = DataPaths(shop.root)
+    training = msgspec.structs.replace(GATED.training, seed=7)
+    policy_file = shop.root / "policy.toml"
+    policy_file.write_text('[rule]\nkind = "thresholds"\nreview = 0.4\n')
+    settings = msgspec.structs.replace(GATED, training=training, policy=str(policy_file))
+    release = shop.train(shop.snapshot(), settings, champion=good.release.version).release
+    policy_file.unlink()
+    assert rebuild(release, FEATURE_SET, paths) == []
+
+    changed = msgspec.structs.replace(release.manifest, seed=8, parameters=release.manifest.parameters | {"seed": 8})
+    forged = write_release(paths.releases, changed, {name: release.read(name) for name in changed.files})
+    assert {"model.onnx", "trees.txt"} <= set(rebuild(forged, FEATURE_SET, paths))
+    older = msgspec.structs.replace(release.manifest, libraries={"numpy": "0.1"})
+    foreign = write_release(paths.releases, older, {name: release.read(name) for name in older.files})
+    with pytest.raises(RebuildError, match=r"numpy .* \(was 0\.1\)"):
+        rebuild(foreign, FEATURE_SET, paths)

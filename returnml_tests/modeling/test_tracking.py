@@ -82,12 +82,27 @@ def test_aliases_repeat_the_deployment_state(client, logged: Logged, candidate: 
     file = root / "deployment" / "state.json"
     version = candidate.release.version
     state = make_champion(file, version, expected_revision=0, by="test", why="first", clock=VirtualClock(1))
-    assert project_aliases(state, logged.model_name, root / "mlflow") == {"champion": logged.model_version}
-    assert project_aliases(state, logged.model_name, root / "mlflow") == {}
+    assert project_aliases(state, logged.model_name, root / "mlflow").changed == {"champion": logged.model_version}
+    assert project_aliases(state, logged.model_name, root / "mlflow").changed == {}
     assert str(client.get_model_version_by_alias(logged.model_name, "champion").version) == logged.model_version
-    assert project_aliases(DeploymentState(), logged.model_name, root / "mlflow") == {"champion": ""}
+    assert project_aliases(DeploymentState(), logged.model_name, root / "mlflow").changed == {"champion": ""}
 
 
 def test_a_deployed_release_that_was_never_registered_is_reported(logged: Logged, root: Path):
-    with pytest.raises(LookupError, match="champion gone is not registered"):
-        project_aliases(DeploymentState(champion="gone"), logged.model_name, root / "mlflow")
+    assert project_aliases(DeploymentState(champion="gone"), logged.model_name, root / "mlflow").unregistered == ["champion"]
+
+
+def test_aliases_that_somebody_broke_are_repaired(client, logged: Logged, candidate: Candidate, root: Path):
+    state = DeploymentState(champion=candidate.release.version)
+    project_aliases(state, logged.model_name, root / "mlflow")
+    other = client.create_model_version(logged.model_name, "file:///nowhere", tags={}).version
+    client.set_registered_model_alias(logged.model_name, "champion", other)
+    client.set_registered_model_alias(logged.model_name, "pending", other)
+    client.set_registered_model_alias(logged.model_name, "favourite", other)
+    repaired = project_aliases(state, logged.model_name, root / "mlflow")
+    assert repaired.changed == {"champion": logged.model_version, "pending": ""}
+    aliases = client.get_registered_model(logged.model_name).aliases
+    assert {name: str(number) for name, number in aliases.items()} == {
+        "champion": logged.model_version,
+        "favourite": str(other),  # no role of ours
+    }

@@ -1,0 +1,232 @@
+"""``returnml release``: what was made, what became of it, and a person's word on it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from returnml.commands.refusal import refuse
+from returnml.settings import PROFILES, Settings, load_settings
+
+if TYPE_CHECKING:
+    from returnml.release.deployment import DeploymentState
+    from returnml.release.folder import Release
+
+app = typer.Typer(help="Releases: what was made, what became of it, and a person's word on it.", no_args_is_help=True)
+
+Version = Annotated[str, typer.Argument(help="Of a release: the name of its folder.", show_default=False)]
+By = Annotated[str, typer.Option("--by", help="Who says so; kept in the audit trail.")]
+Why = Annotated[str, typer.Option("--why", help="Why; kept in the audit trail.")]
+DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command("list")
+def list_releases(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List every candidate, newest data first: its role, or the gates that it failed."""
+    from returnml.release.deployment import read_state
+    from returnml.release.folder import load_release
+
+    paths = load_settings(data=data).paths
+    with _refused():
+        roles = {held: role for role, held in read_state(paths.deployment_state).roles.items() if held}
+        folders = [p for p in paths.releases.glob("*") if p.is_dir() and not p.name.startswith(".")]
+        found = sorted((load_release(p) for p in folders), key=lambda r: (-r.manifest.cut_off_us, r.version))
+    rows = [
+        {
+            "version": r.version,
+            "role": roles.get(r.version),
+            "rejected": r.manifest.rejected,
+            "compared_with": r.manifest.compared_with,
+            "auc": r.manifest.metrics.get("auc"),
+            "log_loss": r.manifest.metrics.get("log_loss"),
+        }
+        for r in found
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        status = row["role"] or ("rejected: " + ", ".join(row["rejected"]) if row["rejected"] else "-")
+        figures = "" if row["auc"] is None else f"AUC {row['auc']:.4f}  log loss {row['log_loss']:.4f}  "
+        typer.echo(f"{row['version']}  {figures}{status}")
+
+
+@app.command("show")
+def show(version: Version, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Show a release: what made it, its gates, and what was said about it."""
+    import msgspec
+
+    from returnml.modeling.candidate import GATES_FILE
+    from returnml.modeling.gates.verdict import Verdict
+    from returnml.release.deployment import audit_path, verify_audit
+
+    settings = load_settings(data=data)
+    state = settings.paths.deployment_state
+    with _refused():
+        release = _load(settings, version)
+        verdict = msgspec.json.decode(release.read(GATES_FILE), type=Verdict) if GATES_FILE in release.manifest.files else None
+        records = [r for r in verify_audit(audit_path(state)) if version in {*r.before.values(), *r.after.values()}]
+    if as_json:
+        found = {"manifest": release.manifest, "gates": verdict, "audit": records}
+        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    manifest = release.manifest
+    typer.echo(f"{version}\n  snapshot    {manifest.training_snapshot[:32]}\n  policy      {manifest.policy_hash or '-'}")
+    typer.echo(f"  features    {manifest.feature_set} {manifest.feature_set_version} {manifest.feature_set_hash[:12]}")
+    typer.echo(f"  compared    {manifest.compared_with or 'with no champion'}")
+    for name, value in manifest.metrics.items():
+        typer.echo(f"  {name:<28}{value:.6g}")
+    for gate in verdict.gates if verdict else []:
+        typer.echo(f"  {'holds   ' if gate.passed else 'REJECTED'}  {gate.name}: {gate.reason}")
+    for r in records:
+        typer.echo(f"  revision {r.revision}  {r.action} by {r.by}: {r.why}")
+
+
+@app.command("diff")
+def diff(first: Version, second: Version, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Compare two releases: every field of their manifests that differs."""
+    settings = load_settings(data=data)
+    with _refused():
+        before, after = (_flat(_load(settings, version)) for version in (first, second))
+    changed = {
+        name: [before.get(name), after.get(name)] for name in sorted({*before, *after}) if before.get(name) != after.get(name)
+    }
+    if as_json:
+        typer.echo(json.dumps(changed, indent=2))
+        return
+    for name, (old, new) in changed.items():
+        typer.echo(f"{name:<44}{_short(old)}  ->  {_short(new)}")
+
+
+@app.command("approve")
+def approve_command(version: Version, by: By, why: Why, data: DataOption = None) -> None:
+    """Let the release that waits decide."""
+    from returnml.ledger.clock import clock_of
+    from returnml.release.transitions import approve
+
+    settings = load_settings(data=data)
+    with _refused():
+        clock = clock_of(settings.replay_clock)
+        state = approve(settings.paths.deployment_state, _load(settings, version), by=by, why=why, clock=clock)
+    typer.echo(f"approved: {version} decides (revision {state.revision})")
+    _project(settings, state)
+
+
+@app.command("reject")
+def reject_command(version: Version, by: By, why: Why, data: DataOption = None) -> None:
+    """Refuse the release that waits; it is kept."""
+    from returnml.ledger.clock import clock_of
+    from returnml.release.transitions import reject
+
+    settings = load_settings(data=data)
+    with _refused():
+        clock = clock_of(settings.replay_clock)
+        state = reject(settings.paths.deployment_state, _load(settings, version), by=by, why=why, clock=clock)
+    typer.echo(f"rejected: {version} is kept and does not decide (revision {state.revision})")
+    _project(settings, state)
+
+
+@app.command("promote")
+def promote_command(
+    version: Version,
+    to: Annotated[str, typer.Option("--to", help="Profile: staging or prod.")],
+    by: By,
+    why: Why,
+    data: DataOption = None,
+) -> None:
+    """Copy a release that decided here to another profile's data root, where its settings say what becomes of it."""
+    from returnml.ledger.clock import clock_of
+    from returnml.release.promotion import promote
+
+    if to not in PROFILES[1:]:
+        refuse(f"--to {to!r}: {' or '.join(PROFILES[1:])}")
+    source = load_settings(data=data)
+    # A variable names this profile's root; the other one's is in the file.
+    environ = {name: value for name, value in os.environ.items() if name != "RETURNML_DATA"}
+    target = load_settings(environ=environ | {"RETURNML_PROFILE": to})
+    with _refused():
+        settled = promote(version, source, target, by=by, why=why, clock=clock_of(target.replay_clock))
+    typer.echo(f"{version} is in {target.paths.releases}: {settled.verdict} ({settled.why})")
+    _project(target, settled.state)
+
+
+@app.command("reconcile")
+def reconcile(data: DataOption = None) -> None:
+    """Make MLflow's aliases repeat the deployment state again."""
+    from returnml.release.deployment import read_state
+
+    settings = load_settings(data=data)
+    with _refused():
+        state = read_state(settings.paths.deployment_state)
+    if not _project(settings, state):
+        typer.echo("every alias repeats the deployment state")
+
+
+@app.command("rebuild")
+def rebuild_command(version: Version, data: DataOption = None) -> None:
+    """Make a release again from its manifest and snapshot, and compare every bit; exit code 1 where one differs."""
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.modeling.rebuilding import RebuildError, rebuild
+
+    settings = load_settings(data=data)
+    try:
+        with _refused():
+            differing = rebuild(_load(settings, version), ORDER_LINE, settings.paths)
+    except RebuildError as error:
+        refuse(str(error))
+    for name in differing:
+        typer.echo(f"differs  {name}", err=True)
+    if differing:
+        raise typer.Exit(1)
+    typer.echo(f"{version}: made again, every bit the same")
+
+
+def _load(settings: Settings, version: str) -> Release:
+    from returnml.release.folder import load_release
+
+    return load_release(settings.paths.releases / version)
+
+
+def _project(settings: Settings, state: DeploymentState) -> bool:
+    """Say what was changed in MLflow, and whether anything was."""
+    from returnml.modeling.candidate import TASK
+    from returnml.modeling.tracking import project_aliases
+
+    projected = project_aliases(state, TASK, settings.paths.mlflow)
+    for role, number in projected.changed.items():
+        typer.echo(f"MLflow      {role}: {f'version {number}' if number else 'removed'}")
+    for role in projected.unregistered:
+        typer.echo(f"MLflow      does not know the {role}: it was made in another data root")
+    return bool(projected.changed or projected.unregistered)
+
+
+def _flat(release: Release) -> dict[str, Any]:
+    import msgspec
+
+    found: dict[str, Any] = {}
+    for name, value in msgspec.to_builtins(release.manifest).items():
+        found |= {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+    return found
+
+
+def _short(value: object) -> str:
+    text = "-" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    from returnml.ledger.clock import ClockError
+    from returnml.release.deployment import DeploymentError
+    from returnml.release.folder import ReleaseError
+
+    try:
+        yield
+    except (ClockError, DeploymentError, ReleaseError, OSError) as error:
+        refuse(str(error))

@@ -1,0 +1,58 @@
+"""A release from one data root to another: every byte verified, with the record of what let it decide."""
+
+from __future__ import annotations
+
+import msgspec
+
+from returnml.ledger.clock import Clock
+from returnml.release.deployment import AuditRecord, DeploymentError, audit_path, verify_audit
+from returnml.release.files import sha256
+from returnml.release.folder import Release, load_release, write_release
+from returnml.release.transitions import Settled, settle
+from returnml.settings import Settings
+
+
+def promote(version: str, source: Settings, target: Settings, *, by: str, why: str, clock: Clock) -> Settled:
+    """Copy a release that decided here, and let the other root settle what becomes of it, by its own settings.
+
+    Raises:
+        ReleaseError: if a folder is not what its manifest says.
+        DeploymentError: if the release never decided here, both roots are one, or an audit trail cannot be trusted.
+    """
+    if source.paths.root == target.paths.root:
+        raise DeploymentError(
+            f"profiles {source.profile} and {target.profile} have one data root, {source.paths.root}: set "
+            f"`data` in [profiles.{target.profile}]"
+        )
+    release = load_release(source.paths.releases / version)
+    record = _made_champion(source, version)
+    arrived = copy_release(release, target)
+    evidence = {
+        "from_profile": source.profile,
+        "from_revision": str(record.revision),
+        "from_action": record.action,
+        "from_by": record.by,
+        "from_why": record.why,
+        "from_at_us": str(record.at_us),
+        "from_record_sha256": sha256(msgspec.json.encode(record)),
+    }
+    state, approval = target.paths.deployment_state, target.gates.require_approval
+    return settle(state, arrived, approval, by, clock, said=f"promoted from {source.profile}: {why}", evidence=evidence)
+
+
+def copy_release(release: Release, target: Settings) -> Release:
+    """The release in another root; nothing is written where it is there already.
+
+    Raises:
+        ReleaseError: if a byte changed, here or there.
+    """
+    files = {name: release.read(name) for name in release.manifest.files}
+    return write_release(target.paths.releases, msgspec.structs.replace(release.manifest, files={}), files)
+
+
+def _made_champion(source: Settings, version: str) -> AuditRecord:
+    state = source.paths.deployment_state
+    records = [r for r in verify_audit(audit_path(state)) if r.after.get("champion") == version != r.before.get("champion")]
+    if not records:
+        raise DeploymentError(f"{state}: {version} never decided here; only what did is promoted")
+    return records[-1]

@@ -1,0 +1,113 @@
+"""``returnml release`` and the Dagster jobs of the same names, on two data roots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from returnml.cli import app
+from returnml.ledger.clock import VirtualClock
+from returnml.release.deployment import audit_path, read_state, verify_audit
+from returnml.release.folder import Release, write_release
+from returnml.release.transitions import settle
+from returnml.settings import DataPaths, Settings
+from returnml_tests.serving.shop import manifest
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["release", *arguments])
+
+
+def said(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[DataPaths, DataPaths]:
+    dev, prod = tmp_path / "dev", tmp_path / "prod"
+    (tmp_path / "returnml.toml").write_text(
+        f'[profiles.dev]\ndata = "{dev}"\n[profiles.prod]\ndata = "{prod}"\n[profiles.prod.gates]\nrequire_approval = true\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RETURNML_DATA", raising=False)
+    return DataPaths(dev), DataPaths(prod)
+
+
+def write(paths: DataPaths, seed: int, require_approval: bool, **changed: object) -> Release:
+    release = write_release(paths.releases, manifest(seed=seed, **changed), {"model.onnx": b"m"})
+    settle(paths.deployment_state, release, require_approval, "test", VirtualClock(1))
+    return release
+
+
+def test_from_dev_to_prod_by_hand(roots: tuple[DataPaths, DataPaths], monkeypatch: pytest.MonkeyPatch):
+    dev, prod = roots
+    good = write(dev, 1, False, metrics={"auc": 0.7, "log_loss": 0.5})
+    bad = write(dev, 2, False, compared_with=good.version, rejected=["calibrated"])
+
+    listed = {row["version"]: row for row in json.loads(said("list", "--json"))}
+    assert listed[good.version]["role"] == "champion"
+    assert listed[bad.version]["rejected"] == ["calibrated"]
+    assert "rejected: calibrated" in said("list")
+    assert "make_champion by test" in said("show", good.version)
+    changed = json.loads(said("diff", good.version, bad.version, "--json"))
+    assert changed["seed"] == [1, 2]
+    assert changed["metrics.auc"] == [0.7, None]
+
+    out = said("promote", good.version, "--to", "prod", "--by", "ann", "--why", "a good week")
+    assert "pending" in out
+    monkeypatch.setenv("RETURNML_PROFILE", "prod")
+    out = said("approve", good.version, "--by", "bea", "--why", "checked")
+    assert "decides (revision 2)" in out
+    assert "does not know the champion" in out
+    assert read_state(prod.deployment_state).champion == good.version
+    assert [(r.action, r.by) for r in verify_audit(audit_path(prod.deployment_state))] == [
+        ("make_pending", "ann"),
+        ("approve", "bea"),
+    ]
+    assert read_state(dev.deployment_state).revision == 1
+
+
+def test_what_cannot_be_done_is_refused_in_one_line(roots: tuple[DataPaths, DataPaths]):
+    dev, _ = roots
+    good = write(dev, 1, False)
+    for arguments, message in (
+        (("approve", good.version, "--by", "a", "--why", "b"), "is not pending"),
+        (("reject", "none", "--by", "a", "--why", "b"), "no readable manifest.json"),
+        (("promote", good.version, "--to", "moon", "--by", "a", "--why", "b"), "staging or prod"),
+        (("rebuild", good.version), "its snapshot"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert message in result.output
+        assert len(result.output.splitlines()) == 1
+
+
+def test_the_jobs_say_the_same(tmp_path: Path):
+    from returnml.definitions import build_defs
+
+    settings = Settings(data=str(tmp_path))
+    first = write(settings.paths, 1, True)
+    defs = build_defs(settings)
+
+    def say(job: str, op: str, version: str) -> bool:
+        config = {"ops": {op: {"config": {"version": version, "by": "ann", "why": "because"}}}}
+        return defs.resolve_job_def(job).execute_in_process(run_config=config, raise_on_error=False).success
+
+    assert say("release_reject", "reject_release", first.version)
+    second = write(settings.paths, 2, True)
+    assert say("release_approve", "approve_release", second.version)
+    assert not say("release_approve", "approve_release", first.version)
+    assert defs.resolve_job_def("release_reconcile").execute_in_process().success
+    state = settings.paths.deployment_state
+    assert read_state(state).champion == second.version
+    assert [(r.action, r.by) for r in verify_audit(audit_path(state))] == [
+        ("make_pending", "test"),
+        ("reject", "ann"),
+        ("make_pending", "test"),
+        ("approve", "ann"),
+    ]
