@@ -15,6 +15,7 @@ from returnml.commands.evaluate import app as evaluate_app
 from returnml.commands.features import features
 from returnml.commands.forget import forget
 from returnml.commands.logs import app as logs_app
+from returnml.commands.policy import app as policy_app
 from returnml.commands.publish_scores import publish_scores
 from returnml.commands.release import app as release_app
 from returnml.commands.run import run
@@ -41,6 +42,7 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
 app.add_typer(logs_app, name="logs")
+app.add_typer(policy_app, name="policy")
 app.command()(consume)
 app.command("dead-letters")(dead_letters_command)
 for command in (score, publish_scores, explain, replay, forget, serve, dev, demo):

@@ -9,7 +9,7 @@ from html import escape
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
 
-_STYLE = """
+STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:980px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:right}
@@ -61,10 +61,10 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, ver
         for name, png in plots.items()
     )
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
         f"<h1>{escape(title)}</h1><p>{summary}</p>{quality_table(evaluation)}<p>{proof}</p>"
         f"<h2>Gates: {'all hold' if verdict.passed else 'rejected'}</h2>{gates_table(verdict)}"
-        f"<h2>Made from</h2>{_table(['', ''], [[name, value] for name, value in facts.items()])}{images}</html>\n"
+        f"<h2>Made from</h2>{table(['', ''], [[name, value] for name, value in facts.items()])}{images}</html>\n"
     ).encode()
 
 
@@ -76,16 +76,17 @@ def quality_table(evaluation: Evaluation) -> str:
         low, high = evaluation.intervals[name]
         others = [f"{evaluation.baselines[b][name]:.4f}" for b in baselines]
         rows.append([label, f"{evaluation.figures[name]:.4f}", f"{low:.4f} to {high:.4f}", *others])
-    return _table(["", "model", "95% interval", *baselines], rows)
+    return table(["", "model", "95% interval", *baselines], rows)
 
 
 def gates_table(verdict: Verdict) -> str:
     """The gates as an HTML table."""
     rows = [[gate.name, "holds" if gate.passed else "REJECTED", gate.reason] for gate in verdict.gates]
-    return _table(["gate", "", "why"], rows)
+    return table(["gate", "", "why"], rows)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """An HTML table; no row of heads where all are empty."""
     cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     heads = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if any(head) else ""
     return f"<table>{heads}{cells}</table>"

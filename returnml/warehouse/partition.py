@@ -165,6 +165,20 @@ def content_hashes(con: duckdb.DuckDBPyConnection, table: str, first: date, last
     return dict(rows)
 
 
+def day_ranges(con: duckdb.DuckDBPyConnection, table: str, first: date, last: date, rows_wanted: int) -> list[tuple[date, date]]:
+    """Consecutive ranges of days of about so many rows of a table (by its ``day``), which together are ``first`` to ``last``."""
+    counts = con.execute(
+        f"SELECT day, count(*) FROM {table} WHERE day BETWEEN ? AND ? GROUP BY day ORDER BY day", [first, last]
+    ).fetchall()
+    starts, rows = [first], 0
+    for day, count in counts:
+        if rows and rows + count > rows_wanted:
+            starts.append(day)
+            rows = 0
+        rows += count
+    return list(zip(starts, [*(start - timedelta(days=1) for start in starts[1:]), last], strict=True))
+
+
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: str | pl.DataFrame, params: list | dict | None) -> int:
     if isinstance(rows, str):
         result = con.execute(f"INSERT INTO {table} BY NAME {rows}", params)

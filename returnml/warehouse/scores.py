@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.policy.decisions import Decider, Decisions
 from returnml.policy.document import ACTIONS, Policy
 from returnml.release.folder import Release, load_release
-from returnml.warehouse.partition import PartitionResult, combine_hashes, registered, replace_partition
+from returnml.warehouse.partition import PartitionResult, combine_hashes, day_ranges, registered, replace_partition
 
 if TYPE_CHECKING:
     import duckdb
@@ -86,7 +86,9 @@ def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date,
     con.execute(DDL)
     parts: list[PartitionResult] = []
     cost, mass = 0, 0.0
-    for chunk, probability, decided in _scored(con, scorer, release, _chunks(con, first, last), decider):
+    for chunk, probability, decided in _scored(
+        con, scorer, release, day_ranges(con, "features.order_lines", first, last, CHUNK_ROWS), decider
+    ):
         scored = _frame(chunk, probability, decided)
         dropped = "".join(f", policy_{column}" for column in decider.columns)
         with registered(con, "scored_lines", scored):
@@ -185,20 +187,6 @@ def _read(
     lines = lines[order[np.searchsorted(found, position, sorter=order)]]
     read = {column: lines[f"policy_{column}"].to_list() for column in wanted}
     return _Chunk(days, table, position, lines["line_value_cents"].to_numpy(), read), features.to_numpy(order="c")
-
-
-def _chunks(con: duckdb.DuckDBPyConnection, first: date, last: date) -> list[tuple[date, date]]:
-    """Consecutive ranges of days of about ``CHUNK_ROWS`` lines, which together are ``first`` to ``last``."""
-    counts = con.execute(
-        "SELECT day, count(*) FROM features.order_lines WHERE day BETWEEN ? AND ? GROUP BY day ORDER BY day", [first, last]
-    ).fetchall()
-    starts, rows = [first], 0
-    for day, count in counts:
-        if rows and rows + count > CHUNK_ROWS:
-            starts.append(day)
-            rows = 0
-        rows += count
-    return list(zip(starts, [*(start - timedelta(days=1) for start in starts[1:]), last], strict=True))
 
 
 def _refuse_unfit(con: duckdb.DuckDBPyConnection, release: Release, first: date, last: date) -> None:

@@ -1,0 +1,138 @@
+"""``returnml policy``: look at a policy, and try a new one on the lines that were scored."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from returnml.commands.refusal import refuse
+from returnml.settings import load_settings
+
+if TYPE_CHECKING:
+    from returnml.modeling.policy_comparison import Change, Comparison
+    from returnml.policy.document import Policy
+
+app = typer.Typer(help="What is done about a probability: look at a policy, check one, try one.", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(help="Policy file (TOML).", show_default=False)]
+DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
+SHOWN = 8
+
+
+@app.command()
+def show(
+    file: Annotated[Path | None, typer.Argument(help="Policy file; default: the one that holds (setting `policy`).")] = None,
+) -> None:
+    """Print a policy with all its defaults, as JSON."""
+    import msgspec
+
+    from returnml.policy.document import encode
+
+    policy = _read(file or load_settings().policy_file)
+    typer.echo(msgspec.json.format(encode(policy), indent=2).decode())
+
+
+@app.command()
+def check(file: FileArgument) -> None:
+    """Read a policy file; exit code 2 and the field where it cannot be read."""
+    policy = _read(file)
+    typer.echo(f"{file}: policy {policy.hash}, {len(policy.segments)} segments, {len(policy.product_groups)} product groups")
+
+
+@app.command()
+def replay(
+    file: FileArgument,
+    days: Annotated[int, typer.Option(help="How many of the last scored days.", min=1)] = 90,
+    currency: Annotated[str | None, typer.Option(help="Which currency's lines, where there are several.")] = None,
+    data: DataOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Decide about scored lines again by a new policy, and compare with the current one: rates, expected costs, segments."""
+    import duckdb
+    import msgspec
+
+    from returnml.modeling.policy_report import draw_policy_plots, render_policy_report
+    from returnml.warehouse.partition import open_warehouse
+    from returnml.warehouse.policy_replay import PolicyReplayError, replay_policy
+
+    settings = load_settings(data=data)
+    new, current = _read(file), _read(settings.policy_file)
+    path = settings.paths.warehouse
+    if not path.exists():
+        refuse(f"{path}: there is no warehouse with scores; returnml run makes it")
+    try:
+        con = open_warehouse(path, read_only=True)
+    except duckdb.IOException as error:
+        refuse(f"the warehouse is being written by another process; try again when it is done ({str(error).splitlines()[0]})")
+    try:
+        compared = replay_policy(con, current, new, days, currency)
+    except PolicyReplayError as error:
+        refuse(str(error))
+    finally:
+        con.close()
+    plots = draw_policy_plots(compared)
+    folder = settings.paths.reports / "policy" / f"{new.hash}-beside-{current.hash}-{compared.last}"
+    report = _save(folder / "report.html", render_policy_report(compared, plots))
+    for name, image in plots.items():
+        _save(folder / f"{name}.png", image)
+    if as_json:
+        typer.echo(json.dumps({**msgspec.to_builtins(compared), "report": str(report)}, indent=2))
+        return
+    _print(compared)
+    typer.echo(f"report  {report}")
+
+
+def _read(file: Path | None) -> Policy:
+    from returnml.policy.document import PolicyError, read_policy
+
+    try:
+        return read_policy(file)
+    except PolicyError as error:
+        refuse(str(error))
+
+
+def _save(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+    return path
+
+
+def _print(compared: Comparison) -> None:
+    total = compared.total
+    typer.echo(
+        f"{total.lines:,} lines scored from {compared.first} to {compared.last}, decided again in {compared.seconds:.1f} s: "
+        f"policy {compared.new_policy} beside {compared.current_policy}; {total.changed:,} lines change"
+    )
+    if compared.decided_otherwise:
+        typer.echo(f"({compared.decided_otherwise:,} of them were scored under another policy than the current one)")
+    typer.echo(f"\n{'action':<10}{'current':>10}{'new':>10}{'came back':>12}{'(new)':>8}")
+    for r in compared.actions:
+        said = f"{_percent(r.returned_before):>12}{_percent(r.returned_after):>8}"
+        typer.echo(f"{r.action:<10}{r.share_before:>10.2%}{r.share_after:>10.2%}{said}")
+    typer.echo(f"\nexpected costs in {compared.currency}, by the new policy's costs and effects")
+    _print_change(total)
+    for dimension, changes in compared.dimensions.items():
+        typer.echo(f"  by {dimension.replace('_', ' ')}, the largest differences")
+        for change in changes[:SHOWN]:
+            _print_change(change)
+    typer.echo("\nwhat changes")
+    for t in compared.transitions:
+        if t.before != t.after:
+            money = (t.cost_after_cents - t.cost_before_cents) / 100
+            typer.echo(f"  {t.before:<9}to {t.after:<9}{t.lines:>10,} lines  {money:>+14,.2f}  came back {_percent(t.returned)}")
+
+
+def _print_change(change: Change) -> None:
+    before, after, difference = (c / 100 for c in (change.cost_before_cents, change.cost_after_cents, change.difference_cents))
+    lines = f"{change.lines:>10,} lines"
+    typer.echo(f"    {change.name[:28]:<28}{lines}  {before:>14,.2f} to {after:>14,.2f}  {difference:>+14,.2f}")
+
+
+def _percent(share: Any) -> str:
+    return "-" if share is None else f"{share:.1%}"
