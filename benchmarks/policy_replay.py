@@ -36,14 +36,14 @@ def main() -> None:
     con.execute(
         f"""
         CREATE SCHEMA scores; CREATE SCHEMA core;
-        CREATE TABLE core.orders AS SELECT 'line-' || i AS line_id, ['DE', 'AT', 'FR', 'NL'][1 + hash(i) % 4] AS country,
-            ['invoice', 'card', 'paypal'][1 + hash(i + 1) % 3] AS payment_method, 'brand-' || hash(i + 2) % 30 AS brand,
-            'group-' || hash(i + 3) % 12 AS product_group FROM range({rows}) t(i);
-        CREATE TABLE core.outcomes AS SELECT 'line-' || i AS line_id, (hash(i + 4) % 10 < 3)::TINYINT AS returned
+        CREATE TABLE core.orders AS SELECT 'line-' || i AS line_id, ['DE', 'AT', 'FR', 'NL'][1 + i * 7919 % 4] AS country,
+            ['invoice', 'card', 'paypal'][1 + i * 6101 % 3] AS payment_method, 'brand-' || i * 104729 % 31 AS brand,
+            'group-' || i * 3571 % 13 AS product_group FROM range({rows}) t(i);
+        CREATE TABLE core.outcomes AS SELECT 'line-' || i AS line_id, (i * 1299709 % 10 < 3)::TINYINT AS returned
             FROM range({rows} * 2 // 3) t(i);
         CREATE TABLE scores.daily AS SELECT DATE '2024-01-01' + (i * 90 // {rows})::INTEGER AS day, 'line-' || i AS line_id,
-            'order-' || i // 2 AS order_id, (hash(i + 5) % 1000 / 1000.0)::FLOAT AS probability,
-            (500 + hash(i + 6) % 20000)::BIGINT AS line_value_cents, 'EUR' AS currency, '{Policy().hash}' AS policy_hash
+            'order-' || i // 2 AS order_id, (i * 7907 % 1000 / 1000.0)::FLOAT AS probability,
+            (500 + i * 15485863 % 20000)::BIGINT AS line_value_cents, 'EUR' AS currency, '{Policy().hash}' AS policy_hash
             FROM range({rows}) t(i)"""
     )
     compared = replay_policy(con, Policy(), NEW, 90)

@@ -161,8 +161,19 @@ def action_rates(cube: pl.DataFrame) -> list[ActionRate]:
     for i, action in enumerate(ACTIONS):
         sides = [cube.filter(pl.col(side) == i) for side in ("before", "after")]
         n, mature, returned = ([int(side[c].sum()) for side in sides] for c in ("lines", "mature", "returned"))
-        shares = [_share(r, m) for r, m in zip(returned, mature, strict=True)]
-        rates.append(ActionRate(action, *n, n[0] / lines, n[1] / lines, *mature, *shares))
+        rates.append(
+            ActionRate(
+                action,
+                before=n[0],
+                after=n[1],
+                share_before=n[0] / lines,
+                share_after=n[1] / lines,
+                mature_before=mature[0],
+                mature_after=mature[1],
+                returned_before=_share(returned[0], mature[0]),
+                returned_after=_share(returned[1], mature[1]),
+            )
+        )
     return rates
 
 
@@ -191,12 +202,9 @@ def changes_by(cube: pl.DataFrame, dimension: str) -> list[Change]:
 
 
 def _change(name: str, part: pl.DataFrame) -> Change:
-    changed = part.filter(pl.col("before") != pl.col("after"))["lines"].sum()
-    return Change(name, *(int(v) for v in (part["lines"].sum(), changed)), *_costs(part))
-
-
-def _costs(part: pl.DataFrame) -> tuple[int, int]:
-    return int(part["cost_before_cents"].sum()), int(part["cost_after_cents"].sum())
+    changed = part.filter(pl.col("before") != pl.col("after"))
+    before, after = int(part["cost_before_cents"].sum()), int(part["cost_after_cents"].sum())
+    return Change(name, int(part["lines"].sum()), int(changed["lines"].sum()), before, after)
 
 
 def _summed(frame: pl.DataFrame, keys: Iterable[str]) -> pl.DataFrame:

@@ -55,8 +55,8 @@ def replay_policy(
         ).pl()
         if frame.height:
             columns = {name: frame[name].to_list() for name in comparing.columns}
-            numbers = (frame[name].to_numpy() for name in ("probability", "line_value_cents", "returned"))
-            comparing.add(Lines(*numbers, columns))
+            probability, value, returned = (frame[n].to_numpy() for n in ("probability", "line_value_cents", "returned"))
+            comparing.add(Lines(probability, value, returned, columns))
     cube = comparing.cube()
     total, own = totals(cube)
     (otherwise,) = con.execute(
@@ -96,7 +96,7 @@ def _currency(con: duckdb.DuckDBPyConnection, first: date, last: date, wanted: s
     found = [row[0] for row in rows]
     if wanted is None and len(found) == 1:
         return found[0]
-    if wanted not in found:
+    if wanted is None or wanted not in found:
         said = f"no lines in {wanted}" if wanted else "lines in several currencies, which cannot be added up"
         raise PolicyReplayError(f"{first} to {last}: {said}: name one of {', '.join(found)} with --currency")
     return wanted
