@@ -9,19 +9,19 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import polars as pl
 
 from returnml.features.declarations import FeatureSet
-from returnml.modeling.boosting import TreeModel, parameters, train
-from returnml.modeling.calibration import Calibration, CalibrationError, fit_calibration
+from returnml.modeling.boosting import TreeModel, parameters
+from returnml.modeling.calibration import Calibration
 from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation, baseline_probabilities, evaluate, maturity_of
 from returnml.modeling.explainer import ExplainerProof, build_explainer, prove_explainer
+from returnml.modeling.fitting import fit
 from returnml.modeling.gates.evidence import Evidence
 from returnml.modeling.gates.features import varies
 from returnml.modeling.gates.judge import judge
 from returnml.modeling.gates.verdict import Verdict
 from returnml.modeling.judging import champion_to_beat, holdout_of, rival_of
-from returnml.modeling.maturity_weights import LEAST_SHARE, known_share, young_weights
+from returnml.modeling.model_card import CardFacts, as_html, as_markdown
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.modeling.parity import compare
@@ -36,7 +36,7 @@ from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.release.files import sha256
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import MODEL_FILE, Manifest
-from returnml.settings import LabelSettings, Settings, TrainingSettings
+from returnml.settings import Settings
 
 TASK = "return_risk"
 REFERENCE_FILE = "reference.json"
@@ -45,6 +45,8 @@ TREES_FILE = "trees.txt"
 REPORT_FILE = "report.html"
 GATES_FILE = "gates.json"
 POLICY_FILE = "policy.json"
+CARD_FILE = "model_card.md"
+CARD_PAGE_FILE = "model_card.html"
 LIBRARIES = ("lightgbm", "matplotlib", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars")
 
 
@@ -111,7 +113,7 @@ def train_release(
         maturity_days=settings.label.window_days + settings.label.grace_days,
     )
     names, params = list(manifest.features), parameters(settings.training)
-    model, calibration, problem = _fit(lines, x, names, split, manifest.label, params, settings.training)
+    model, calibration, problem = fit(lines, x, names, split, manifest.label, params, settings.training)
     graph = export_onnx(model, calibration)
     scorer = OnnxScorer(graph)
     holdout = holdout_of(lines, x, split.holdout)
@@ -137,10 +139,11 @@ def train_release(
     described = _manifest(snapshot, feature_set, settings, params, split, evaluation, policy)
     unjudged = msgspec.structs.replace(described, files={MODEL_FILE: sha256(graph)})
     rival, incomparable = rival_of(champion_to_beat(releases_root, champion, unjudged), feature_set.hash, x_holdout)
+    varied = np.array([varies(x[split.train, j]) for j in range(len(names))])
     evidence = Evidence(
         names=names,
         importance=model.importance(),
-        varied=np.array([varies(x[split.train, j]) for j in range(len(names))]),
+        varied=varied,
         holdout=holdout,
         from_graph=probability,
         from_trees=calibration.probability(model.margin(x_holdout)),
@@ -154,6 +157,8 @@ def train_release(
     )
     verdict = judge(evidence, settings.gates)
     facts = _facts(snapshot, settings, split, calibration)
+    constant = [name for name, is_varied in zip(names, varied, strict=True) if not is_varied]
+    card = CardFacts(TASK, settings.label, facts, evaluation, verdict, policy, names, model.importance(), constant)
     files = {
         MODEL_FILE: graph,
         TREES_FILE: "\n".join(model.texts).encode(),
@@ -164,6 +169,8 @@ def train_release(
         POLICY_FILE: encode(policy),
         REFERENCE_FILE: _json(build_reference(x_holdout, names, probability)),
         REPORT_FILE: render_report(f"{TASK}: evaluation", facts, evaluation, verdict, plots),
+        CARD_FILE: as_markdown(card, list(plots)),
+        CARD_PAGE_FILE: as_html(card, plots),
         **{f"plots/{name}.png": png for name, png in plots.items()},
     }
     described = msgspec.structs.replace(
@@ -171,56 +178,6 @@ def train_release(
     )
     release = write_release(releases_root, described, files)
     return Candidate(release, evaluation, verdict, model, calibration, explained, plots)
-
-
-def _fit(
-    lines: pl.DataFrame,
-    x: np.ndarray,
-    names: list[str],
-    split: Split,
-    label: LabelSettings,
-    params: dict[str, Any],
-    settings: TrainingSettings,
-) -> tuple[TreeModel, Calibration, str]:
-    """The trees, their calibration, and why it does not rise (empty where it does)."""
-    y = lines["returned"].to_numpy()
-    model = train(x[split.train], y[split.train], names, params, settings.rounds)
-    calibration, problem = _calibrated(model, x[split.calibration], y[split.calibration])
-    if settings.young_lines == "weighted":
-        rows, known, weight = _young(lines, split, label, calibration.probability(model.margin(x[split.purged])))
-        both, labels = np.concatenate([split.train, rows]), np.concatenate([y[split.train], known])
-        weights = np.concatenate([np.ones(len(split.train)), weight])
-        model = train(x[both], labels, names, params, settings.rounds, weight=weights)
-        calibration, problem = _calibrated(model, x[split.calibration], y[split.calibration])
-    return model, calibration, problem
-
-
-def _calibrated(model: TreeModel, x: np.ndarray, y: np.ndarray) -> tuple[Calibration, str]:
-    """Where no rising map fits, the trees' own probabilities: the candidate is judged, and rejected, with them."""
-    try:
-        return fit_calibration(model.margin(x), y), ""
-    except CalibrationError as error:
-        return Calibration(method="platt", rise=1.0, fall=1.0, intercept=0.0), str(error)
-
-
-def _young(
-    lines: pl.DataFrame, split: Split, label: LabelSettings, probability: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row numbers, labels and weights of the gap's lines, as they stood when the hold-out began.
-
-    Args:
-        probability: of the gap's lines, by a model of mature ones.
-    """
-    ordered = lines["ordered_at"].to_physical().to_numpy()
-    known_at = lines["return_known_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
-    before = np.flatnonzero(ordered < split.holdout_start_us)
-    share = np.zeros(len(ordered))
-    maturity_days = label.window_days + label.grace_days
-    share[before] = known_share(ordered[before], known_at[before], split.holdout_start_us, maturity_days)
-    is_used = share[split.purged] >= LEAST_SHARE
-    rows = split.purged[is_used]
-    known = known_at[rows] < split.holdout_start_us
-    return rows, known.astype(np.int8), young_weights(known, share[rows], probability[is_used])
 
 
 def _manifest(

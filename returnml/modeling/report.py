@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 
@@ -55,28 +56,27 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, ver
         f"(largest difference {parity.max_abs_difference:.2g}); {parity.single_rows_different} of {parity.single_rows} rows "
         "differ between one-row and batch calls."
     )
-    images = "".join(
-        f'<h2>{escape(name.capitalize())}</h2><img alt="{escape(name)}" src="data:image/png;base64,'
-        f'{base64.b64encode(png).decode()}">'
-        for name, png in plots.items()
-    )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
         f"<h1>{escape(title)}</h1><p>{summary}</p>{quality_table(evaluation)}<p>{proof}</p>"
         f"<h2>Gates: {'all hold' if verdict.passed else 'rejected'}</h2>{gates_table(verdict)}"
-        f"<h2>Made from</h2>{table(['', ''], [[name, value] for name, value in facts.items()])}{images}</html>\n"
+        f"<h2>Made from</h2>{table(['', ''], [[name, value] for name, value in facts.items()])}{html_images(plots)}</html>\n"
     ).encode()
 
 
 def quality_table(evaluation: Evaluation) -> str:
     """The figures as an HTML table."""
-    baselines = list(evaluation.baselines)
+    return table(["", "model", "95% interval", *evaluation.baselines], quality_rows(evaluation))
+
+
+def quality_rows(evaluation: Evaluation) -> list[list[str]]:
+    """Each figure: name, value, 95% interval, and the baselines' in their order."""
     rows = []
     for name, label in _FIGURES.items():
         low, high = evaluation.intervals[name]
-        others = [f"{evaluation.baselines[b][name]:.4f}" for b in baselines]
+        others = [f"{figures[name]:.4f}" for figures in evaluation.baselines.values()]
         rows.append([label, f"{evaluation.figures[name]:.4f}", f"{low:.4f} to {high:.4f}", *others])
-    return table(["", "model", "95% interval", *baselines], rows)
+    return rows
 
 
 def gates_table(verdict: Verdict) -> str:
@@ -85,8 +85,17 @@ def gates_table(verdict: Verdict) -> str:
     return table(["gate", "", "why"], rows)
 
 
+def html_images(plots: Mapping[str, bytes]) -> str:
+    """PNG by name, embedded below a heading each."""
+    return "".join(
+        f'<h2>{escape(name.capitalize())}</h2><img alt="{escape(name)}" src="data:image/png;base64,'
+        f'{base64.b64encode(png).decode()}">'
+        for name, png in plots.items()
+    )
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """An HTML table; no row of heads where all are empty."""
+    """Cells are escaped; without any heading there is no row of them."""
     cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     heads = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if any(head) else ""
     return f"<table>{heads}{cells}</table>"

@@ -56,7 +56,7 @@ def test_the_folder_is_complete_and_verified(candidate: Candidate):
     release = load_release(candidate.release.path)
     assert set(release.manifest.files) == {
         "model.onnx", "trees.txt", "explainer.bin", "calibration.json", "evaluation.json", "reference.json", "report.html",
-        "gates.json", "policy.json",
+        "gates.json", "policy.json", "model_card.md", "model_card.html",
         "plots/calibration.png", "plots/curves.png", "plots/lift.png", "plots/importance.png",
     }  # fmt: skip
     assert release.manifest.inputs == list(FEATURES)

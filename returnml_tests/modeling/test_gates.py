@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +11,9 @@ import polars as pl
 import pytest
 
 from returnml.modeling import candidate as candidate_module
+from returnml.modeling import fitting
 from returnml.modeling.calibration import Calibration, fit_calibration
-from returnml.modeling.candidate import GATES_FILE, Candidate, train_release
+from returnml.modeling.candidate import GATES_FILE, Candidate
 from returnml.modeling.gates.champion import policy_costs
 from returnml.modeling.gates.decisions import threshold_gaps, thresholds_gate
 from returnml.modeling.gates.evidence import Evidence, HoldOut
@@ -22,29 +21,11 @@ from returnml.modeling.gates.features import feature_aucs
 from returnml.modeling.gates.verdict import GATES, Verdict
 from returnml.modeling.metrics import mean_difference
 from returnml.modeling.onnx_export import export_onnx
-from returnml.modeling.rebuilding import RebuildError, rebuild
-from returnml.modeling.snapshot import Snapshot
 from returnml.policy.document import Policy, Thresholds
 from returnml.release.folder import load_release, write_release
-from returnml.settings import DataPaths, GateSettings, Settings
-from returnml.warehouse.training import build_snapshot
-from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS, START, order_lines, warehouse
-
-GATED = msgspec.structs.replace(SETTINGS, gates=GateSettings(min_segment_lines=200, max_gain_share=0.8))
-
-
-@dataclass
-class Shop:
-    """Snapshots and releases in one root."""
-
-    root: Path
-
-    def snapshot(self, change: Callable[[pl.DataFrame], pl.DataFrame] = lambda lines: lines) -> Snapshot:
-        con = warehouse(change(order_lines()))
-        return build_snapshot(con, FEATURE_SET, START + timedelta(days=200), self.root / "training", SETTINGS.label)
-
-    def train(self, snapshot: Snapshot, settings: Settings = GATED, champion: str | None = None) -> Candidate:
-        return train_release(snapshot, FEATURE_SET, settings, self.root / "releases", champion)
+from returnml.settings import GateSettings
+from returnml_tests.modeling.gated import GATED, Shop
+from returnml_tests.modeling.shop import START
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +135,7 @@ def test_a_miscalibrated_model_is_rejected(shop: Shop, monkeypatch: pytest.Monke
         fitted = fit_calibration(margin, y)
         return msgspec.structs.replace(fitted, intercept=fitted.intercept + shift)
 
-    monkeypatch.setattr(candidate_module, "fit_calibration", off)
+    monkeypatch.setattr(fitting, "fit_calibration", off)
     found = failed(shop.train(shop.snapshot()))
     assert "off are all lines" in found["calibrated_in_segments"]
     assert not {"export_parity", "no_flipped_decision", "better_than_chance"} & set(found)
@@ -248,23 +229,3 @@ def test_the_interval_of_a_difference_draws_customers():
     value, low, high = mean_difference(per_customer[customer], customer, replicates=500, seed=1)
     assert low < value < high
     assert (high - low) / 2 == pytest.approx(1.96 * per_customer.std() / np.sqrt(200), rel=0.15)
-
-
-def test_a_release_is_made_again_from_its_manifest(shop: Shop, good: Candidate):
-    """Also one that was judged beside a champion and with a policy of its own."""
-    paths = DataPaths(shop.root)
-    training = msgspec.structs.replace(GATED.training, seed=7)
-    policy_file = shop.root / "policy.toml"
-    policy_file.write_text('[rule]\nkind = "thresholds"\nreview = 0.4\n')
-    settings = msgspec.structs.replace(GATED, training=training, policy=str(policy_file))
-    release = shop.train(shop.snapshot(), settings, champion=good.release.version).release
-    policy_file.unlink()
-    assert rebuild(release, FEATURE_SET, paths) == []
-
-    changed = msgspec.structs.replace(release.manifest, seed=8, parameters=release.manifest.parameters | {"seed": 8})
-    forged = write_release(paths.releases, changed, {name: release.read(name) for name in changed.files})
-    assert {"model.onnx", "trees.txt"} <= set(rebuild(forged, FEATURE_SET, paths))
-    older = msgspec.structs.replace(release.manifest, libraries={"numpy": "0.1"})
-    foreign = write_release(paths.releases, older, {name: release.read(name) for name in older.files})
-    with pytest.raises(RebuildError, match=r"numpy .* \(was 0\.1\)"):
-        rebuild(foreign, FEATURE_SET, paths)
