@@ -94,7 +94,8 @@ def _purpose(facts: CardFacts) -> Section:
         "Purpose",
         [
             "Of an order line at checkout: the calibrated probability that any piece of it comes back within "
-            f"{facts.label.window_days} days of the order. From it and the policy follow an expected cost and an action (allow, nudge, review, restrict).",
+            f"{facts.label.window_days} days of the order. From it and the policy follow "
+            "an expected cost and an action (allow, nudge, review, restrict).",
             "It is meant for a shop's own order lines, in batch each morning and online at checkout. It is not meant to judge a "
             "person's credit or honesty, to set prices, or for lines of another shop.",
         ],
@@ -120,7 +121,8 @@ def _quality(facts: CardFacts) -> Section:
         "Quality",
         [
             f"On {measured.rows:,} hold-out lines of {measured.customers:,} customers ordered from {start} on, "
-            f"{measured.returned:,} of them returned, which no training saw. Maturity: {measured.maturity}. 95% intervals from {measured.replicates} "
+            f"{measured.returned:,} of them returned, which no training saw. "
+            f"Maturity: {measured.maturity}. 95% intervals from {measured.replicates} "
             "customer-bootstrap replicates."
         ],
         tables=[(["", "model", "95% interval", *measured.baselines], quality_rows(measured))],
