@@ -12,7 +12,7 @@ import numpy as np
 
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
-from returnml.modeling.report import STYLE, html_images, html_table, quality_rows
+from returnml.modeling.report import STYLE, html_images, quality_rows, table
 from returnml.policy.document import LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
 
@@ -80,7 +80,7 @@ def as_html(facts: CardFacts, plots: Mapping[str, bytes]) -> bytes:
         f"<h2>{escape(section.title)}</h2>"
         + "".join(f"<p>{escape(text)}</p>" for text in section.paragraphs)
         + (f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in section.bullets)}</ul>" if section.bullets else "")
-        + "".join(html_table(head, rows) for head, rows in section.tables)
+        + "".join(table(head, rows) for head, rows in section.tables)
         for section in sections(facts)
     )
     return (
