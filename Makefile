@@ -3,10 +3,11 @@ BIN := .venv/bin
 READY := .venv/ready
 REAL ?= ../shared/data/online_retail_by_day
 BACKEND ?= lmdb
+DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake drill-replay
+.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake drill-replay drill-habits
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -68,6 +69,9 @@ drill-intake: $(READY)  ## kill -9 workers, the whole service or Redis at 50 ran
 
 drill-replay: $(READY)  ## three months of Online Retail over HTTP, every vector held against batch (BACKEND=lmdb|redis; slow)
 	$(BIN)/python -m returnml_tests.drills.replay_online_retail --source $(REAL) --backend $(BACKEND)
+
+drill-habits: $(READY)  ## do reasons name what the simulator planted? (DATA=a data root that the demo filled)
+	$(BIN)/python -m returnml_tests.drills.habits --data $(DATA)
 
 lock: $(READY)  ## resolve the dependencies anew and pin them
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml -o requirements.lock

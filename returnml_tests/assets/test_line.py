@@ -12,6 +12,7 @@ from returnml.settings import Settings
 from returnml.store.manifest import read_pointer
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.assets.shop import LAST, content, open_shop, run_line
+from returnml_tests.drills.habits import habits, sampling_is_named
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,14 @@ def test_the_first_release_decides_and_is_what_scored(line):
     con.close()
     assert scored_by == [(champion,)]
     assert len(read_pointer(settings.paths.store).generations) == 1
+
+
+def test_the_reasons_of_size_samplers_name_their_habit(line):
+    """Planted abusers show theirs in a longer history than this shop's: ``returnml_tests.drills.habits``."""
+    settings, _ = line
+    found = habits(settings.paths)
+    assert found["sampling"]["lines"] > 100
+    assert sampling_is_named(found), found
 
 
 def test_running_a_day_again_changes_no_table(line):
