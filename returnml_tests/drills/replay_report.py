@@ -15,6 +15,7 @@ from returnml_tests.drills.replay_client import Answers
 
 BUSY_SHARE = 0.05
 """Of the answers, what each worker must have given at the least."""
+FEW_ANSWERS = 1_000
 
 
 @dataclass
@@ -88,7 +89,8 @@ def _check_answers(con: duckdb.DuckDBPyConnection, first: date, last: date, answ
     _require(report, not other, f"{len(other)} answers are in the log with other probabilities: {other[:3]}")
     _require(report, unanswered <= answers.repeated, f"{unanswered} logged answers that nobody asked for")
     busy = [n for n in workers.values() if n >= BUSY_SHARE * len(logged)]
-    _require(report, len(busy) >= 2, f"the traffic did not reach two workers: {workers}")
+    # Which worker takes a connection is the kernel's choice: a few connections of some seconds may all go to one.
+    _require(report, len(busy) >= 2 or len(logged) < FEW_ANSWERS, f"the traffic did not reach two workers: {workers}")
 
 
 def _check_events(con: duckdb.DuckDBPyConnection, answers: Answers, report: Report) -> None:

@@ -158,9 +158,11 @@ def test_members_that_come_and_go_lose_nothing_and_apply_nothing_twice(kafka, da
     one = running(chosen)
     until(lambda: one.taken.messages)
     two = running(chosen)
+    end = time.monotonic() + 60
     while not two.taken.messages:
         send(4)
-        assert sent < 2_000, "the second member was given no partition"
+        assert time.monotonic() < end, "the second member was given no partition"
+        time.sleep(0.02)
     until(lambda: len(ids(data)) == sent)
     one.stop()
     send(80)
