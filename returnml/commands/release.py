@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,29 +107,17 @@ def diff(first: Version, second: Version, data: DataOption = None, as_json: Json
 @app.command("approve")
 def approve_command(version: Version, by: By, why: Why, data: DataOption = None) -> None:
     """Let the release that waits decide."""
-    from returnml.ledger.clock import clock_of
     from returnml.release.transitions import approve
 
-    settings = load_settings(data=data)
-    with _refused():
-        clock = clock_of(settings.replay_clock)
-        state = approve(settings.paths.deployment_state, _load(settings, version), by=by, why=why, clock=clock)
-    typer.echo(f"approved: {version} decides (revision {state.revision})")
-    _project(settings, state)
+    _say(approve, load_settings(data=data), version, by, why, f"approved: {version} decides")
 
 
 @app.command("reject")
 def reject_command(version: Version, by: By, why: Why, data: DataOption = None) -> None:
     """Refuse the release that waits; it is kept."""
-    from returnml.ledger.clock import clock_of
     from returnml.release.transitions import reject
 
-    settings = load_settings(data=data)
-    with _refused():
-        clock = clock_of(settings.replay_clock)
-        state = reject(settings.paths.deployment_state, _load(settings, version), by=by, why=why, clock=clock)
-    typer.echo(f"rejected: {version} is kept and does not decide (revision {state.revision})")
-    _project(settings, state)
+    _say(reject, load_settings(data=data), version, by, why, f"rejected: {version} is kept and does not decide")
 
 
 @app.command("promote")
@@ -191,6 +179,17 @@ def _load(settings: Settings, version: str) -> Release:
     from returnml.release.folder import load_release
 
     return load_release(settings.paths.releases / version)
+
+
+def _say(word: Callable[..., DeploymentState], settings: Settings, version: str, by: str, why: str, said: str) -> None:
+    """Say ``approve`` or ``reject`` of a release, print what was said, and let MLflow's aliases follow."""
+    from returnml.ledger.clock import clock_of
+
+    with _refused():
+        clock = clock_of(settings.replay_clock)
+        state = word(settings.paths.deployment_state, _load(settings, version), by=by, why=why, clock=clock)
+    typer.echo(f"{said} (revision {state.revision})")
+    _project(settings, state)
 
 
 def _project(settings: Settings, state: DeploymentState) -> bool:
