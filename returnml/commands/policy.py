@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +55,7 @@ def replay(
     import msgspec
 
     from returnml.modeling.policy_report import draw_policy_plots, render_policy_report
+    from returnml.release.files import replace_file
     from returnml.warehouse.partition import open_warehouse
     from returnml.warehouse.policy_replay import PolicyReplayError, replay_policy
 
@@ -76,9 +76,10 @@ def replay(
         con.close()
     plots = draw_policy_plots(compared)
     folder = settings.paths.reports / "policy" / f"{new.hash}-beside-{current.hash}-{compared.last}"
-    report = _save(folder / "report.html", render_policy_report(compared, plots))
+    report = folder / "report.html"
+    replace_file(report, render_policy_report(compared, plots))
     for name, image in plots.items():
-        _save(folder / f"{name}.png", image)
+        replace_file(folder / f"{name}.png", image)
     if as_json:
         typer.echo(json.dumps({**msgspec.to_builtins(compared), "report": str(report)}, indent=2))
         return
@@ -93,14 +94,6 @@ def _read(file: Path | None) -> Policy:
         return read_policy(file)
     except PolicyError as error:
         refuse(str(error))
-
-
-def _save(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-    return path
 
 
 def _print(compared: Comparison) -> None:

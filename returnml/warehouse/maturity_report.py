@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import polars as pl
 
 from returnml.modeling.maturity_plots import draw_forecast, draw_rates
+from returnml.release.files import replace_file
 from returnml.settings import Settings
 from returnml.warehouse.maturity import MaturityReport
 
@@ -27,7 +25,8 @@ def write_forecast_plot(report: MaturityReport, settings: Settings) -> bytes | N
         {str(name): part["lines"].to_numpy() for (name,), part in groups.items()},
         f"Lines coming back, as known at the end of {day}",
     )
-    return _save(plot, settings.paths.reports / "forecast" / f"returns-{day}.png")
+    replace_file(settings.paths.reports / "forecast" / f"returns-{day}.png", plot)
+    return plot
 
 
 def write_rates_plot(report: MaturityReport, settings: Settings) -> bytes | None:
@@ -43,12 +42,5 @@ def write_rates_plot(report: MaturityReport, settings: Settings) -> bytes | None
         (shop["returned"] / shop["lines"]).to_numpy(),
         f"Return rate by day of ordering, as known at the end of {day}",
     )
-    return _save(plot, settings.paths.reports / "forecast" / f"rates-{day}.png")
-
-
-def _save(plot: bytes, path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(plot)
-    os.replace(temporary, path)
+    replace_file(settings.paths.reports / "forecast" / f"rates-{day}.png", plot)
     return plot
