@@ -19,15 +19,15 @@ LEAST_COVERAGE = 0.85
 MIN_JUDGED = 200
 """Past forecasts below which their coverage says little."""
 
+
+def _held_spec(asset: str, what: str) -> dg.AssetCheckSpec:
+    text = f"At least {LEAST_COVERAGE:.0%} of the past nominal 90% intervals held {what}."
+    return spec(asset, "intervals_held", text, blocking=False, kind=_KIND)
+
+
 RATES_SPECS = [
     spec("return_rates", "rates_valid", "Every rate lies between what is back already and 1, inside its interval.", kind=_KIND),
-    spec(
-        "return_rates",
-        "intervals_held",
-        f"At least {LEAST_COVERAGE:.0%} of the past nominal 90% intervals held the matured rate.",
-        blocking=False,
-        kind=_KIND,
-    ),
+    _held_spec("return_rates", "the matured rate"),
 ]
 RETURNS_SPECS = [
     spec(
@@ -37,13 +37,7 @@ RETURNS_SPECS = [
         kind=_KIND,
     ),
     spec("returns_forecast", "sums_hold", "The product groups of a forecast day sum to the whole shop.", kind=_KIND),
-    spec(
-        "returns_forecast",
-        "intervals_held",
-        f"At least {LEAST_COVERAGE:.0%} of the past nominal 90% intervals held what came back.",
-        blocking=False,
-        kind=_KIND,
-    ),
+    _held_spec("returns_forecast", "what came back"),
 ]
 
 _SUMS = """
