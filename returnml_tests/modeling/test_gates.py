@@ -28,16 +28,6 @@ from returnml_tests.modeling.gated import GATED, Shop
 from returnml_tests.modeling.shop import START
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return Shop(tmp_path_factory.mktemp("gates"))
-
-
-@pytest.fixture(scope="module")
-def good(shop: Shop) -> Candidate:
-    return shop.train(shop.snapshot())
-
-
 def failed(candidate: Candidate) -> dict[str, str]:
     return {gate.name: gate.reason for gate in candidate.verdict.failed}
 

@@ -16,16 +16,6 @@ from returnml_tests.modeling.gated import GATED, Shop
 from returnml_tests.modeling.shop import FEATURE_SET
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return Shop(tmp_path_factory.mktemp("gates"))
-
-
-@pytest.fixture(scope="module")
-def good(shop: Shop) -> Candidate:
-    return shop.train(shop.snapshot())
-
-
 def test_the_card_says_what_the_release_is(good: Candidate):
     text, page = (good.release.read(name).decode() for name in ("model_card.md", "model_card.html"))
     figures, (low, high) = good.evaluation.figures, good.evaluation.intervals["auc"]
