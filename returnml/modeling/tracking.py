@@ -5,7 +5,6 @@ MLflow is for people and tools. What serves is decided by the deployment state a
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from returnml.modeling.candidate import Candidate
 from returnml.modeling.snapshot import Snapshot
 from returnml.release.deployment import DeploymentState
+from returnml.release.files import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,10 +51,8 @@ def prepare_store(mlflow_root: Path) -> str:
     """
     import mlflow
 
-    mlflow_root.mkdir(parents=True, exist_ok=True)
     uri = tracking_uri(mlflow_root)
-    with open(mlflow_root / ".prepare.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(mlflow_root / ".prepare.lock"):
         client = mlflow.MlflowClient(uri, uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
             client.create_experiment(EXPERIMENT, artifact_location=(mlflow_root / "artifacts").as_uri())

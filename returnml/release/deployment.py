@@ -6,15 +6,13 @@ last audit record, so that a kill between the two writes is repaired by the next
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from returnml.ledger.clock import Clock
-from returnml.release.files import replace_file
+from returnml.release.files import locked, replace_file
 from returnml.release.trail import GENESIS, TrailError, append, last_hash, lines, mend, read_trail
 
 
@@ -87,7 +85,7 @@ def make_champion(
     Raises:
         DeploymentError: if the state moved on since ``expected_revision``.
     """
-    with _locked(path):
+    with locked(path.with_name(f".{path.name}.lock")):
         state = _expected(path, expected_revision)
         if state.champion == version:
             return state
@@ -111,7 +109,7 @@ def make_pending(
     Raises:
         DeploymentError: if the state moved on since ``expected_revision``.
     """
-    with _locked(path):
+    with locked(path.with_name(f".{path.name}.lock")):
         state = _expected(path, expected_revision)
         if state.pending == version:
             return state
@@ -124,7 +122,7 @@ def reject_pending(path: Path, version: str, *, expected_revision: int, by: str,
     Raises:
         DeploymentError: if it does not wait, or the state moved on since ``expected_revision``.
     """
-    with _locked(path):
+    with locked(path.with_name(f".{path.name}.lock")):
         state = _expected(path, expected_revision)
         if state.pending != version:
             raise DeploymentError(f"{path}: {version} is not pending (pending: {state.pending or 'none'})")
@@ -182,14 +180,6 @@ def verify_audit(trail: Path) -> list[AuditRecord]:
         return read_trail(trail, AuditRecord)
     except TrailError as error:
         raise DeploymentError(str(error)) from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _repair(trail: Path, state: DeploymentState) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 
 import msgspec
 
 from returnml.release import trail
+from returnml.release.files import locked
 from returnml.release.trail import GENESIS, read_trail
 
 
@@ -28,9 +28,7 @@ def record_erasure(path: Path, erasure: Erasure) -> Erasure:
     Raises:
         TrailError: where the trail cannot be trusted; nothing is appended.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(path.with_name(f".{path.name}.lock")):
         trail.mend(path)
         for known in read_erasures(path):
             if known.pseudonym == erasure.pseudonym:

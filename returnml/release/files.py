@@ -1,9 +1,12 @@
-"""Files written whole or not at all, and their hashes."""
+"""Files written whole or not at all, one writer at a time, and their hashes."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -36,3 +39,12 @@ def replace_file(path: Path, content: bytes) -> None:
     write_synced(temporary, content)
     os.replace(temporary, path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def locked(lock: Path) -> Iterator[None]:
+    """Wait until nobody else, in this process or another, holds this file, and hold it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

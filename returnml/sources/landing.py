@@ -11,13 +11,9 @@ has its temporary name is therefore a delivery in progress, not an error: reader
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -26,6 +22,7 @@ import polars as pl
 
 from returnml.contracts.columns import STREAMS, DeliveredStream
 from returnml.ledger.clock import Clock
+from returnml.release.files import locked, sha256, sync_folder, write_synced
 from returnml.sources.delivered import to_delivered
 
 _NAME = re.compile(r"(?P<version>\d{4,})-(?P<digest>[0-9a-f]{12})\.(?P<kind>parquet|json)")
@@ -103,10 +100,10 @@ def write_day(
         ValueError: if the frame does not fit the stream.
     """
     content = parquet_bytes(stream, frame)
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content)
     folder = landing / stream.name / day.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(landing):
+    with locked(landing / ".lock"):
         versions = _versions(folder, stream.name, day)
         if versions and versions[-1].sha256 == digest:
             return None
@@ -115,11 +112,11 @@ def write_day(
         sidecar = _Sidecar(stream.name, day, version, digest, frame.height, source, clock.now_us())
         path = folder / f"{version:04d}-{digest[:12]}.parquet"
         meta = path.with_suffix(".json")
-        _write_synced(_temporary(path), content)
-        _write_synced(_temporary(meta), msgspec.json.format(msgspec.json.encode(sidecar)) + b"\n")
+        write_synced(_temporary(path), content)
+        write_synced(_temporary(meta), msgspec.json.format(msgspec.json.encode(sidecar)) + b"\n")
         os.replace(_temporary(meta), meta)
         os.replace(_temporary(path), path)
-        _sync_folder(folder)
+        sync_folder(folder)
     return LandingFile(**msgspec.structs.asdict(sidecar), path=path)
 
 
@@ -229,26 +226,3 @@ def _clear_unfinished(folder: Path) -> None:
             (folder / temporary.name[1:].replace(".parquet.tmp", ".json")).unlink(missing_ok=True)
     for temporary in unfinished:
         temporary.unlink(missing_ok=True)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(landing: Path) -> Iterator[None]:
-    """One writer at a time over the whole landing folder."""
-    with open(landing / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from returnml.features.declarations import FeatureSet
 from returnml.features.union import union
-from returnml.release.files import sync_folder, write_synced
+from returnml.release.files import locked, sync_folder, write_synced
 from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation, file_hash, open_generation
 from returnml.store.layout import StoreLayout
@@ -64,7 +62,7 @@ def write_generation(
     layout_hash = StoreLayout(declared).hash
     served = [ServedFeatureSet(f.name, f.version, f.hash) for f in feature_sets]
     store_root.mkdir(parents=True, exist_ok=True)
-    with _locked(store_root):
+    with locked(store_root / ".lock"):
         for dead in store_root.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(dead)
         items: list[tuple[bytes, bytes | memoryview]] = [item for group in groups for item in group.items()]
@@ -129,10 +127,3 @@ def _content_hash(declared: Sequence[str], ledger_seq: int, items: Iterable[tupl
         digest.update(len(key).to_bytes(4, "big") + len(value).to_bytes(8, "big") + key)
         digest.update(value)
     return digest.hexdigest()
-
-
-@contextmanager
-def _locked(store_root: Path) -> Iterator[None]:
-    with open(store_root / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

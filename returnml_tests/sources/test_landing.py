@@ -114,9 +114,9 @@ def test_killed_writer_leaves_the_old_state_and_the_next_one_succeeds(
         return run
 
     with monkeypatch.context() as patch:
-        patch.setattr(landing_module, "_write_synced", counted(landing_module._write_synced))
+        patch.setattr(landing_module, "write_synced", counted(landing_module.write_synced))
         patch.setattr(landing_module.os, "replace", counted(os.replace))
-        patch.setattr(landing_module, "_sync_folder", counted(landing_module._sync_folder))
+        patch.setattr(landing_module, "sync_folder", counted(landing_module.sync_folder))
         with pytest.raises(KilledError):
             _write(tmp_path, _frame(2))
     renamed_both = surviving_steps == 4
