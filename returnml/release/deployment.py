@@ -50,6 +50,17 @@ class DeploymentState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         roles = ("champion", "challenger", "previous", "pending")
         return {role: getattr(self, role) for role in roles}
 
+    def with_champion(self, version: str) -> dict[str, str | None]:
+        """The roles where a release decides; the champion before becomes ``previous``."""
+        if self.champion == version:
+            return self.roles
+        others = {role: None if held == version else held for role, held in self.roles.items()}
+        return others | {"champion": version, "previous": self.champion}
+
+    def with_pending(self, version: str | None) -> dict[str, str | None]:
+        """The roles where a release waits for a person's word; one that waited before does so no longer."""
+        return self.roles | {"pending": version}
+
 
 class DeploymentError(Exception):
     """A transition that cannot be made, or a state or audit trail that cannot be trusted."""
@@ -69,101 +80,49 @@ def read_state(path: Path) -> DeploymentState:
         raise DeploymentError(f"{path}: {error}") from error
 
 
-def make_champion(
+def transition(
     path: Path,
-    version: str,
-    *,
-    expected_revision: int,
-    by: str,
-    why: str,
-    clock: Clock,
-    action: str = "make_champion",
-    evidence: Mapping[str, str] | None = None,
-) -> DeploymentState:
-    """Let a release decide; the champion before becomes ``previous``.
-
-    Raises:
-        DeploymentError: if the state moved on since ``expected_revision``.
-    """
-    with locked(path.with_name(f".{path.name}.lock")):
-        state = _expected(path, expected_revision)
-        if state.champion == version:
-            return state
-        after = {role: None if held == version else held for role, held in state.roles.items()}
-        after |= {"champion": version, "previous": state.champion}
-        return _move(path, state, after, by, action, why, clock, evidence)
-
-
-def make_pending(
-    path: Path,
-    version: str,
-    *,
-    expected_revision: int,
-    by: str,
-    why: str,
-    clock: Clock,
-    evidence: Mapping[str, str] | None = None,
-) -> DeploymentState:
-    """Let a release wait for a person's word; one that waited before does so no longer.
-
-    Raises:
-        DeploymentError: if the state moved on since ``expected_revision``.
-    """
-    with locked(path.with_name(f".{path.name}.lock")):
-        state = _expected(path, expected_revision)
-        if state.pending == version:
-            return state
-        return _move(path, state, state.roles | {"pending": version}, by, "make_pending", why, clock, evidence)
-
-
-def reject_pending(path: Path, version: str, *, expected_revision: int, by: str, why: str, clock: Clock) -> DeploymentState:
-    """Refuse the release that waits.
-
-    Raises:
-        DeploymentError: if it does not wait, or the state moved on since ``expected_revision``.
-    """
-    with locked(path.with_name(f".{path.name}.lock")):
-        state = _expected(path, expected_revision)
-        if state.pending != version:
-            raise DeploymentError(f"{path}: {version} is not pending (pending: {state.pending or 'none'})")
-        return _move(path, state, state.roles | {"pending": None}, by, "reject", why, clock, None)
-
-
-def _expected(path: Path, revision: int) -> DeploymentState:
-    state = read_state(path)
-    if state.revision != revision:
-        raise DeploymentError(f"{path}: at revision {state.revision}, not {revision}: somebody else changed it")
-    return state
-
-
-def _move(
-    path: Path,
-    state: DeploymentState,
+    before: DeploymentState,
     after: dict[str, str | None],
-    by: str,
+    *,
     action: str,
+    by: str,
     why: str,
     clock: Clock,
-    evidence: Mapping[str, str] | None,
+    evidence: Mapping[str, str] | None = None,
 ) -> DeploymentState:
-    """Write the state, then its record."""
-    trail = audit_path(path)
-    _repair(trail, state)
-    record = AuditRecord(
-        revision=state.revision + 1,
-        at_us=clock.now_us(),
-        by=by,
-        action=action,
-        why=why,
-        before=state.roles,
-        after=after,
-        evidence=dict(evidence or {}),
-        previous=last_hash(trail),
-    )
-    new = DeploymentState(revision=record.revision, last_transition=record, **after)
-    replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
-    append(trail, record)
-    return new
+    """Give the roles anew: write the state, then its record. Nothing is written where they are held so already.
+
+    Args:
+        before: the state that this was decided on.
+        after: all roles, by name.
+
+    Raises:
+        DeploymentError: if the state moved on since ``before``.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        state = read_state(path)
+        if state.revision != before.revision:
+            raise DeploymentError(f"{path}: at revision {state.revision}, not {before.revision}: somebody else changed it")
+        if state.roles == after:
+            return state
+        trail = audit_path(path)
+        _repair(trail, state)
+        record = AuditRecord(
+            revision=state.revision + 1,
+            at_us=clock.now_us(),
+            by=by,
+            action=action,
+            why=why,
+            before=state.roles,
+            after=after,
+            evidence=dict(evidence or {}),
+            previous=last_hash(trail),
+        )
+        new = DeploymentState(revision=record.revision, last_transition=record, **after)
+        replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
+        append(trail, record)
+        return new
 
 
 def audit_path(state: Path) -> Path:

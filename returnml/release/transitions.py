@@ -13,10 +13,8 @@ from returnml.release.deployment import (
     DeploymentError,
     DeploymentState,
     audit_path,
-    make_champion,
-    make_pending,
     read_state,
-    reject_pending,
+    transition,
     verify_audit,
 )
 from returnml.release.folder import Release
@@ -62,17 +60,19 @@ def settle(
     refusal = _last_word(path, version)
     if refusal is not None:
         return Settled("rejected", f"{refusal.by} rejected it: {refusal.why}", state)
+    verdict: Literal["champion", "pending"] = "pending"
     if require_approval:
-        why = "its gates hold; approval is required"
-    elif state.champion != manifest.compared_with and state.champion is not None:
-        why = f"its gates hold, but it was compared with {manifest.compared_with or 'no champion'}, not with what decides"
+        held = "its gates hold; approval is required"
+    elif state.champion is None:
+        verdict, held = "champion", "its gates hold and nothing was deployed"
+    elif state.champion == manifest.compared_with:
+        verdict, held = "champion", "its gates hold"
     else:
-        why = _joined(said, "its gates hold" if state.champion else "its gates hold and nothing was deployed")
-        after = make_champion(path, version, expected_revision=state.revision, by=by, why=why, clock=clock, evidence=evidence)
-        return Settled("champion", why, after)
-    why = _joined(said, why)
-    after = make_pending(path, version, expected_revision=state.revision, by=by, why=why, clock=clock, evidence=evidence)
-    return Settled("pending", why, after)
+        held = f"its gates hold, but it was compared with {manifest.compared_with or 'no champion'}, not with what decides"
+    why = f"{said}; {held}" if said else held
+    after = state.with_champion(version) if verdict == "champion" else state.with_pending(version)
+    settled = transition(path, state, after, action=f"make_{verdict}", by=by, why=why, clock=clock, evidence=evidence)
+    return Settled(verdict, why, settled)
 
 
 def approve(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> DeploymentState:
@@ -81,10 +81,8 @@ def approve(path: Path, release: Release, *, by: str, why: str, clock: Clock) ->
     Raises:
         DeploymentError: if it does not wait.
     """
-    state = read_state(path)
-    if state.pending != release.version:
-        raise DeploymentError(f"{path}: {release.version} is not pending (pending: {state.pending or 'none'})")
-    return make_champion(path, release.version, expected_revision=state.revision, by=by, why=why, clock=clock, action="approve")
+    state = _awaiting(path, release.version)
+    return transition(path, state, state.with_champion(release.version), action="approve", by=by, why=why, clock=clock)
 
 
 def reject(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> DeploymentState:
@@ -93,12 +91,16 @@ def reject(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> 
     Raises:
         DeploymentError: if it does not wait.
     """
-    revision = read_state(path).revision
-    return reject_pending(path, release.version, expected_revision=revision, by=by, why=why, clock=clock)
+    state = _awaiting(path, release.version)
+    return transition(path, state, state.with_pending(None), action="reject", by=by, why=why, clock=clock)
 
 
-def _joined(said: str, why: str) -> str:
-    return f"{said}; {why}" if said else why
+def _awaiting(path: Path, version: str) -> DeploymentState:
+    """The state in which a release waits."""
+    state = read_state(path)
+    if state.pending != version:
+        raise DeploymentError(f"{path}: {version} is not pending (pending: {state.pending or 'none'})")
+    return state
 
 
 def _last_word(path: Path, version: str) -> AuditRecord | None:

@@ -11,12 +11,11 @@ from typer.testing import CliRunner
 
 from returnml.commands import evaluate
 from returnml.commands.score import score
-from returnml.ledger.clock import VirtualClock
 from returnml.modeling.candidate import train_release
-from returnml.release.deployment import make_champion
 from returnml.settings import DataPaths
 from returnml.warehouse.training import build_snapshot
 from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS, START, order_lines, warehouse
+from returnml_tests.serving.shop import make_champion_of
 
 APP = typer.Typer()
 APP.command()(score)
@@ -54,7 +53,7 @@ def test_a_range_backwards_and_an_unknown_release_are_refused(data: Path):
 def test_the_champion_scores_a_range(data: Path):
     paths = DataPaths(data)
     version = next(paths.releases.iterdir()).name
-    make_champion(paths.deployment_state, version, expected_revision=0, by="test", why="test", clock=VirtualClock(1))
+    make_champion_of(data, version)
     result = run("2024-01-05", "2024-01-07", "--json", "--data", data)
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from returnml.ledger.clock import VirtualClock
 from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.modeling.snapshot import Snapshot
 from returnml.modeling.tracking import EXPERIMENT, Logged, log_candidate, prepare_store, project_aliases
-from returnml.release.deployment import DeploymentState, make_champion
+from returnml.release.deployment import DeploymentState
 from returnml.warehouse.training import build_snapshot
 from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
+from returnml_tests.serving.shop import make_champion_of
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,7 @@ def test_the_same_release_is_registered_once(client, logged: Logged, candidate: 
 
 
 def test_aliases_repeat_the_deployment_state(client, logged: Logged, candidate: Candidate, root: Path):
-    file = root / "deployment" / "state.json"
-    version = candidate.release.version
-    state = make_champion(file, version, expected_revision=0, by="test", why="first", clock=VirtualClock(1))
+    state = make_champion_of(root, candidate.release.version)
     assert project_aliases(state, logged.model_name, root / "mlflow").changed == {"champion": logged.model_version}
     assert project_aliases(state, logged.model_name, root / "mlflow").changed == {}
     assert str(client.get_model_version_by_alias(logged.model_name, "champion").version) == logged.model_version

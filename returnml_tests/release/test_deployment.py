@@ -1,15 +1,18 @@
 """The deployment state and its audit trail."""
 
+import msgspec
 import pytest
 
 from returnml.ledger.clock import VirtualClock
-from returnml.release.deployment import DeploymentError, audit_path, make_champion, read_state, verify_audit
+from returnml.release.deployment import DeploymentError, audit_path, read_state, transition, verify_audit
 
 CLOCK = VirtualClock(1_700_000_000_000_000)
 
 
 def promote(path, version, revision):
-    return make_champion(path, version, expected_revision=revision, by="test", why="better", clock=CLOCK)
+    decided_on = msgspec.structs.replace(read_state(path), revision=revision)
+    after = decided_on.with_champion(version)
+    return transition(path, decided_on, after, action="make_champion", by="test", why="better", clock=CLOCK)
 
 
 def test_a_champion_is_replaced_and_remembered(tmp_path):

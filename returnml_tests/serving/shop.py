@@ -14,7 +14,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
-from returnml.release.deployment import make_champion, read_state
+from returnml.release.deployment import DeploymentState, read_state, transition
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
 from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings, StoreSettings
@@ -132,10 +132,10 @@ def deploy(data: Path, model: bytes | None = None, **changed: object) -> Release
     return release
 
 
-def make_champion_of(data: Path, version: str) -> None:
-    state = DataPaths(data).deployment_state
-    revision = read_state(state).revision
-    make_champion(state, version, expected_revision=revision, by="test", why="test", clock=VirtualClock(CUT_OFF_US))
+def make_champion_of(data: Path, version: str) -> DeploymentState:
+    path, clock = DataPaths(data).deployment_state, VirtualClock(CUT_OFF_US)
+    state = read_state(path)
+    return transition(path, state, state.with_champion(version), action="make_champion", by="test", why="test", clock=clock)
 
 
 def order(**changed: object) -> dict:
