@@ -9,18 +9,13 @@ from __future__ import annotations
 from returnml.features.declarations import Derived, FeatureSet, InputKind, KeyGroup, RequestInput
 from returnml.features.expressions import Expr
 from returnml.features.shop import (
-    ORDERS,
-    RETURNS,
     activity,
-    count,
     days_since,
-    distinct,
     outcomes,
     ratio,
+    recency,
     return_rates,
     returns_per_order,
-    since_last,
-    sum_of,
 )
 
 GROUPS = (
@@ -30,11 +25,7 @@ GROUPS = (
         (
             *activity("7d", "30d", "90d", "365d", "lifetime"),
             *outcomes("30d", "90d", "365d", "lifetime"),
-            since_last(ORDERS),
-            since_last(RETURNS),
-            count(ORDERS, "5m", "1h", "24h"),
-            sum_of(ORDERS, "line_value_cents", "5m", "1h", "24h"),
-            distinct(ORDERS, "payment_method", "1h", "24h"),
+            *recency(),
         ),
     ),
 )

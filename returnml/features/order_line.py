@@ -24,9 +24,9 @@ from returnml.features.shop import (
     count,
     counts,
     days_since,
-    distinct,
     outcomes,
     ratio,
+    recency,
     return_rates,
     returns_per_order,
     since_last,
@@ -40,11 +40,7 @@ GROUPS = (
         (
             *activity("1d", "30d", "90d", "365d"),
             *outcomes("90d", "365d", "lifetime"),
-            since_last(ORDERS),
-            since_last(RETURNS),
-            count(ORDERS, "5m", "1h", "24h"),
-            sum_of(ORDERS, "line_value_cents", "5m", "1h", "24h"),
-            distinct(ORDERS, "payment_method", "1h", "24h"),
+            *recency(),
         ),
     ),
     KeyGroup(

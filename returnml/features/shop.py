@@ -6,7 +6,7 @@ are raw recent activity. Must not be here: feature sets, which choose from this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from returnml.features.declarations import Aggregation, Derived, KeyGroup, Operation, Stream
 from returnml.features.expressions import Expr
@@ -58,6 +58,17 @@ def outcomes(*windows: str) -> tuple[Aggregation, ...]:
     return (count(OUTCOMES, *windows, is_feature=False), sum_of(OUTCOMES, "returned", *windows, is_feature=False))
 
 
+def recency() -> tuple[Aggregation, ...]:
+    """When a customer was last seen (inputs of ``days_since``), and what is ordered within a day."""
+    return (
+        since_last(ORDERS),
+        since_last(RETURNS),
+        count(ORDERS, "5m", "1h", "24h"),
+        sum_of(ORDERS, "line_value_cents", "5m", "1h", "24h"),
+        distinct(ORDERS, "payment_method", "1h", "24h"),
+    )
+
+
 def smoothed_rate(returned: Expr, lines: Expr) -> Expr:
     return (returned + PRIOR_RETURN_RATE * PRIOR_STRENGTH) / (lines + PRIOR_STRENGTH)
 
@@ -70,15 +81,12 @@ def return_rates(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
     """A smoothed return rate for every window of outcomes of every group."""
     return tuple(
         Derived(
-            f"{group.name}_return_rate_{window.name}",
-            (f"{group.name}_outcomes_returned_sum_{window.name}", f"{group.name}_outcomes_count_{window.name}"),
+            f"{group}_return_rate_{window}",
+            (f"{group}_outcomes_returned_sum_{window}", f"{group}_outcomes_count_{window}"),
             smoothed_rate,
-            f"Share of the {group.name}'s matured lines that came back ({window.name}), smoothed.",
+            f"Share of the {group}'s matured lines that came back ({window}), smoothed.",
         )
-        for group in groups
-        for aggregation in group.aggregations
-        if aggregation.stream is OUTCOMES and aggregation.operation is Operation.COUNT
-        for window in aggregation.windows
+        for group, window in _counted(OUTCOMES, groups)
     )
 
 
@@ -86,15 +94,12 @@ def returns_per_order(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
     """Returns seen per line ordered, smoothed: fresher than the rates over outcomes, though young lines dilute it."""
     return tuple(
         Derived(
-            f"{group.name}_returns_per_order_{window.name}",
-            (f"{group.name}_returns_count_{window.name}", f"{group.name}_orders_count_{window.name}"),
+            f"{group}_returns_per_order_{window}",
+            (f"{group}_returns_count_{window}", f"{group}_orders_count_{window}"),
             smoothed_rate,
-            f"Returns of the {group.name} per line ordered ({window.name}), smoothed; young lines included.",
+            f"Returns of the {group} per line ordered ({window}), smoothed; young lines included.",
         )
-        for group in groups
-        for aggregation in group.aggregations
-        if aggregation.stream is RETURNS and aggregation.operation is Operation.COUNT
-        for window in aggregation.windows
+        for group, window in _counted(RETURNS, groups)
     )
 
 
@@ -110,6 +115,14 @@ def days_since(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
         for aggregation in group.aggregations
         if aggregation.operation is Operation.SINCE_LAST
     )
+
+
+def _counted(stream: Stream, groups: Iterable[KeyGroup]) -> Iterator[tuple[str, str]]:
+    """The names of every group and window over which the stream's events are counted."""
+    for group in groups:
+        for aggregation in group.aggregations:
+            if aggregation.stream is stream and aggregation.operation is Operation.COUNT:
+                yield from ((group.name, window.name) for window in aggregation.windows)
 
 
 def _parsed(windows: Iterable[str]) -> tuple[Window, ...]:
