@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, nullcontext
 
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import YamlRenderPlugin
 
 from returnml.features.declarations import FeatureSet
 from returnml.features.order_line import ORDER_LINE
@@ -19,6 +20,7 @@ from returnml.streaming.scores import ScoreStream
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
 from serving.openapi import add_events
+from serving.openapi_page import page, page_files
 from serving.problems import HANDLERS
 from serving.routes.customers import customer_route
 from serving.routes.events import events_route
@@ -69,10 +71,11 @@ def create_app(
             live,
             ready_route(service),
             metrics_route(service, log, stream),
+            page_files(),
         ],
         exception_handlers=HANDLERS,
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema"),
+        openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema", render_plugins=[page(), YamlRenderPlugin()]),
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
     )

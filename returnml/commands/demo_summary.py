@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from shutil import which
 from typing import Any
 
 import typer
@@ -63,8 +65,9 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
     for plot in sorted((paths.reports / "forecast").glob("returns-*.png"))[-1:]:
         typer.echo(f"  forecast    {plot}")
     typer.echo(f"  tables      {paths.published} (DuckDB, read only: scores.daily, forecast.*, monitoring.drift, quarantine.*)")
-    typer.echo(f"  graph       returnml dev{root}     then http://127.0.0.1:3000")
-    typer.echo(f"  service     returnml serve --at cutoff{root}     then http://127.0.0.1:{settings.serving.port}/schema")
+    command = _command()
+    typer.echo(f"  graph       {command} dev{root}     then http://127.0.0.1:3000")
+    typer.echo(f"  service     {command} serve --at cutoff{root}     then http://127.0.0.1:{settings.serving.port}/schema")
     typer.echo(f"done in {seconds:.0f} s; release {release.version}")
 
 
@@ -109,6 +112,11 @@ def _answer(answer: Answer) -> None:
             typer.echo(f"{'':>10}because: {reason['text']}")
     features = response["features"]
     typer.echo(f"  release {response['release']}, features as of {features['cut_off']} ({features['generation']})")
+
+
+def _command() -> str:
+    """What a shell finds: the name where the environment is active, else the way it was called by."""
+    return "returnml" if which("returnml") else sys.argv[0]
 
 
 def _title(text: str) -> None:

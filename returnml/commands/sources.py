@@ -51,7 +51,7 @@ def simulate(
         return
     typer.echo(
         f"{simulated.orders.rows:,} order lines, {simulated.returns.rows:,} returns, {simulated.inspections.rows:,} inspections "
-        f"over {days} days ({scenario}); true return probability within {plan.label_window_days} days: "
+        f"over {days} days{'' if scenario == Scenario.NONE else f', scenario {scenario}'}; true return probability within {plan.label_window_days} days: "
         f"{simulated.mean_probability:.1%}"
     )
     for stream in (simulated.orders, simulated.returns, simulated.inspections):
