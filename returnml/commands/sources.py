@@ -49,10 +49,10 @@ def simulate(
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
         return
+    world = "" if plan.scenario is Scenario.NONE else f", scenario {scenario}"
     typer.echo(
         f"{simulated.orders.rows:,} order lines, {simulated.returns.rows:,} returns, {simulated.inspections.rows:,} inspections "
-        f"over {days} days{'' if scenario == Scenario.NONE else f', scenario {scenario}'}; true return probability within {plan.label_window_days} days: "
-        f"{simulated.mean_probability:.1%}"
+        f"over {days} days{world}; true return probability within {plan.label_window_days} days: {simulated.mean_probability:.1%}"
     )
     for stream in (simulated.orders, simulated.returns, simulated.inspections):
         typer.echo(f"  {stream.stream}: {stream.days_written} days delivered, {stream.days_unchanged} unchanged")
