@@ -73,11 +73,12 @@ class MockKafka:
 
     def send(self, topic: str, values: Sequence[bytes | None], partition: int = 0, key: bytes | None = None) -> None:
         """After the return they are in the topic, in this order."""
-        # A mock partition forgets its oldest messages beyond 5 MB.
-        producer = Producer({"bootstrap.servers": self.servers, "compression.type": "lz4"})
+        # A mock partition forgets its oldest messages beyond 5 MB, and answers a fetch with what was produced at once:
+        # ``flush`` ends the lingering, so that these are one such set on a slow machine, too.
+        producer = Producer({"bootstrap.servers": self.servers, "compression.type": "lz4", "linger.ms": 60_000})
         for value in values:
             producer.produce(topic, value, key, partition)
-        assert producer.flush(20) == 0
+        assert producer.flush(120) == 0
 
     def read(self, topic: str, count: int, partition: int = 0) -> list[Message]:
         """The first messages of a partition; fails if there are fewer."""
@@ -86,7 +87,7 @@ class MockKafka:
         found: list[Message] = []
         try:
             while len(found) < count:
-                message = consumer.poll(20)
+                message = consumer.poll(120)
                 assert message is not None, f"{len(found)} of {count} messages in {topic}"
                 if message.error() is None:
                     found.append(message)
@@ -98,7 +99,7 @@ class MockKafka:
         """The committed offset; negative before there is one."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
         try:
-            return consumer.committed([TopicPartition(topic, partition)], timeout=20)[0].offset
+            return consumer.committed([TopicPartition(topic, partition)], timeout=120)[0].offset
         finally:
             consumer.close()
 
