@@ -75,7 +75,12 @@ def returns_forecast(
 
 
 def _metadata(report: MaturityReport, plot: bytes | None) -> dict:
-    metadata = written(report.partitions.rows, report.partitions.content_hash, days_without_enough_history=report.skipped)
+    metadata = written(report.partitions.rows, report.partitions.content_hash, days_without_rows=report.skipped)
+    if report.without_times:
+        metadata["note"] = (
+            f"{report.without_times:,} order lines have a flag and no return time: "
+            "no delay can be estimated from them, and nothing is forecast of them"
+        )
     if plot is not None:
         image = base64.b64encode(plot).decode()
         metadata["plot"] = dg.MetadataValue.md(f"![plot](data:image/png;base64,{image})")

@@ -222,6 +222,8 @@ def _import_mapped(
             typer.echo(
                 f"{stream.rows:,} {stream.stream}: {stream.days_written} days delivered, {stream.days_unchanged} unchanged"
             )
+    if done.has_only_flags:
+        typer.echo("a flag per line and no return times: labels, features and scores are made, forecasts of returns are not")
     if done.young_flags:
         typer.echo(f"{done.young_flags:,} lines were younger than the return window: their flag is not final and was left out")
 

@@ -28,10 +28,16 @@ FileFormat = Literal["csv", "json"]
 
 @dataclass(frozen=True)
 class MappedImport:
-    """What was delivered; ``young_flags`` counts lines whose flag was not final when the file was written."""
+    """What was delivered.
+
+    Attributes:
+        has_only_flags: the shop says per line that it was returned, and not when.
+        young_flags: lines whose flag was not final when the file was written.
+    """
 
     orders: Delivered
     returns: Delivered | None
+    has_only_flags: bool
     young_flags: int
 
 
@@ -70,6 +76,7 @@ def import_mapped(
     return MappedImport(
         orders=deliver(landing, ORDERS, orders, source, clock, customers, progress=progress),
         returns=None if returns is None else deliver(landing, RETURNS, returns, source, clock, customers, covered, progress),
+        has_only_flags=has_flag(mapping),
         young_flags=young,
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
+from returnml.contracts.columns import INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
 from returnml.warehouse.events import TABLE
 from returnml.warehouse.schema import KEY_COLUMNS, core_columns
 
 SEQ = "(known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY known_at, {id})"
 """days since the epoch << 32 | rank within the partition by (known_at, id)."""
+
+FLAG_IS_OPEN = f"(is_returned IS NULL AND coalesce(json_extract_string(extra, '$.{OPEN_FLAG}') = 'true', false))"
+"""Of a row of ``core.orders``: its shop has a flag per line, and this one was not final yet: unknown, not kept."""
 
 
 def core_select(stream: DeliveredStream) -> str:

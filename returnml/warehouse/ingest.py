@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from returnml.contracts.columns import DeliveredStream
+from returnml.contracts.columns import OPEN_FLAG, DeliveredStream
 from returnml.settings import Settings
 from returnml.warehouse.casting import casts, extra_json, uncast_json
 from returnml.warehouse.deliveries import (
@@ -89,7 +89,7 @@ def ingest_raw(
         refused.extend(bad)
         loaded.extend(good)
         for name in header:
-            if good and name not in stream.column_names:
+            if good and name not in (*stream.column_names, OPEN_FLAG):
                 added[name] = min(added.get(name, good[0].file), good[0].file)
     try:
         logged = stage_ledger_rows(con, stream, first, last)

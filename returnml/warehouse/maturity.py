@@ -18,6 +18,7 @@ from returnml.modeling.maturity_intervals import CALIBRATION_DAYS, Cells, past_c
 from returnml.modeling.maturity_nowcast import nowcast, nowcast_cells
 from returnml.modeling.maturity_projection import DELAY_COHORTS, days_needed, has_returns
 from returnml.settings import Settings
+from returnml.warehouse.core_sql import FLAG_IS_OPEN
 from returnml.warehouse.partition import PartitionResult, replace_partition
 from returnml.warehouse.run_off import RunOffs, largest_groups, read_run_offs
 
@@ -60,6 +61,7 @@ class MaturityReport:
             day; NaN where there is none.
         judged: how many those were.
         latest: the last day's rows.
+        without_times: order lines of these days whose shop has a flag and no return times: nothing is forecast of them.
     """
 
     partitions: PartitionResult
@@ -67,6 +69,7 @@ class MaturityReport:
     coverage: float
     judged: int
     latest: pl.DataFrame
+    without_times: int
 
 
 def columns(schema: dict[str, Any]) -> dict[str, str]:
@@ -179,7 +182,11 @@ def _build(
     con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({described})")
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     partitions = replace_partition(con, table, first, last, frame, day_column="day", inputs_hash=str((label, settings.forecast)))
-    return MaturityReport(partitions, skipped, coverage, judged, frame.filter(pl.col("day") == last))
+    (without_times,) = con.execute(
+        f"SELECT count(*) FROM core.orders WHERE known_day BETWEEN ? AND ? AND (is_returned IS NOT NULL OR {FLAG_IS_OPEN})",
+        [first, last],
+    ).fetchall()[0]
+    return MaturityReport(partitions, skipped, coverage, judged, frame.filter(pl.col("day") == last), without_times)
 
 
 def _months(first: date, last: date) -> Iterator[tuple[date, date]]:

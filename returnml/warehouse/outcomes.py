@@ -11,10 +11,9 @@ from datetime import date, timedelta
 
 import duckdb
 
-from returnml.contracts.columns import OPEN_FLAG
 from returnml.features.windows import DAY_US
 from returnml.settings import LabelSettings
-from returnml.warehouse.core_sql import SEQ
+from returnml.warehouse.core_sql import FLAG_IS_OPEN, SEQ
 from returnml.warehouse.partition import PartitionResult, combine_hashes, content_hashes, replace_partition, transaction
 from returnml.warehouse.schema import KEY_COLUMNS, ensure_schema
 
@@ -67,8 +66,7 @@ _SELECT = f"""
 WITH lines AS (
     SELECT line_id, order_id, ordered_at, known_at AS line_known_at, known_day AS line_known_day, quantity, line_value_cents,
         is_returned, {_KEYS},
-        -- a shop with flags whose flag for this line was not final yet: unknown, not kept
-        is_returned IS NULL AND coalesce(json_extract_string(extra, '$.{OPEN_FLAG}') = 'true', false) AS is_unknown,
+        {FLAG_IS_OPEN} AS is_unknown,
         ordered_at + to_microseconds($window_us) AS window_end, ordered_at + to_microseconds($mature_us) AS matures
     FROM core.orders
     WHERE known_day >= $earliest AND known_day < $last

@@ -17,6 +17,7 @@ import numpy as np
 from returnml.features.windows import DAY_US
 from returnml.modeling.maturity_delays import RunOff
 from returnml.settings import LabelSettings
+from returnml.warehouse.core_sql import FLAG_IS_OPEN
 
 OTHER = "(other)"
 """Where lines go whose product group is not named, or is none of those that are told apart."""
@@ -26,7 +27,8 @@ _LINES = f"""
 CREATE OR REPLACE TEMP TABLE run_off_lines AS
 SELECT line_id, ordered_at, ordered_at::DATE AS cohort, known_day, quantity,
     CASE WHEN list_contains($groups, product_group) THEN product_group ELSE '{OTHER}' END AS product_group
-FROM core.orders WHERE ordered_at >= $first AND ordered_at < $until AND known_day < $until AND is_returned IS NULL
+FROM core.orders WHERE ordered_at >= $first AND ordered_at < $until AND known_day < $until
+  AND is_returned IS NULL AND NOT {FLAG_IS_OPEN}
 """
 
 _EVENTS = """

@@ -104,15 +104,20 @@ def _replaced(vectors: pl.DataFrame, line_ids: pl.Series, logged: LoggedVectors)
 
 
 def _refuse_unfit(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, scope: dict, label: LabelSettings) -> None:
-    maturity_us = (label.window_days + label.grace_days) * DAY_US
     mature, without, first_day, foreign, foreign_day, other_rule = con.execute(
         f"""
         SELECT count(*), count(*) FILTER (f.line_id IS NULL), min(o.ordered_at::DATE) FILTER (f.line_id IS NULL),
                count(*) FILTER (f.feature_set_hash <> $hash), min(f.day) FILTER (f.feature_set_hash <> $hash),
-               count(*) FILTER (epoch_us(o.mature_at) - epoch_us(o.ordered_at) <> $maturity_us)
-        FROM core.outcomes o LEFT JOIN features.order_lines f USING (line_id)
+               count(*) FILTER (CASE epoch_us(o.mature_at) - epoch_us(o.ordered_at)
+                   WHEN $maturity_us THEN false WHEN $window_us THEN l.is_returned IS NULL ELSE true END)
+        FROM core.outcomes o JOIN core.orders l USING (line_id) LEFT JOIN features.order_lines f USING (line_id)
         WHERE {MATURE}""",
-        {**scope, "hash": feature_set.hash, "maturity_us": maturity_us},
+        {
+            **scope,
+            "hash": feature_set.hash,
+            "maturity_us": (label.window_days + label.grace_days) * DAY_US,
+            "window_us": label.window_days * DAY_US,  # of lines that only have a flag
+        },
     ).fetchall()[0]
     if not mature:
         raise SnapshotError(f"training snapshot: no mature line up to the cut-off {scope['cut_off']}")

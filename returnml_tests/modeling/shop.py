@@ -60,7 +60,8 @@ def warehouse(lines: pl.DataFrame) -> duckdb.DuckDBPyConnection:
     con.execute(
         "CREATE TABLE core.orders AS SELECT line_id, order_id, customer_id, article_id, ordered_at, line_value_cents, currency, "
         "CASE line_value_cents % 2 WHEN 0 THEN 'even' END AS product_group, NULL::VARCHAR AS brand, 'web' AS device, "
-        "CASE line_value_cents % 3 WHEN 0 THEN 'DE' ELSE 'FR' END AS country, NULL::VARCHAR AS payment_method FROM given"
+        "CASE line_value_cents % 3 WHEN 0 THEN 'DE' ELSE 'FR' END AS country, NULL::VARCHAR AS payment_method, "
+        "NULL::BOOLEAN AS is_returned FROM given"
     )
     con.execute(
         "CREATE TABLE core.outcomes AS SELECT line_id, ordered_at, ordered_at + INTERVAL 33 DAY AS mature_at, "

@@ -93,19 +93,20 @@ def test_only_final_flags_become_outcomes(tmp_path: Path) -> None:
     _import(tmp_path, _mapping(tmp_path, FLAGGED), rows)
     first, last = date(2025, 1, 31), date(2025, 4, 1)
     with duckdb.connect() as con:
-        ingest_raw(con, ORDERS_STREAM, first, last, tmp_path / "landing", Settings())
+        report = ingest_raw(con, ORDERS_STREAM, first, last, tmp_path / "landing", Settings())
         build_core(con, ORDERS_STREAM, first, last)
         build_outcomes(con, first, last, LabelSettings())
         found = con.execute("SELECT line_id, returned, mature_at FROM core.outcomes ORDER BY 1").fetchall()
         orders = con.execute("SELECT count(*) FROM core.orders").fetchall()
     assert orders == [(3,)]
+    assert report.added_columns == {}  # the mark of open flags is ours, no news
     assert found == [("a", 1, datetime(2025, 3, 2)), ("b", 0, datetime(2025, 3, 2))]
 
 
 def test_flag_counts_once_the_window_was_over_at_the_export(tmp_path: Path) -> None:
     rows = "id,at,who,what,n,price,back\na,2025-01-31,k,x,1,5,yes\nb,2025-01-31,k,x,1,6,no\nc,2025-02-01,k,x,1,5,yes\n"
     done = _import(tmp_path, _mapping(tmp_path, FLAGGED), rows)
-    assert (done.young_flags, done.returns) == (1, None)
+    assert (done.has_only_flags, done.young_flags, done.returns) == (True, 1, None)
     assert _landed(tmp_path, "orders", date(2025, 1, 31))["is_returned"].to_list() == [True, False]
     assert _landed(tmp_path, "orders", date(2025, 2, 1))["is_returned"].to_list() == [None]
     assert _landed(tmp_path, "orders", date(2025, 2, 1))[OPEN_FLAG].to_list() == [True]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from returnml.settings import LabelSettings
+from returnml.contracts.columns import OPEN_FLAG
+from returnml.settings import LabelSettings, Settings
+from returnml.warehouse.maturity import build_return_rates
 from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.run_off import OTHER, largest_groups, read_run_offs
 from returnml_tests.warehouse.conftest import Shop
@@ -61,10 +64,11 @@ def test_a_cancelled_line_leaves_when_that_is_known(shop: Shop):
 
 
 def test_what_becomes_known_late_is_late(shop: Shop):
-    fill(shop.con, "core.orders", [line("a", known_at=day(2)), line("b", is_returned=True)])
+    open_flag = line("c", extra=json.dumps({OPEN_FLAG: True}))
+    fill(shop.con, "core.orders", [line("a", known_at=day(2)), line("b", is_returned=True), open_flag])
     fill(shop.con, "core.returns", [back(day(1), 1, "a", known_at=day(1)), back(day(4), 1, "a", known_at=day(7))])
     found = read(shop)
-    assert entries(found.label.exposure) == {(1, 0, 2): 1.0}  # b has a flag and no times
+    assert entries(found.label.exposure) == {(1, 0, 2): 1.0}  # b and c have a flag and no times
     assert entries(found.label.events) == {(1, 0, 2): 1.0}  # not known before its line is
     assert entries(found.volume.events) == {(1, 0, 2): 1.0, (1, 0, 7): 1.0}
 
@@ -103,3 +107,10 @@ def test_a_mature_cohort_is_what_its_outcomes_say(shop: Shop, seed: int):
     cohorts = [((d - FIRST).days, n, int(r)) for d, n, r in expected]
     assert len(cohorts) > 4
     assert [(i, found.exposure[:, i].sum(), found.events[:, i].sum()) for i, _, _ in cohorts] == cohorts
+
+
+def test_lines_with_a_flag_alone_are_counted_and_not_forecast(shop: Shop):
+    flags = [line("a", is_returned=True), line("b", is_returned=False), line("c", extra=json.dumps({OPEN_FLAG: True}))]
+    fill(shop.con, "core.orders", [*flags, line("d")])
+    report = build_return_rates(shop.con, FIRST, date(2024, 5, 15), Settings(label=LABEL))
+    assert (report.without_times, report.partitions.rows) == (3, 0)

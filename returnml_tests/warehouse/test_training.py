@@ -86,6 +86,14 @@ def test_outcomes_of_another_label_rule_are_refused(con: duckdb.DuckDBPyConnecti
         build_snapshot(con, FEATURE_SET, FAR, tmp_path, LabelSettings(window_days=14))
 
 
+def test_lines_with_a_flag_alone_may_be_mature_at_the_end_of_their_window(con: duckdb.DuckDBPyConnection, tmp_path):
+    con.execute("UPDATE core.outcomes SET mature_at = ordered_at + INTERVAL 30 DAY")
+    with pytest.raises(SnapshotError, match="400 of 400 outcomes were not derived with a label window of 30 and a grace of 3"):
+        build_snapshot(con, FEATURE_SET, FAR, tmp_path, LABEL)
+    con.execute("UPDATE core.orders SET is_returned = (line_id IN (SELECT line_id FROM core.returns))")
+    assert build_snapshot(con, FEATURE_SET, FAR, tmp_path, LABEL).rows == 400
+
+
 def test_no_mature_line_is_refused(con: duckdb.DuckDBPyConnection, tmp_path):
     with pytest.raises(SnapshotError, match="no mature line"):
         build_snapshot(con, FEATURE_SET, datetime(2024, 1, 2), tmp_path, LABEL)
