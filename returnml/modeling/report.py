@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
@@ -13,9 +14,12 @@ from returnml.modeling.gates.verdict import Verdict
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:980px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
-table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}img{max-width:100%}code{background:#f4f4f4;padding:0 .2rem}
+table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
+.n{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}code{background:#f4f4f4;padding:0 .2rem}
 """
+
+_NUMBER = r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?%?"
+_FIGURE = re.compile(rf"({_NUMBER}( (to|\+) {_NUMBER})?)?")
 
 _FIGURES = {
     "auc": "AUC",
@@ -95,7 +99,11 @@ def html_images(plots: Mapping[str, bytes]) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Cells are escaped; without any heading there is no row of them."""
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    heads = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if any(head) else ""
-    return f"<table>{heads}{cells}</table>"
+    """Cells are escaped; without any heading there is no row of them. Columns of figures are flush right."""
+    kinds = [' class="n"' if all(_FIGURE.fullmatch(cell) for cell in column) else "" for column in zip(*rows, strict=True)]
+    kinds = kinds or [""] * len(head)
+    return f"<table>{_row('th', head, kinds) if any(head) else ''}{''.join(_row('td', row, kinds) for row in rows)}</table>"
+
+
+def _row(tag: str, cells: list[str], kinds: list[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}{kind}>{escape(cell)}</{tag}>' for cell, kind in zip(cells, kinds, strict=True))}</tr>"
