@@ -40,11 +40,10 @@ class LiveGroup:
     def __init__(self, layout: GroupLayout) -> None:
         self.layout = layout
         self.adders: dict[str, list[tuple[Callable[[array[int], int, int], None], int, str | None]]] = {}
-        self.listers: dict[str, list[tuple[int, str, bool]]] = {}
+        self.listers: dict[str, list[tuple[int, str]]] = {}
         for measure in layout.measures:
             if measure.operation is Operation.DISTINCT:
-                lister = (layout.distinct.index(measure), measure.column or "", measure.is_text)
-                self.listers.setdefault(measure.stream, []).append(lister)
+                self.listers.setdefault(measure.stream, []).append((layout.distinct.index(measure), measure.column or ""))
             else:
                 self.adders.setdefault(measure.stream, []).append((_ADD[measure.operation], measure.offset, measure.column))
         self.combine = Combination(
@@ -80,12 +79,13 @@ class LiveTiles:
         row = pending.rows[-1]
         for add, at, column in self._group.adders.get(stream, ()):
             value = known_at_us if column is None else columns[column]
-            if value is not None:
-                add(row, at, value)  # type: ignore[arg-type]  # a text is listed, never added
-        for i, column, is_text in self._group.listers.get(stream, ()):
-            listed = text_code(columns[column]) if is_text else columns[column]
+            if isinstance(value, int):  # a text is listed, never added
+                add(row, at, value)
+        for i, column in self._group.listers.get(stream, ()):
+            value = columns[column]
+            listed = text_code(value) if isinstance(value, str) else value
             if listed is not None:
-                pending.listed[i][listed] = start  # type: ignore[index]
+                pending.listed[i][listed] = start
         self._last_us = known_at_us
 
     def clear(self) -> None:

@@ -117,7 +117,7 @@ class GroupLayout:
 
     @cached_property
     def distinct(self) -> tuple[Measure, ...]:
-        """The measures whose values are listed beside the rows (see ``live_tiles``)."""
+        """The measures whose values are listed beside the rows (see ``value_lists``)."""
         return tuple(m for m in self.measures if m.operation is Operation.DISTINCT)
 
     @cached_property
