@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from returnml.features.declarations import FeatureSet
+from returnml.ledger.instants import instant
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from serving.contracts import CustomerFeatures
 from serving.errors import InvalidInput
-from serving.scorer import feature_time, instant
+from serving.scorer import feature_time
 
 MAX_ID_LENGTH = 200
 

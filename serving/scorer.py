@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
+from returnml.ledger.instants import instant
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.reasons.ordering import Reason, Reasoner
@@ -20,7 +21,6 @@ from serving.contracts import FeatureTime, LineScore, Order, Scores
 from serving.errors import InvalidOrder
 from serving.model import Model
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CLOCK_DIFFERENCE = timedelta(days=1)
 MAX_LINE_VALUE_BITS = 36
 MAX_EXPLAINED_LINES = 20
@@ -146,11 +146,3 @@ def order_columns(order: Order) -> dict[str, list[Any]]:
         "list_price_cents": [line.list_price_cents for line in lines],
         "line_value_cents": [line.quantity * line.unit_price_cents for line in lines],
     }
-
-
-def instant(at_us: int) -> datetime:
-    """
-    >>> instant(1_308_096_000_000_001).isoformat()
-    '2011-06-15T00:00:00.000001+00:00'
-    """
-    return EPOCH + timedelta(microseconds=at_us)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from returnml.commands.refusal import day, refuse
+from returnml.ledger.instants import instant
 from returnml.settings import DataPaths, load_settings
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _warehouse(paths: DataPaths) -> Any:
 def _about(answer: Answer) -> dict[str, Any]:
     names = ("request_id", "order_id", "release", "role", "generation", "mark", "feature_set_hash", "worker", "latency_us")
     instants = ("requested_at", "visible_until", "derived_until")
-    return {n: getattr(answer, n) for n in names} | {n: _text(getattr(answer, f"{n}_us")) for n in instants}
+    return {n: getattr(answer, n) for n in names} | {n: instant(getattr(answer, f"{n}_us")).isoformat() for n in instants}
 
 
 def _print_about(answer: Answer) -> None:
@@ -183,7 +183,3 @@ def _print_line(line: dict[str, Any], made: list[Contribution]) -> None:
             typer.echo(f"      {w.name:<50}{'missing' if w.logged is None else w.logged!s:>14}  {w.events} events {since}{wrong}")
         for event in c.latest:
             typer.echo("        " + ", ".join(f"{n} {v}" for n, v in event.items() if v is not None))
-
-
-def _text(at_us: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)).isoformat()

@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from returnml.commands.dagster_home import enter
 from returnml.commands.refusal import refuse
 from returnml.ledger.clock import Clock, clock_of
+from returnml.ledger.instants import day_of
 from returnml.settings import Settings
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _check_range(first: date, last: date, clock: Clock) -> None:
 
     # Dagster ends the partitions at the machine's yesterday; in a replay it is another.
     start, end = DAILY.get_first_partition_key(), DAILY.get_last_partition_key()
-    yesterday = (datetime.fromtimestamp(clock.now_us() // 1_000_000, UTC).date() - timedelta(days=1)).isoformat()
+    yesterday = (day_of(clock.now_us()) - timedelta(days=1)).isoformat()
     if last < first:
         refuse(f"last day {last} before first day {first}")
     end = None if end is None else min(end, yesterday)

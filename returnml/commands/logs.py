@@ -31,7 +31,7 @@ def prune(
     import duckdb
 
     from returnml.ledger.clock import ClockError, clock_of
-    from returnml.ledger.inference import day_of
+    from returnml.ledger.instants import day_of
     from returnml.ledger.log import LogError
     from returnml.warehouse.log_retention import prune_inference_log
     from returnml.warehouse.partition import open_warehouse

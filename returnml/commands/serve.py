@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from returnml.ledger.instants import instant_us
 from returnml.settings import Settings, SettingsError, load_settings
 
 FACTORY = "serving.app:create_worker"
@@ -72,4 +73,4 @@ def _instant_us(settings: Settings, at: str) -> int:
     except ValueError as error:
         raise SettingsError(f"--at {at!r}: expected e.g. 2011-09-01T00:00 or cutoff") from error
     instant = instant.replace(tzinfo=instant.tzinfo or UTC)
-    return round(instant.timestamp() * 1_000_000)
+    return instant_us(instant)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from returnml.commands.refusal import refuse
+from returnml.ledger.instants import instant, instant_us
 from returnml.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -181,8 +182,8 @@ def _instant_us(text: str) -> int:
         at = datetime.fromisoformat(text)
     except ValueError:
         refuse(f"--cut-off {text!r} is no instant, e.g. 2025-03-01T00:00")
-    return (at.replace(tzinfo=at.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return instant_us(at.replace(tzinfo=at.tzinfo or UTC))
 
 
 def _text(at_us: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)).isoformat()
+    return instant(at_us).isoformat()

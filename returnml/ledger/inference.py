@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from returnml.ledger.instants import day_of
 from returnml.ledger.log import LogError, LogWriter, Position, Record, read, segments
 from returnml.policy.document import Policy
 
@@ -83,14 +84,6 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[Answer])
-
-
-def day_of(at_us: int) -> date:
-    """
-    >>> day_of(1_308_096_000_000_000)
-    datetime.date(2011, 6, 15)
-    """
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).date()
 
 
 def encode(answers: Sequence[Answer]) -> bytes:

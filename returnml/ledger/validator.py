@@ -13,11 +13,11 @@ from typing import Protocol
 
 from returnml.features.shop import ORDERS, RETURNS
 from returnml.ledger.events import SCHEMA_VERSION, AnyEvent, InspectionCompleted, OrderPlaced, ReturnReceived
+from returnml.ledger.instants import instant
 
 VERDICTS = ("as_new", "worn", "damaged", "empty_box", "wrong_article")
 MAX_AHEAD = timedelta(minutes=5)
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def validate(event: AnyEvent, known: Known, now_us: int) -> Verdict:
     """
     if event.schema_version != SCHEMA_VERSION:
         return Verdict("unknown_schema_version", "schema_version", f"{event.schema_version}, not {SCHEMA_VERSION}")
-    now = _EPOCH + timedelta(microseconds=now_us)
+    now = instant(now_us)
     if event.occurred_at > now + MAX_AHEAD:
         return Verdict("time_in_future", "occurred_at", f"{event.occurred_at.isoformat()} is after {now.isoformat()}")
     if event.occurred_at < EARLIEST:
@@ -124,7 +124,7 @@ def _return(event: ReturnReceived, known: Known) -> Verdict:
             message = f"line {event.line_id!r} is unknown, and customer_id and article_id are not both given"
             return Verdict("unknown_order_line", "line_id", message)
         return Verdict(is_orphan=True)
-    if event.occurred_at < _EPOCH + timedelta(microseconds=line.ordered_at_us):
+    if event.occurred_at < instant(line.ordered_at_us):
         return Verdict("return_before_order", "occurred_at", f"{event.occurred_at.isoformat()} is before the order")
     if line.returned_quantity + event.quantity > line.quantity:
         message = f"{event.quantity} pieces, but {line.quantity - line.returned_quantity} of {line.quantity} are left"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from returnml.ledger.events import OrderPlaced, ReturnReceived
+from returnml.ledger.instants import instant_us
 
 ORDERS_TABLE, RETURNS_TABLE = "core.orders", "core.returns"
 KEYS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
 """A line's keys, which its returns copy."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_KEYS = (None,) * len(KEYS)
 
 Row = tuple[str, Mapping[str, Any]]
@@ -51,11 +50,3 @@ def return_row(event: ReturnReceived, line: StoredLine | None) -> Row:
     columns["quantity"] = event.quantity
     columns["refund_cents"] = event.refund_cents
     return RETURNS_TABLE, columns
-
-
-def instant_us(at: datetime) -> int:
-    """
-    >>> instant_us(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC))
-    1000005
-    """
-    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
 from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent
+from returnml.ledger.instants import instant
 from returnml.ledger.log import LogWriter, Record, read
 from returnml.ledger.records import Judged, decode_payload, encode_payload
 from returnml.ledger.validator import ACCEPTED, Verdict, validate
@@ -155,8 +155,7 @@ class EventWriter:
 
     def _erase(self, transaction: Transaction, state: LiveState | None, mark: Mark, customer: str) -> int:
         now_us = self._clock.now_us()
-        occurred_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=now_us)
-        event = CustomerErased(event_id=f"erasure of {customer}", occurred_at=occurred_at, customer_id=customer)
+        event = CustomerErased(event_id=f"erasure of {customer}", occurred_at=instant(now_us), customer_id=customer)
         before = transaction.get(EVENTS, event_key(event))
         if before is not None:
             return decode_outcome(before).seq

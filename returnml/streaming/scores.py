@@ -6,12 +6,13 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from returnml.ledger.inference import Answer
+from returnml.ledger.instants import instant
 from returnml.settings import KafkaSettings
 from returnml.streaming.client import StreamingError, library, producer
 
@@ -22,7 +23,6 @@ DELIVERY_SECONDS = 60
 CLOSE_SECONDS = 5.0
 POLL_SECONDS = 0.1
 MAX_WAITING_KBYTES = 64 << 10
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ScoredLine(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ def from_log(answer: Answer) -> ScoredOrder:
     return ScoredOrder(
         answer.request_id,
         answer.order_id,
-        _EPOCH + timedelta(microseconds=answer.requested_at_us),
+        instant(answer.requested_at_us),
         answer.release,
         answer.feature_set_hash,
         answer.generation,

@@ -6,7 +6,7 @@ from datetime import date
 
 from returnml.contracts.columns import STREAMS
 from returnml.features.windows import DAY_US
-from returnml.ledger.inference import day_of
+from returnml.ledger.instants import day_of
 from returnml.ledger.log import first_record, last_record
 from returnml.settings import DataPaths
 from returnml.sources.landing import days

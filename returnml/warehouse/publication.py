@@ -14,7 +14,7 @@ import duckdb
 
 from returnml.contracts.columns import ORDERS, STREAMS
 from returnml.features.declarations import FeatureSet
-from returnml.ledger.inference import day_of
+from returnml.ledger.instants import day_of
 from returnml.ledger.log import first_record, last_record, read
 from returnml.store.backend import Backend
 from returnml.store.generation import Generation

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from returnml.features.windows import DAY_US, MINUTE_US
 from returnml.ledger.clock import FileClockDriver
+from returnml.ledger.instants import day_of
 from returnml.settings import Settings, load_settings
 from returnml_tests.drills.online_retail_traffic import Sending, Traffic
 from returnml_tests.drills.replay_client import Answers, Shop
@@ -185,7 +186,3 @@ class Replay:
 
 def day_us(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-
-
-def day_of(at_us: int) -> date:
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).date()

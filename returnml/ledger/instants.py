@@ -1,0 +1,34 @@
+"""Microseconds since the epoch as instants and days, and back, exactly."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(at_us: int) -> datetime:
+    """In UTC.
+
+    >>> instant(1_308_096_000_000_001).isoformat()
+    '2011-06-15T00:00:00.000001+00:00'
+    """
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+def instant_us(at: datetime) -> int:
+    """Of an instant with its zone.
+
+    >>> instant_us(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC))
+    1000005
+    """
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def day_of(at_us: int) -> date:
+    """The UTC day.
+
+    >>> day_of(1_308_096_000_000_000)
+    datetime.date(2011, 6, 15)
+    """
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).date()
