@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from returnml.release.files import replace_file
+
 _INSTANT_BYTES = 8
 
 
@@ -88,10 +90,7 @@ class FileClockDriver:
     """
 
     def __init__(self, path: Path, now_us: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        unfinished.write_bytes(now_us.to_bytes(_INSTANT_BYTES, sys.byteorder, signed=True))
-        os.replace(unfinished, path)
+        replace_file(path, now_us.to_bytes(_INSTANT_BYTES, sys.byteorder, signed=True))
         self._instant = _mapped(path, "r+b").cast("q")
 
     def now_us(self) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from returnml.release.files import sha256
+from returnml.release.files import sha256, sync_folder
 
 GENESIS = "0" * 64
 
@@ -29,10 +29,13 @@ class TrailError(Exception):
 
 def append(trail: Path, record: Chained) -> None:
     """Append a record and flush it to disk."""
+    is_new = not trail.exists()
     with open(trail, "ab") as file:
         file.write(msgspec.json.encode(record) + b"\n")
         file.flush()
         os.fsync(file.fileno())
+    if is_new:
+        sync_folder(trail.parent)
 
 
 def mend(trail: Path) -> None:
