@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from returnml.features.declarations import KeyGroup, Stream
-from returnml.features.sql_dialect import DAY, HOPS, micros, quote, text_code
+from returnml.features.sql_dialect import DAY, HOPS, micros, quote, text_code, wide
 from returnml.features.sql_layout import measures_of
 from returnml.features.sql_tiles import last_column, last_streams
 
@@ -92,7 +92,7 @@ def events_statistics(stream: Stream) -> str:
     """One row: events, then for each column the largest magnitude, the sums of magnitudes and squares, the least value."""
     parts = ["count(*)"]
     for column in stream.columns:
-        value = f"{quote('v_' + column)}::HUGEINT"
+        value = wide(quote("v_" + column))
         parts += [f"coalesce(max(abs({value})), 0)", f"coalesce(sum(abs({value})), 0)"]
         parts += [f"coalesce(sum({value} * {value}), 0)", f"coalesce(min({value}), 0)"]
     return f"select {', '.join(parts)} from {events_table(stream)}"
@@ -108,4 +108,4 @@ def group_key(group: KeyGroup, cardinalities: Mapping[str, int]) -> str:
     for column in group.keys:
         total *= max(cardinalities[column], 1)
     bits = max([DAY.bits, *(hop.bits for hop in HOPS if measures_of(group, hop))])
-    return expression if total < 1 << (62 - bits) else f"({expression.replace(code, code + '::HUGEINT', 1)})"
+    return expression if total < 1 << (62 - bits) else f"({expression.replace(code, wide(code), 1)})"

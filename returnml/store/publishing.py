@@ -61,7 +61,6 @@ def write_generation(
     declared = union(feature_sets)
     layout_hash = StoreLayout(declared).hash
     served = [ServedFeatureSet(f.name, f.version, f.hash) for f in feature_sets]
-    store_root.mkdir(parents=True, exist_ok=True)
     with locked(store_root / ".lock"):
         for dead in store_root.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(dead)
