@@ -292,16 +292,20 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     for variable, value in environ.items():
         if not variable.startswith("RETURNML_") or variable in ("RETURNML_SETTINGS", "RETURNML_PROFILE"):
             continue
-        *tables, name = variable.removeprefix("RETURNML_").lower().split("__")
-        target = found
-        for table in tables:
-            target = target.setdefault(table, {})
-        target[name] = value
+        setting: Any = value
+        for name in reversed(variable.removeprefix("RETURNML_").lower().split("__")):
+            setting = {name: setting}
+        found = _merge(found, setting)
     return found
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in over.items():
-        merged[name] = _merge(merged.get(name, {}), value) if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping):
+            table = merged.get(name, {})
+            if not isinstance(table, Mapping):
+                raise SettingsError(f"settings: {name} is a table, {table!r} stands for it")
+            value = _merge(table, value)
+        merged[name] = value
     return merged

@@ -41,6 +41,8 @@ def test_argument_over_variable_over_profile_over_file(tmp_path):
         ("", {"RETURNML_TRAINING__SEED": "x"}, r"\$\.training\.seed"),
         ("", {"RETURNML_PROFILE": "live"}, "expected one of dev, staging, prod"),
         ("data = ", {}, r"returnml\.toml"),
+        ("training = 5", {"RETURNML_TRAINING__SEED": "1"}, "training is a table, 5 stands for it"),
+        ("", {"RETURNML_KAFKA": "host:9092", "RETURNML_KAFKA__TOPIC": "t"}, "kafka is a table, 'host:9092' stands for it"),
     ],
 )
 def test_errors_name_what_is_wrong(tmp_path, text, environ, message):
