@@ -5,14 +5,14 @@ Every field has a default, so that a policy file states only what differs. ``doc
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+
+from returnml.release.files import sha256
 
 Action = Literal["allow", "nudge", "review", "restrict"]
 ACTIONS: tuple[Action, ...] = ("allow", "nudge", "review", "restrict")
@@ -144,7 +144,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def hash(self) -> str:
         """Of the content: 12 hex digits of its sha256."""
-        return _hash(encode(self))
+        return sha256(encode(self))[:12]
 
 
 def _check(place: str, rule: Rule) -> None:
@@ -161,11 +161,6 @@ def _check(place: str, rule: Rule) -> None:
 def encode(policy: Policy) -> bytes:
     """Canonical JSON."""
     return msgspec.json.encode(policy, order="sorted")
-
-
-@lru_cache(maxsize=64)
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def read_policy(file: Path | None) -> Policy:
