@@ -27,13 +27,13 @@ from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import Aggregate, Operation
 from returnml.features.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.ledger.clock import VirtualClock
+from returnml.ledger.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths, Settings
 from returnml.sources.online_retail import import_online_retail
 from returnml.store.embedded import LmdbBackend
 from returnml.store.online import OnlineFeatures
 from returnml.warehouse.customers import TABLE, build_customers, customer_spine
-from returnml.warehouse.cutoff import instant_us
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.outcomes import build_outcomes

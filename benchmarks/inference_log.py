@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.serving import LINES, real_orders
 from returnml.features.order_line import ORDER_LINE
+from returnml.ledger.instants import instant_us
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
@@ -28,7 +29,6 @@ from returnml.release.folder import load_release
 from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
-from returnml.warehouse.cutoff import instant_us
 from serving.contracts import Order
 from serving.inference_log import InferenceLog
 from serving.model import Model

@@ -81,8 +81,9 @@ def champion(settings: Settings) -> str:
     kinds={"lmdb"},
 )
 def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+    from returnml.ledger.instants import instant_us
     from returnml.store.backends import open_backend
-    from returnml.warehouse.cutoff import cut_off, instant_us
+    from returnml.warehouse.cutoff import cut_off
     from returnml.warehouse.publication import publish_warehouse
 
     backend = open_backend(settings)

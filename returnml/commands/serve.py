@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -69,8 +69,6 @@ def _instant_us(settings: Settings, at: str) -> int:
         except StoreError as error:
             raise SettingsError(f"--at cutoff: {error}") from error
     try:
-        instant = datetime.fromisoformat(at)
+        return instant_us(datetime.fromisoformat(at))
     except ValueError as error:
         raise SettingsError(f"--at {at!r}: expected e.g. 2011-09-01T00:00 or cutoff") from error
-    instant = instant.replace(tzinfo=instant.tzinfo or UTC)
-    return instant_us(instant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -179,10 +179,9 @@ def _refused(damage_code: int = 2) -> Iterator[None]:
 
 def _instant_us(text: str) -> int:
     try:
-        at = datetime.fromisoformat(text)
+        return instant_us(datetime.fromisoformat(text))
     except ValueError:
         refuse(f"--cut-off {text!r} is no instant, e.g. 2025-03-01T00:00")
-    return instant_us(at.replace(tzinfo=at.tzinfo or UTC))
 
 
 def _text(at_us: int) -> str:

@@ -17,12 +17,12 @@ def instant(at_us: int) -> datetime:
 
 
 def instant_us(at: datetime) -> int:
-    """Of an instant with its zone.
+    """Of an instant; UTC where it names no zone.
 
-    >>> instant_us(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC))
-    1000005
+    >>> instant_us(datetime(1970, 1, 1, 0, 0, 1, 5)), instant_us(datetime.fromisoformat("1970-01-01T01:00+01:00"))
+    (1000005, 0)
     """
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def day_of(at_us: int) -> date:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from returnml.features.windows import DAY_US
+from returnml.ledger.instants import instant_us
 from returnml.modeling.boosting import TreeModel, parameters, train
 from returnml.modeling.calibration import Calibration, fit_calibration, sigmoid
 from returnml.modeling.metrics import ScoredSample, paired_difference
@@ -22,11 +23,9 @@ from returnml.modeling.parity import ParityReport, prove_parity
 from returnml.modeling.splits import rolling_origin
 from returnml.settings import TrainingSettings
 
-_EPOCH = datetime(1970, 1, 1)
-
 
 def _us(day: str) -> int:
-    return (datetime.fromisoformat(day) - _EPOCH) // datetime.resolution
+    return instant_us(datetime.fromisoformat(day))
 
 
 TRAIN_END_US, TEST_START_US, TEST_END_US = _us("2011-08-01"), _us("2011-09-01"), _us("2011-11-09")

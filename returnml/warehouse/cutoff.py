@@ -25,12 +25,3 @@ def cut_off(con: duckdb.DuckDBPyConnection) -> datetime:
     if last is None:
         raise NothingKnown("core.orders is empty: no day was ingested yet (returnml simulate or import, then returnml run)")
     return datetime.combine(last + timedelta(days=1), time())
-
-
-def instant_us(at: datetime) -> int:
-    """Microseconds since the epoch of a naive UTC instant.
-
-    >>> instant_us(datetime(1970, 1, 2))
-    86400000000
-    """
-    return (at - datetime(1970, 1, 1)) // timedelta(microseconds=1)

@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -18,9 +18,8 @@ import polars.exceptions
 
 from returnml.contracts.columns import DeliveredStream
 from returnml.contracts.delivered import header_failures
+from returnml.ledger.instants import day_of
 from returnml.sources.landing import LandingError, LandingFile, history
-
-_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,6 @@ class Delivery:
     rows: int
     delivered_at_us: int
     is_imported: bool
-
-
-def instant_us(text: str | None) -> int | None:
-    """An ISO 8601 instant (UTC where it names no zone) as microseconds since the epoch.
-
-    >>> instant_us("1970-01-01T00:00:01+00:00"), instant_us(None)
-    (1000000, None)
-    """
-    if text is None:
-        return None
-    at = datetime.fromisoformat(text)
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return (at.astimezone(UTC).replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)
 
 
 def find_deliveries(
@@ -144,7 +130,7 @@ def _delivery(landing: Path, file: LandingFile, go_live_us: int | None) -> Deliv
     is_imported = go_live_us is None or file.delivered_at_us < go_live_us
     return Delivery(
         stream=file.stream,
-        known_day=file.day if is_imported else (_EPOCH + timedelta(microseconds=file.delivered_at_us)).date(),
+        known_day=file.day if is_imported else day_of(file.delivered_at_us),
         landing_day=file.day,
         file=file.path.relative_to(landing).as_posix(),
         path=file.path,

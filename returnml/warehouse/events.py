@@ -21,6 +21,7 @@ import pyarrow as pa
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, Column, DeliveredStream, Kind
 from returnml.features.windows import DAY_US
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
+from returnml.ledger.instants import day_of
 from returnml.ledger.log import Record, read_between
 from returnml.ledger.records import decode_payload
 from returnml.warehouse.partition import content_hashes, replace_partition, transaction
@@ -136,7 +137,7 @@ def _row(file: Path, record: Record) -> dict[str, Any]:
     judged = decode_payload(record)
     verdict = judged.verdict
     return {
-        "known_day": EPOCH + timedelta(days=record.known_at_us // DAY_US),
+        "known_day": day_of(record.known_at_us),
         "seq": record.seq,
         "known_at": record.known_at_us,
         "event_id": judged.event.event_id,

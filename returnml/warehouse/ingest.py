@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from returnml.contracts.columns import OPEN_FLAG, DeliveredStream
+from returnml.ledger.instants import instant_us
 from returnml.settings import Settings
 from returnml.warehouse.casting import casts, extra_json, uncast_json
 from returnml.warehouse.deliveries import (
@@ -25,7 +26,6 @@ from returnml.warehouse.deliveries import (
     check_file,
     check_header,
     find_deliveries,
-    instant_us,
     refuse,
 )
 from returnml.warehouse.events import stage_ledger_rows
@@ -67,7 +67,8 @@ def ingest_raw(
     One transaction. Nothing is raised for bad files: they are in the report.
     """
     ensure_schema(con)
-    deliveries, refused = find_deliveries(landing, stream, first, last, instant_us(settings.go_live))
+    go_live_us = None if settings.go_live is None else instant_us(datetime.fromisoformat(settings.go_live))
+    deliveries, refused = find_deliveries(landing, stream, first, last, go_live_us)
     by_header: dict[tuple, list[Delivery]] = defaultdict(list)
     headers: dict[tuple, pl.Schema] = {}
     for delivery in deliveries:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from returnml.cli import app
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.ledger.clock import FileClockDriver
+from returnml.ledger.instants import instant_us
 from returnml.ledger.log import segments
 from returnml.settings import DataPaths, Settings
 from returnml.store.backend import STATE
@@ -16,7 +17,7 @@ from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.warehouse.conftest import D1, D2, Shop, order
-from returnml_tests.warehouse.ledger_shop import LedgerShop, at_us, placed
+from returnml_tests.warehouse.ledger_shop import LedgerShop, placed
 
 GO_LIVE, NOON = datetime(2024, 5, 2), datetime(2024, 5, 3, 12)
 
@@ -25,7 +26,7 @@ GO_LIVE, NOON = datetime(2024, 5, 2), datetime(2024, 5, 3, 12)
 def live(tmp_path, monkeypatch):
     """One landed line, published; an event on the day after, not ingested; it is noon of the day after that."""
     paths = DataPaths(tmp_path)
-    FileClockDriver(paths.replay_clock, at_us(NOON))
+    FileClockDriver(paths.replay_clock, instant_us(NOON))
     monkeypatch.setenv("RETURNML_REPLAY_CLOCK", str(paths.replay_clock))
     con = open_warehouse(paths.warehouse, threads=1)
     shop = Shop(con, paths.landing, Settings(data=str(tmp_path), go_live=GO_LIVE.isoformat()))
@@ -33,7 +34,7 @@ def live(tmp_path, monkeypatch):
     found = LedgerShop(shop, tmp_path, GO_LIVE)
     found.ingest(D1)
     build_outcomes(con, D1, D1, shop.settings.label)
-    publish_generation(con, FEATURE_SETS, at_us(GO_LIVE), found.backend)
+    publish_generation(con, FEATURE_SETS, instant_us(GO_LIVE), found.backend)
     found.send(datetime(2024, 5, 2, 9), placed("a", datetime(2024, 5, 2, 9)))
     yield found
     con.close()

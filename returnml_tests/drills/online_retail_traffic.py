@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -19,10 +19,10 @@ from typing import Any
 import polars as pl
 
 from returnml.features.windows import DAY_US, HOUR_US, MINUTE_US
+from returnml.ledger.instants import instant, instant_us
 from returnml.sources.online_retail import read_files, to_streams
 
 LATE_ORDERS, LATE_RETURNS, SENT_TWICE, CONTRADICTORY, INSPECTED = 0.02, 0.1, 0.03, 0.02, 0.1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINE = ("line_id", "article_id", "quantity", "unit_price_cents", "product_group", "color")
 VERDICTS = ("as_new", "worn", "damaged", "unheard_of")
 
@@ -73,14 +73,14 @@ class _Injecting:
 
     def __init__(self, chance: random.Random, last: date) -> None:
         self._chance = chance
-        self._end_us = _us(datetime(last.year, last.month, last.day)) + DAY_US
+        self._end_us = instant_us(datetime(last.year, last.month, last.day)) + DAY_US
         self.sendings: list[Sending] = []
         self.injected: Counter[str] = Counter()
 
     def order(self, rows: Sequence[dict[str, Any]]) -> None:
         """An order of these lines: scored at its time, pushed right after that or late."""
         chance, row = self._chance, rows[0]
-        at_us = _us(row["ordered_at"]) + chance.randrange(MINUTE_US)
+        at_us = instant_us(row["ordered_at"]) + chance.randrange(MINUTE_US)
         shared = {name: row[name] for name in ("order_id", "customer_id", "currency", "country")}
         lines = [{name: line[name] for name in _LINE if line[name] is not None} for line in rows]
         scored = shared | {"lines": lines}
@@ -94,7 +94,7 @@ class _Injecting:
 
     def came_back(self, row: dict[str, Any]) -> None:
         chance, name = self._chance, row["return_id"]
-        at_us = _us(row["returned_at"]) + chance.randrange(MINUTE_US)
+        at_us = instant_us(row["returned_at"]) + chance.randrange(MINUTE_US)
         about = ("return_id", "quantity", "refund_cents", "currency", "line_id", "customer_id", "article_id")
         body = {field_name: row[field_name] for field_name in about if row[field_name] is not None}
         event = self._event("return", name, row["returned_at"], body)
@@ -109,7 +109,7 @@ class _Injecting:
         if chance.random() < INSPECTED:
             inspected_us = at_us + chance.randrange(DAY_US)
             verdict = {"inspection_id": f"i-{name}", "return_id": name, "verdict": chance.choice(VERDICTS)}
-            inspection = self._event("inspection", f"i-{name}", _EPOCH + timedelta(microseconds=inspected_us), verdict)
+            inspection = self._event("inspection", f"i-{name}", instant(inspected_us), verdict)
             self._send(inspected_us, events=(inspection,))
 
     def _contradict(self, at_us: int, event: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ class _Injecting:
         if kind == "too many pieces":
             wrong |= {"quantity": 100_000}
         elif kind == "from the future":
-            wrong |= {"occurred_at": _text(_EPOCH + timedelta(microseconds=at_us + HOUR_US))}
+            wrong |= {"occurred_at": _text(instant(at_us + HOUR_US))}
         elif kind == "before its order":
             wrong |= {"occurred_at": "2009-01-01T00:00:00+00:00"}
         elif kind == "of an unknown schema":
@@ -155,10 +155,6 @@ def _by_order(rows: pl.DataFrame) -> Iterator[list[dict[str, Any]]]:
     keys = itemgetter("ordered_at", "order_id", "customer_id", "country")
     for _, lines in groupby(sorted(rows.iter_rows(named=True), key=keys), key=keys):
         yield list(lines)
-
-
-def _us(at: datetime) -> int:
-    return (at.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def _text(at: datetime) -> str:

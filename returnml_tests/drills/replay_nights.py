@@ -17,10 +17,11 @@ from pathlib import Path
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
+from returnml.ledger.instants import instant_us
 from returnml.settings import Settings
 from returnml.store.backends import open_backend
 from returnml.warehouse.consistency import ConsistencyReport, build_consistency
-from returnml.warehouse.cutoff import cut_off, instant_us
+from returnml.warehouse.cutoff import cut_off
 from returnml.warehouse.events import ingest_events
 from returnml.warehouse.features import build_order_lines
 from returnml.warehouse.inference import MOMENTS, build_inference_log, build_moments

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Op
 from returnml.features.shop import ORDERS, RETURNS
 from returnml.features.windows import DAY_US, Window
 from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
+from returnml.ledger.instants import instant
 from returnml.ledger.log import read
 from returnml.ledger.records import decode_payload
 from returnml.store.rows import KEYS
@@ -23,7 +23,6 @@ from returnml.warehouse.schema import ensure_schema
 from returnml_tests.oracle import Event
 
 T0 = 1_729_468_800_000_000  # 2024-10-21T00:00:00Z
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORT = tuple(Window.parse(name) for name in ("5m", "1h", "24h"))
 _ALL = ("sum", "sum_of_squares", "min", "max", "last", "distinct")
 
@@ -65,7 +64,7 @@ FEATURES = FeatureSet(
 
 
 def event(body: dict[str, Any], at_us: int) -> AnyEvent:
-    return msgspec.convert({**body, "occurred_at": _EPOCH + timedelta(microseconds=at_us), "currency": "EUR"}, AnyEvent)
+    return msgspec.convert({**body, "occurred_at": instant(at_us), "currency": "EUR"}, AnyEvent)
 
 
 class Ledger:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from returnml.contracts.columns import STREAMS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.events import AnyEvent
+from returnml.ledger.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.store.embedded import LmdbBackend
@@ -24,12 +25,6 @@ from returnml.warehouse.inference import INPUTS as REQUEST_COLUMNS
 from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.publication import publish_warehouse
 from returnml_tests.warehouse.conftest import Shop
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def at_us(at: datetime) -> int:
-    return (at.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def placed(n: int | str, at: datetime, lines: int | list[dict[str, Any]] = 1, **changed: Any) -> dict[str, Any]:
@@ -56,7 +51,7 @@ class LedgerShop:
 
     def __init__(self, shop: Shop, root: Path, start: datetime) -> None:
         self.shop, self.con, self.paths = shop, shop.con, DataPaths(root)
-        self.clock = VirtualClock(at_us(start))
+        self.clock = VirtualClock(instant_us(start))
         self.backend = LmdbBackend(self.paths.store)
         self.writer = EventWriter(self.backend, ORDER_LINE, self.clock, AS_DELIVERED)
 
@@ -64,16 +59,16 @@ class LedgerShop:
         """Of what was ingested, with the outcomes of the day before the cut-off."""
         day = (cut_off - timedelta(microseconds=1)).date()
         build_outcomes(self.con, day, day, self.shop.settings.label)
-        return publish_warehouse(self.con, [ORDER_LINE], at_us(cut_off), self.backend)
+        return publish_warehouse(self.con, [ORDER_LINE], instant_us(cut_off), self.backend)
 
     def seen(self, at: datetime, **order: Any) -> tuple[int, dict[str, list[int | None]]]:
         """The mark and the exact raw features of an order, as the service would see it now."""
         columns = {name: [order.get(name)] for name in (*REQUEST_COLUMNS,)}
-        vectors = OnlineFeatures(ORDER_LINE, LiveStore(self.backend, ORDER_LINE)).vectors(columns, at_us(at))
+        vectors = OnlineFeatures(ORDER_LINE, LiveStore(self.backend, ORDER_LINE)).vectors(columns, instant_us(at))
         return vectors.seen.seq, vectors.raw()
 
     def send(self, at: datetime, *events: dict[str, Any]) -> list[Applied]:
-        self.clock.advance_to(max(at_us(at), self.clock.now_us()))
+        self.clock.advance_to(max(instant_us(at), self.clock.now_us()))
         return self.writer.submit([msgspec.convert(event, AnyEvent) for event in events])
 
     def ingest(self, first: date, last: date | None = None) -> EventsReport:

@@ -6,6 +6,7 @@ import pytest
 
 from returnml.contracts.columns import ORDERS, STREAMS
 from returnml.contracts.rules import rules
+from returnml.ledger.instants import instant_us
 from returnml.ledger.log import LogError, segments
 from returnml.settings import Settings
 from returnml.warehouse.events import ingest_events
@@ -14,7 +15,7 @@ from returnml.warehouse.schema import ensure_schema
 from returnml.warehouse.validate import build_core
 from returnml.warehouse.verdicts import LedgerConflict
 from returnml_tests.warehouse.conftest import D1, D2, D3, deliver_bytes, order, returned
-from returnml_tests.warehouse.ledger_shop import LedgerShop, at_us, came_back, inspected, placed
+from returnml_tests.warehouse.ledger_shop import LedgerShop, came_back, inspected, placed
 
 GO_LIVE = datetime(2024, 5, 2)
 
@@ -46,8 +47,8 @@ def test_events_become_rows_as_they_were_judged(live):
     assert (report.rows, report.refused, report.segments, report.missing) == (7, 3, 1, 0)
     rows = live.shop.rows
     assert rows("SELECT line_id, ledger_seq, row_number, file, epoch_us(known_at) FROM core.orders WHERE known_day = ?", D2) == [
-        ("a-1", 1, 1, "ledger/00000000000000000001.log", at_us(at)),
-        ("a-2", 1, 2, "ledger/00000000000000000001.log", at_us(at)),
+        ("a-1", 1, 1, "ledger/00000000000000000001.log", instant_us(at)),
+        ("a-2", 1, 2, "ledger/00000000000000000001.log", instant_us(at)),
     ]
     found = rows("SELECT return_id, line_id, is_orphan, order_id, customer_id, article_id, size, country FROM core.returns")
     assert found == [
@@ -117,7 +118,7 @@ def test_what_an_event_took_is_gone_for_landing_rows_of_its_day_and_later(live, 
     at = datetime(2024, 5, 2, 9)
     live.send(at, came_back("a", "h1", at, quantity=2), placed("l9", at))
     for day, hour, name in ((D2, 3, "early"), (D3, 3, "later")):
-        delivered = at_us(datetime(day.year, day.month, day.day, hour))
+        delivered = instant_us(datetime(day.year, day.month, day.day, hour))
         back = [
             returned(f"r-{name}", "h1", datetime(2024, 5, 1, 12), quantity=2),
             returned("r-a", "h1", datetime(2024, 5, 1, 13)),
@@ -139,7 +140,7 @@ LARGER = "return_larger_than_order"
 
 
 def test_a_day_with_events_only_and_one_with_both(live):
-    live.shop.deliver("orders", D2, [order("h2", datetime(2024, 5, 2, 1))], at_us(datetime(2024, 5, 1, 23)))
+    live.shop.deliver("orders", D2, [order("h2", datetime(2024, 5, 2, 1))], instant_us(datetime(2024, 5, 1, 23)))
     live.send(datetime(2024, 5, 2, 9), placed("a", datetime(2024, 5, 2, 9)))
     live.send(datetime(2024, 5, 3, 9), placed("b", datetime(2024, 5, 3, 9)))
     ingest_events(live.con, live.paths.ledger, D2, D3)
@@ -210,7 +211,7 @@ def test_an_event_whose_line_vanished_from_history_stops_the_day(live):
 
 
 def test_a_line_that_was_landed_and_then_sent_stops_the_day(live):
-    live.shop.deliver("orders", D2, [order("a-1", datetime(2024, 5, 2, 1))], at_us(datetime(2024, 5, 2, 2)))
+    live.shop.deliver("orders", D2, [order("a-1", datetime(2024, 5, 2, 1))], instant_us(datetime(2024, 5, 2, 2)))
     live.ingest(D2)
     live.send(datetime(2024, 5, 3, 9), placed("a", datetime(2024, 5, 3, 9)))
     with pytest.raises(
@@ -220,7 +221,7 @@ def test_a_line_that_was_landed_and_then_sent_stops_the_day(live):
 
 
 def test_a_refused_landing_file_keeps_the_whole_day_as_it_was(live):
-    deliver_bytes(live.shop.landing, "orders", D2, b"no parquet", at_us=at_us(datetime(2024, 5, 1, 23)))
+    deliver_bytes(live.shop.landing, "orders", D2, b"no parquet", at_us=instant_us(datetime(2024, 5, 1, 23)))
     live.send(datetime(2024, 5, 2, 9), placed("a", datetime(2024, 5, 2, 9)))
     ensure_schema(live.con)
     ingest_events(live.con, live.paths.ledger, D2, D2)

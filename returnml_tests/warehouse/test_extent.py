@@ -7,11 +7,12 @@ import typer
 
 from returnml.commands.line import known_range
 from returnml.ledger.clock import FileClockDriver
+from returnml.ledger.instants import instant_us
 from returnml.partitions import FIRST_DAY_WITHOUT_DATA, first_day
 from returnml.settings import Settings
 from returnml.warehouse.extent import known_days
 from returnml_tests.warehouse.conftest import D1, D2, D3, order
-from returnml_tests.warehouse.ledger_shop import LedgerShop, at_us, placed
+from returnml_tests.warehouse.ledger_shop import LedgerShop, placed
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def live(make_shop, tmp_path):
 
 
 def settings_at(live, now):
-    FileClockDriver(live.paths.replay_clock, at_us(now))
+    FileClockDriver(live.paths.replay_clock, instant_us(now))
     return Settings(data=str(live.paths.root), replay_clock=str(live.paths.replay_clock))
 
 

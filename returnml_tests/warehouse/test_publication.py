@@ -6,6 +6,7 @@ import pytest
 
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
+from returnml.ledger.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings
 from returnml.store.backend import STATE
@@ -15,7 +16,7 @@ from returnml.warehouse.events import ingest_events
 from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.publication import NotIngested, ledger_position, publish_warehouse
 from returnml_tests.warehouse.conftest import D1, D2, D3, order
-from returnml_tests.warehouse.ledger_shop import LedgerShop, at_us, came_back, placed
+from returnml_tests.warehouse.ledger_shop import LedgerShop, came_back, placed
 
 GO_LIVE = datetime(2024, 5, 2)
 NEXT, AFTER = datetime(2024, 5, 3), datetime(2024, 5, 4)
@@ -93,7 +94,7 @@ def test_what_is_not_ingested_is_not_published(live, ingested):
 
 def test_outcomes_must_reach_the_cut_off(live):
     with pytest.raises(NotIngested, match=r"core.outcomes is not built through 2024-05-02: returnml backfill --from 2024-05-02"):
-        publish_warehouse(live.con, [ORDER_LINE], at_us(NEXT), live.backend)
+        publish_warehouse(live.con, [ORDER_LINE], instant_us(NEXT), live.backend)
 
 
 def test_another_ledger_is_refused(live, tmp_path):
@@ -101,7 +102,7 @@ def test_another_ledger_is_refused(live, tmp_path):
     live.ingest(D2)
     other = LedgerShop(live.shop, tmp_path / "other", GO_LIVE)
     with pytest.raises(NotIngested, match=r"raw.events has event 1, which .*other/ledger does not have"):
-        ledger_position(live.con, other.paths.ledger, at_us(NEXT))
+        ledger_position(live.con, other.paths.ledger, instant_us(NEXT))
 
 
 def test_an_event_stamped_before_the_cut_off_after_it_was_taken_stays_live(live):
@@ -118,16 +119,16 @@ def test_an_event_stamped_before_the_cut_off_after_it_was_taken_stays_live(live)
             return getattr(live.backend, name)
 
         def install(self, folder):
-            writer = EventWriter(live.backend, ORDER_LINE, VirtualClock(at_us(datetime(2024, 5, 2))), AS_DELIVERED)
+            writer = EventWriter(live.backend, ORDER_LINE, VirtualClock(instant_us(datetime(2024, 5, 2))), AS_DELIVERED)
             writer.submit([_event(placed("b", datetime(2024, 5, 2)))])
 
-    generation = publish_warehouse(live.con, [ORDER_LINE], at_us(AFTER), Late())
+    generation = publish_warehouse(live.con, [ORDER_LINE], instant_us(AFTER), Late())
     assert (generation.manifest.ledger_seq, live.backend.published()) == (1, generation.name)
     assert orders_seen(live, AFTER) == (2, [3])
     with pytest.raises(NotIngested, match="seq 2 of 2024-05-03"):
-        publish_warehouse(live.con, [ORDER_LINE], at_us(AFTER), live.backend)
+        publish_warehouse(live.con, [ORDER_LINE], instant_us(AFTER), live.backend)
     live.ingest(D3)
-    assert publish_warehouse(live.con, [ORDER_LINE], at_us(AFTER), live.backend).manifest.ledger_seq == 2
+    assert publish_warehouse(live.con, [ORDER_LINE], instant_us(AFTER), live.backend).manifest.ledger_seq == 2
     assert (orders_seen(live, AFTER), live_keys(live)) == ((2, [3]), 0)
 
 
