@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from returnml.features.declarations import Aggregate, KeyGroup, Operation, Stream
-from returnml.features.sql_dialect import DAY, WIDE, Hop, quote, wide_literal
+from returnml.features.sql_dialect import WIDE, Hop, quote, wide_literal
 from returnml.features.sql_layout import Limb, Measure
 from returnml.features.sql_spine import SPINE, events_table, tiles_table
 from returnml.features.windows import Window
@@ -113,18 +113,8 @@ def _edges(plan: GroupPlan) -> str:
             *(f"max({m}) over before as {m}" for m in lasts),
         ]
     )
-    lengths = {w.name: w for limb in plan.limbs for w in limb.windows if w.length_us is not None}
-    far = [
-        f"coalesce(last_value({limb.column}) over before_{w.name}, 0) as {edge_column(limb, w)}"
-        for limb in plan.limbs
-        for w in limb.windows
-        if w.length_us is not None
-    ]
-    frames = ", ".join(
-        f"before_{w.name} as (partition by {plan.hop.key_of('kd')} order by kd "
-        f"range between unbounded preceding and {(w.length_us or 0) // plan.hop.us + 1} preceding)"
-        for w in lengths.values()
-    )
+    far, reach = _before_windows(plan)
+    frames = _frames(plan, reach)
     near = [f"{p} - own_{p} as near_{p}" for p in limbs]
     select = ", ".join(["kd", "is_probe", *near, *lasts, *far])
     return f"""create or replace temp table {_name(plan, "edges")} as
@@ -146,24 +136,33 @@ def _edges_from_tiles(plan: GroupPlan) -> str:
     probes = " union ".join(f"select distinct {kd} as kd from {SPINE} where {plan.key} is not null" for kd in plan.probed())
     near = [f"coalesce(last_value({limb.column} ignore nulls) over before, 0) as near_{limb.column}" for limb in plan.limbs]
     near += [f"last_value({column} ignore nulls) over before as {column}" for column in lasts]
-    lengths = {w.name: w for limb in plan.limbs for w in limb.windows if w.length_us is not None}
-    far = [
-        f"coalesce(last_value({limb.column} ignore nulls) over before_{w.name}, 0) as {edge_column(limb, w)}"
-        for limb in plan.limbs
-        for w in limb.windows
-        if w.length_us is not None
-    ]
-    reach = {"before": 1} | {f"before_{w.name}": (w.length_us or 0) // DAY.us + 1 for w in lengths.values()}
-    frames = ", ".join(
-        f"{name} as (partition by {DAY.key_of('kd')} order by kd range between unbounded preceding and {days} preceding)"
-        for name, days in reach.items()
-    )
+    far, reach = _before_windows(plan, " ignore nulls")
+    frames = _frames(plan, {"before": 1} | reach)
     return f"""create or replace temp table {_name(plan, "edges")} as
 with probes as ({probes}),
 timeline as (select {", ".join(["kd", *packed, *lasts])}, false as is_probe from {tiles_table(plan.group)}
   union all select {", ".join(["kd", *nothing, "true"])} from probes),
 edges as (select {", ".join(["kd", "is_probe", *near, *far])} from timeline window {frames})
 select * exclude (is_probe) from edges where is_probe"""
+
+
+def _before_windows(plan: GroupPlan, nulls: str = "") -> tuple[list[str], dict[str, int]]:
+    """Each limb's total before each window's first step; and by frame how many steps before a moment's own it ends."""
+    far: list[str] = []
+    reach: dict[str, int] = {}
+    for limb in plan.limbs:
+        for w in limb.windows:
+            if w.length_us is not None:
+                far.append(f"coalesce(last_value({limb.column}{nulls}) over before_{w.name}, 0) as {edge_column(limb, w)}")
+                reach[f"before_{w.name}"] = w.length_us // plan.hop.us + 1
+    return far, reach
+
+
+def _frames(plan: GroupPlan, reach: dict[str, int]) -> str:
+    return ", ".join(
+        f"{name} as (partition by {plan.hop.key_of('kd')} order by kd range between unbounded preceding and {steps} preceding)"
+        for name, steps in reach.items()
+    )
 
 
 def _head(plan: GroupPlan) -> str:
