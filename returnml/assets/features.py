@@ -80,11 +80,12 @@ TILES = [build_group_tiles(group) for group in TILE_GROUPS if group.is_tiled]
     checks=checks.SPECS,
 )
 def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
-    from returnml.warehouse.inference import MOMENTS, ensure_tables
+    from returnml.warehouse.inference import MOMENTS, TABLES
+    from returnml.warehouse.tables import ensure_tables
 
     first, last = days_of(context)
     with session(warehouse) as con:
-        ensure_tables(con)
+        ensure_tables(con, TABLES)
         report = order_lines.build_order_lines(con, ORDER_LINE, first, last, MOMENTS)
         results = checks.results(con, ORDER_LINE, first, last)
     metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns))

@@ -9,17 +9,8 @@ from returnml.checks import serving as checks
 from returnml.partitions import days_of
 from returnml.resources.warehouse import session
 from returnml.settings import Settings
+from returnml.warehouse.monitoring import COLUMNS, TABLE, build_drift
 
-DRIFT = {
-    "day": "DATE",
-    "release": "VARCHAR",
-    "column_name": "VARCHAR",
-    "rows": "BIGINT",
-    "psi": "DOUBLE",
-    "ks": "DOUBLE",
-    "share_missing": "DOUBLE",
-    "is_drifted": "BOOLEAN",
-}
 _ABOUT = {
     "psi": "Population stability index over the reference's bins.",
     "ks": "Kolmogorov-Smirnov distance over the reference's bins.",
@@ -28,20 +19,19 @@ _ABOUT = {
 
 @table_asset(
     "drift",
-    table="monitoring.drift",
+    table=TABLE,
     group="monitoring",
     deps=["scores_daily", "features_order_line"],
     description="One row per day and column: how far scores and features of the trailing week are from the champion's "
     "reference, as effect sizes. The retraining sensor reads its check.",
-    columns=column_schema(DRIFT, _ABOUT),
-    lineage=same_columns(list(DRIFT), ("scores_daily", ["day", "release"])),
+    columns=column_schema(COLUMNS, _ABOUT),
+    lineage=same_columns(list(COLUMNS), ("scores_daily", ["day", "release"])),
     checks=checks.DRIFT_SPECS,
 )
 def drift(
     context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
     from returnml.release.folder import load_release
-    from returnml.warehouse.monitoring import build_drift
 
     first, last = days_of(context)
     release = load_release(settings.paths.releases / champion(settings))

@@ -12,35 +12,8 @@ from returnml.policy.document import read_policy
 from returnml.release.deployment import read_state
 from returnml.resources.warehouse import session
 from returnml.settings import Settings
+from returnml.warehouse import reasons, scores
 
-SCORES = {
-    "day": "DATE",
-    "line_id": "VARCHAR",
-    "order_id": "VARCHAR",
-    "customer_id": "VARCHAR",
-    "article_id": "VARCHAR",
-    "requested_at": "TIMESTAMP",
-    "probability": "FLOAT",
-    "expected_cost_cents": "BIGINT",
-    "line_value_cents": "BIGINT",
-    "currency": "VARCHAR",
-    "release": "VARCHAR",
-    "feature_set_hash": "VARCHAR",
-    "action": "VARCHAR",
-    "is_explored": "BOOLEAN",
-    "policy_hash": "VARCHAR",
-}
-REASONS = {
-    "day": "DATE",
-    "line_id": "VARCHAR",
-    "rank": "TINYINT",
-    "family": "VARCHAR",
-    "text": "VARCHAR",
-    "contribution": "DOUBLE",
-    "feature": "VARCHAR",
-    "value": "FLOAT",
-    "release": "VARCHAR",
-}
 _ABOUT_REASONS = {
     "rank": "From 1: what raises the line's risk most.",
     "text": "The reason in plain words.",
@@ -104,14 +77,14 @@ def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Sett
 
 @table_asset(
     "scores_daily",
-    table="scores.daily",
+    table=scores.TABLE,
     group="scores",
     deps=["features_order_line", "orders", "release"],
     description="One row per order line of the day, key `line_id`: what the champion says it will do and cost. The analyst's and "
     "the returns desk's morning table.",
-    columns=column_schema(SCORES, _ABOUT),
+    columns=column_schema(scores.COLUMNS, _ABOUT),
     lineage=same_columns(
-        list(SCORES),
+        list(scores.COLUMNS),
         ("features_order_line", ["day", "line_id", "order_id", "requested_at", "feature_set_hash"]),
         ("orders", ["customer_id", "article_id", "line_value_cents", "currency"]),
     ),
@@ -121,12 +94,10 @@ def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Sett
 def scores_daily(
     context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    from returnml.warehouse.scores import build_scores
-
     first, last = days_of(context)
     release = champion(settings)
     with session(warehouse) as con:
-        report = build_scores(con, settings.paths.releases / release, first, last, read_policy(settings.policy_file))
+        report = scores.build_scores(con, settings.paths.releases / release, first, last, read_policy(settings.policy_file))
         results = checks.scores_results(con, first, last)
     metadata = written(
         report.rows,
@@ -139,24 +110,22 @@ def scores_daily(
 
 @table_asset(
     "scores_reasons",
-    table="scores.reasons",
+    table=reasons.TABLE,
     group="scores",
     deps=["scores_daily", "features_order_line"],
     description="Why: for the lines of each day with the highest expected costs, what raises their risk, in plain words.",
-    columns=column_schema(REASONS, _ABOUT_REASONS),
-    lineage=same_columns(list(REASONS), ("scores_daily", ["day", "line_id", "release"])),
+    columns=column_schema(reasons.COLUMNS, _ABOUT_REASONS),
+    lineage=same_columns(list(reasons.COLUMNS), ("scores_daily", ["day", "line_id", "release"])),
     checks=checks.REASONS_SPECS,
     kinds={"duckdb"},
 )
 def scores_reasons(
     context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    from returnml.warehouse.reasons import build_reasons
-
     first, last = days_of(context)
     folder = settings.paths.releases / champion(settings)
     with session(warehouse) as con:
-        report = build_reasons(con, folder, ORDER_LINE, first, last, settings.scores.explained_per_day)
+        report = reasons.build_reasons(con, folder, ORDER_LINE, first, last, settings.scores.explained_per_day)
     metadata = written(report.rows, release=report.release, lines=report.lines)
     return dg.MaterializeResult(metadata=metadata, check_results=checks.reasons_results(report))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -82,6 +83,11 @@ def table_asset(
         check_specs=list(checks),
         **more,
     )
+
+
+def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
+    """A plot as metadata, which Dagster's UI shows."""
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def written(rows: int, content_hash: str | None = None, **metadata: Any) -> dict[str, Any]:

@@ -18,8 +18,9 @@ import polars as pl
 from returnml.features.declarations import FeatureSet
 from returnml.monitoring.consistency import Agreement
 from returnml.warehouse.feature_errors import FeatureError
-from returnml.warehouse.inference import INPUTS, LOG, ensure_tables
+from returnml.warehouse.inference import INPUTS, LOG, TABLES
 from returnml.warehouse.partition import replace_partition
+from returnml.warehouse.tables import ensure_tables, table_frame
 from returnml.warehouse.vectors import stream_vectors
 
 TABLE = "monitoring.consistency"
@@ -34,7 +35,6 @@ COLUMNS = {
     "served": "FLOAT",
     "recomputed": "FLOAT",
 }
-_POLARS = {"DATE": pl.Date, "VARCHAR": pl.String, "BIGINT": pl.Int64, "DOUBLE": pl.Float64, "FLOAT": pl.Float32}
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,7 @@ def build_consistency(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, f
         FeatureError: for a logged vector of another length than the declared one, naming the request.
         StaleTilesError: where tiles are to be built first.
     """
-    ensure_tables(con)
-    con.execute("CREATE SCHEMA IF NOT EXISTS monitoring")
-    con.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
+    ensure_tables(con, {**TABLES, TABLE: COLUMNS})
     logged = con.execute(
         f"SELECT DISTINCT day FROM {LOG} WHERE day BETWEEN ? AND ? AND feature_set_hash = ? ORDER BY day",
         [first, last, feature_set.hash],
@@ -109,7 +107,7 @@ def _agreement(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, day: dat
 
 
 def _frame(feature_set: FeatureSet, days: Mapping[date, Agreement]) -> pl.DataFrame:
-    rows = [
+    rows = (
         (
             day,
             feature.name,
@@ -121,5 +119,5 @@ def _frame(feature_set: FeatureSet, days: Mapping[date, Agreement]) -> pl.DataFr
         )
         for day, agreement in days.items()
         for feature in agreement.features
-    ]
-    return pl.DataFrame(rows, schema={name: _POLARS[kind] for name, kind in COLUMNS.items()}, orient="row")
+    )
+    return table_frame(rows, COLUMNS)

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from returnml.ledger.inference import Answer, is_pruned, read_day
 from returnml.warehouse.partition import PartitionResult, replace_partition
+from returnml.warehouse.tables import ensure_tables
 
 LOG = "serving.inference_log"
 MOMENTS = "serving.moments"
@@ -80,6 +81,7 @@ MOMENT_COLUMNS = {
     "visible_until": "TIMESTAMP",
     "derived_until": "TIMESTAMP",
 }
+TABLES = {LOG: LOG_COLUMNS, MOMENTS: MOMENT_COLUMNS}
 
 _ARROW = {
     "DATE": pa.date32(),
@@ -130,7 +132,7 @@ def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date,
     Raises:
         LogError: for a damaged log; nothing is written then.
     """
-    ensure_tables(con)
+    ensure_tables(con, TABLES)
     con.execute(f"CREATE OR REPLACE TEMP TABLE logged AS SELECT *, 0::BIGINT AS position FROM {LOG} WHERE false")
     read = 0
     all_days = [first + timedelta(n) for n in range((last - first).days + 1)]
@@ -160,7 +162,7 @@ def build_moments(con: duckdb.DuckDBPyConnection, first: date, last: date) -> Mo
     An answer is linked to a line if it is about that line of that order and did not see it, at most ``LINK_DAYS`` before
     the line became known: ``requested_at`` may be the very instant, which is not visible itself. Of several the last counts.
     """
-    ensure_tables(con)
+    ensure_tables(con, TABLES)
     linked = f"""
         SELECT o.known_day, o.line_id, o.order_id, a.request_id, a.requested_at, a.visible_until, a.derived_until
         FROM core.orders o JOIN {LOG} a ON a.line_id = o.line_id AND a.order_id = o.order_id AND a.requested_at <= o.known_at
@@ -171,15 +173,6 @@ def build_moments(con: duckdb.DuckDBPyConnection, first: date, last: date) -> Mo
     result: PartitionResult = replace_partition(con, MOMENTS, first, last, linked, params={"first": first, "last": last})
     lines = _scalar(con, "SELECT count(*) FROM core.orders WHERE known_day BETWEEN ? AND ?", [first, last])
     return MomentsReport(lines, result.rows, result.content_hash)
-
-
-def ensure_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the schema and both tables where they are not there yet."""
-    con.execute("CREATE SCHEMA IF NOT EXISTS serving")
-    for table, columns in ((LOG, LOG_COLUMNS), (MOMENTS, MOMENT_COLUMNS)):
-        con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
-        for name, kind in columns.items():  # of an older warehouse
-            con.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}")
 
 
 def _rows(answer: Answer) -> list[dict[str, Any]]:

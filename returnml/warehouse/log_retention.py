@@ -14,7 +14,8 @@ import duckdb
 from returnml.ledger.inference import PRUNED_FILE, is_pruned, logged_days, read_day
 from returnml.ledger.log import segments
 from returnml.release.files import write_synced
-from returnml.warehouse.inference import LOG, ensure_tables
+from returnml.warehouse.inference import LOG, TABLES
+from returnml.warehouse.tables import ensure_tables
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def prune_inference_log(con: duckdb.DuckDBPyConnection, root: Path, before: date
     Raises:
         LogError: for a damaged log; days before it may be gone.
     """
-    ensure_tables(con)
+    ensure_tables(con, TABLES)
     found = []
     for day in (d for d in logged_days(root) if d < before):
         files = [file for folder in _folders(root, day) for file in segments(folder)]

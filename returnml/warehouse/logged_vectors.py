@@ -22,7 +22,8 @@ from returnml.features.sql_dialect import quote
 from returnml.modeling.snapshot import SnapshotError
 from returnml.monitoring.consistency import Agreement
 from returnml.warehouse.features import TABLE
-from returnml.warehouse.inference import LOG, MOMENTS, ensure_tables
+from returnml.warehouse.inference import LOG, MOMENTS, TABLES
+from returnml.warehouse.tables import ensure_tables
 from returnml.warehouse.training import MATURE
 
 BATCH_ROWS = 50_000
@@ -68,7 +69,7 @@ def read_logged_vectors(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet,
     Raises:
         SnapshotError: where ``features.order_lines`` lacks a feature, or a logged vector has another length.
     """
-    ensure_tables(con)
+    ensure_tables(con, TABLES)
     found = LoggedVectors(Agreement.of(feature_set.outputs))
     params = {"cut_off": cut_off, "hash": feature_set.hash}
     found.lines, found.linked, found.foreign = con.execute(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import duckdb
 import polars as pl
@@ -21,34 +20,34 @@ from returnml.settings import Settings
 from returnml.warehouse.core_sql import FLAG_IS_OPEN
 from returnml.warehouse.partition import PartitionResult, replace_partition
 from returnml.warehouse.run_off import RunOffs, largest_groups, read_run_offs
+from returnml.warehouse.tables import Columns, ensure_tables, table_frame
 
 RATES, RETURNS = "forecast.return_rates", "forecast.returns"
-RATES_SCHEMA = {
-    "day": pl.Date,
-    "product_group": pl.String,
-    "first_ordered_day": pl.Date,
-    "last_ordered_day": pl.Date,
-    "lines": pl.Int64,
-    "returned": pl.Int64,
-    "rate": pl.Float64,
-    "rate_low": pl.Float64,
-    "rate_high": pl.Float64,
-    "matures_on": pl.Date,
+RATES_COLUMNS = {
+    "day": "DATE",
+    "product_group": "VARCHAR",
+    "first_ordered_day": "DATE",
+    "last_ordered_day": "DATE",
+    "lines": "BIGINT",
+    "returned": "BIGINT",
+    "rate": "DOUBLE",
+    "rate_low": "DOUBLE",
+    "rate_high": "DOUBLE",
+    "matures_on": "DATE",
 }
-RETURNS_SCHEMA = {
-    "day": pl.Date,
-    "product_group": pl.String,
-    "forecast_day": pl.Date,
-    "lines": pl.Float64,
-    "lines_low": pl.Float64,
-    "lines_high": pl.Float64,
-    "pieces": pl.Float64,
-    "pieces_low": pl.Float64,
-    "pieces_high": pl.Float64,
-    "new_order_lines": pl.Float64,
-    "new_order_pieces": pl.Float64,
+RETURNS_COLUMNS = {
+    "day": "DATE",
+    "product_group": "VARCHAR",
+    "forecast_day": "DATE",
+    "lines": "DOUBLE",
+    "lines_low": "DOUBLE",
+    "lines_high": "DOUBLE",
+    "pieces": "DOUBLE",
+    "pieces_low": "DOUBLE",
+    "pieces_high": "DOUBLE",
+    "new_order_lines": "DOUBLE",
+    "new_order_pieces": "DOUBLE",
 }
-_SQL_TYPES: dict[Any, str] = {pl.Date: "DATE", pl.String: "VARCHAR", pl.Int64: "BIGINT", pl.Float64: "DOUBLE"}
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,6 @@ class MaturityReport:
     without_times: int
 
 
-def columns(schema: dict[str, Any]) -> dict[str, str]:
-    """Column to SQL type."""
-    return {name: _SQL_TYPES[dtype] for name, dtype in schema.items()}
-
-
 def build_return_rates(con: duckdb.DuckDBPyConnection, first: date, last: date, settings: Settings) -> MaturityReport:
     """Replace the days ``first`` to ``last`` of ``forecast.return_rates``: one row per young cohort.
 
@@ -84,13 +78,13 @@ def build_return_rates(con: duckdb.DuckDBPyConnection, first: date, last: date, 
         con: the warehouse, with ``core.orders`` and ``core.returns``.
         settings: ``label`` and ``forecast`` are used.
     """
-    return _build(con, RATES, RATES_SCHEMA, first, last, settings, _rates)
+    return _build(con, RATES, RATES_COLUMNS, first, last, settings, _rates)
 
 
 def build_returns_forecast(con: duckdb.DuckDBPyConnection, first: date, last: date, settings: Settings) -> MaturityReport:
     """Replace the days ``first`` to ``last`` of ``forecast.returns``: one row per coming day and product group, and one per
     coming day for the whole shop (``product_group`` null). Arguments as of ``build_return_rates``."""
-    return _build(con, RETURNS, RETURNS_SCHEMA, first, last, settings, _returns)
+    return _build(con, RETURNS, RETURNS_COLUMNS, first, last, settings, _returns)
 
 
 _Rows = Callable[[int], list[tuple]]
@@ -146,7 +140,7 @@ def _returns(tables: RunOffs, cut_offs: list[int]) -> tuple[Cells, _Rows]:
 def _build(
     con: duckdb.DuckDBPyConnection,
     table: str,
-    schema: dict[str, Any],
+    columns: Columns,
     first: date,
     last: date,
     settings: Settings,
@@ -177,10 +171,8 @@ def _build(
             cells, rows_of = prepare(tables, able)
             rows += [row for cut_off in written for row in rows_of(cut_off)]
             coverage, judged = past_coverage(cells, last_cut_off)
-    con.execute("CREATE SCHEMA IF NOT EXISTS forecast")
-    described = ", ".join(f"{name} {kind}" for name, kind in columns(schema).items())
-    con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({described})")
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    ensure_tables(con, {table: columns})
+    frame = table_frame(rows, columns)
     partitions = replace_partition(con, table, first, last, frame, day_column="day", inputs_hash=str((label, settings.forecast)))
     (without_times,) = con.execute(
         f"SELECT count(*) FROM core.orders WHERE known_day BETWEEN ? AND ? AND (is_returned IS NOT NULL OR {FLAG_IS_OPEN})",

@@ -15,18 +15,23 @@ from returnml.monitoring.drift import SCORE, PeriodDrift, bin_counts, judge_colu
 from returnml.release.folder import Release
 from returnml.settings import DriftSettings
 from returnml.warehouse.partition import PartitionResult, replace_partition
+from returnml.warehouse.tables import ensure_tables, table_frame
 
 REFERENCE_FILE = "reference.json"
 WEEK = 7
 """Days that a day is judged on with those before it: a single one always differs from the average weekday."""
 
-DDL = """
-CREATE SCHEMA IF NOT EXISTS monitoring;
-CREATE TABLE IF NOT EXISTS monitoring.drift (
-    day DATE NOT NULL, release VARCHAR NOT NULL, column_name VARCHAR NOT NULL, rows BIGINT NOT NULL,
-    psi DOUBLE NOT NULL, ks DOUBLE, share_missing DOUBLE NOT NULL, is_drifted BOOLEAN NOT NULL
-)
-"""
+TABLE = "monitoring.drift"
+COLUMNS = {
+    "day": "DATE",
+    "release": "VARCHAR",
+    "column_name": "VARCHAR",
+    "rows": "BIGINT",
+    "psi": "DOUBLE",
+    "ks": "DOUBLE",
+    "share_missing": "DOUBLE",
+    "is_drifted": "BOOLEAN",
+}
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,14 @@ def build_drift(
             for name, (histogram, by_day) in counts.items()
         ]
         days[first + timedelta(days=n)] = judge_period(columns, settings)
-    con.execute(DDL)
+    ensure_tables(con, {TABLE: COLUMNS})
+    rows = (
+        (day, release.version, c.column, c.rows, c.psi, c.ks, c.share_missing, c.is_drifted)
+        for day, period in days.items()
+        for c in period.columns
+    )
     partitions = replace_partition(
-        con, "monitoring.drift", first, last, _frame(days, release), day_column="day", inputs_hash=release.version
+        con, TABLE, first, last, table_frame(rows, COLUMNS), day_column="day", inputs_hash=release.version
     )
     return DriftReport(release.version, days, partitions)
 
@@ -86,22 +96,3 @@ def _daily_counts(con: duckdb.DuckDBPyConnection, release: Release, reference: R
             values = frame["probability" if name == SCORE else name].to_numpy()
             counts[name] += bin_counts(values, histogram, period, days)
     return {name: (histograms[name], counts[name]) for name in histograms}
-
-
-def _frame(days: dict[date, PeriodDrift], release: Release) -> pl.DataFrame:
-    rows = [
-        (day, release.version, c.column, c.rows, c.psi, c.ks, c.share_missing, c.is_drifted)
-        for day, period in days.items()
-        for c in period.columns
-    ]
-    schema = {
-        "day": pl.Date,
-        "release": pl.String,
-        "column_name": pl.String,
-        "rows": pl.Int64,
-        "psi": pl.Float64,
-        "ks": pl.Float64,
-        "share_missing": pl.Float64,
-        "is_drifted": pl.Boolean,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -13,29 +13,23 @@ from returnml.features.declarations import FeatureSet
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import Release, load_release
-from returnml.warehouse.partition import registered, replace_partition
+from returnml.warehouse.partition import replace_partition
+from returnml.warehouse.tables import ensure_tables, table_frame
 
 if TYPE_CHECKING:
     import duckdb
 
 TABLE = "scores.reasons"
-DDL = """
-CREATE SCHEMA IF NOT EXISTS scores;
-CREATE TABLE IF NOT EXISTS scores.reasons (
-    day DATE, line_id VARCHAR, rank TINYINT, family VARCHAR, text VARCHAR, contribution DOUBLE, feature VARCHAR, value FLOAT,
-    release VARCHAR
-)
-"""
-_SCHEMA = {
-    "day": pl.Date,
-    "line_id": pl.String,
-    "rank": pl.Int8,
-    "family": pl.String,
-    "text": pl.String,
-    "contribution": pl.Float64,
-    "feature": pl.String,
-    "value": pl.Float32,
-    "release": pl.String,
+COLUMNS = {
+    "day": "DATE",
+    "line_id": "VARCHAR",
+    "rank": "TINYINT",
+    "family": "VARCHAR",
+    "text": "VARCHAR",
+    "contribution": "DOUBLE",
+    "feature": "VARCHAR",
+    "value": "FLOAT",
+    "release": "VARCHAR",
 }
 _RISKIEST = """
 SELECT s.day, s.line_id, {columns} FROM features.order_lines f JOIN (
@@ -82,17 +76,14 @@ def build_reasons(
         ReasonsError: if the days were scored by another release.
     """
     release = load_release(release_dir)
-    con.execute(DDL)
-    found = pl.DataFrame(schema=_SCHEMA)
+    ensure_tables(con, {TABLE: COLUMNS})
+    found = table_frame((), COLUMNS)
     lines, unexplained = 0, _unexplained(release, feature_set)
     if not unexplained:
         _refuse_foreign(con, release, first, last)
         reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), feature_set)
         lines, found = _explained(con, reasoner, release, (first, last), per_day)
-    with registered(con, "found_reasons", found):
-        replace_partition(
-            con, TABLE, first, last, "SELECT * FROM found_reasons", day_column="day", inputs_hash=f"{release.version} {per_day}"
-        )
+    replace_partition(con, TABLE, first, last, found, day_column="day", inputs_hash=f"{release.version} {per_day}")
     return ReasonsReport(release.version, lines, found.height, unexplained)
 
 
@@ -103,12 +94,12 @@ def _explained(
     params = {"first": days[0], "last": days[1], "per_day": per_day}
     riskiest = con.sql(_RISKIEST.format(columns=columns), params=params).pl()
     x = riskiest.drop("day", "line_id").to_numpy(order="c")
-    rows = [
+    rows = (
         (day, line_id, rank, r.family, r.text, r.contribution, r.feature, r.value, release.version)
         for day, line_id, reasons in zip(riskiest["day"], riskiest["line_id"], reasoner.reasons(x), strict=True)
         for rank, r in enumerate(reasons, start=1)
-    ]
-    return riskiest.height, pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    )
+    return riskiest.height, table_frame(rows, COLUMNS)
 
 
 def _unexplained(release: Release, feature_set: FeatureSet) -> str:

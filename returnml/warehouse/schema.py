@@ -9,6 +9,7 @@ import duckdb
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, STREAMS, Column, DeliveredStream, Kind
 from returnml.warehouse.partition import PARTITIONS_DDL, transaction
+from returnml.warehouse.tables import ensure_tables
 
 SQL_TYPES = {Kind.STRING: "VARCHAR", Kind.INTEGER: "BIGINT", Kind.TIMESTAMP: "TIMESTAMP", Kind.BOOLEAN: "BOOLEAN"}
 
@@ -95,26 +96,11 @@ def core_columns(stream: DeliveredStream) -> tuple[Column, ...]:
 def ensure_schema(con: duckdb.DuckDBPyConnection) -> None:
     """Create what is not there yet, and add the columns that a newer contract has; repeating it changes nothing.
 
-    Rows written before such a column existed hold null in it, as if it had not been delivered.
+    In rows written before, such a column is null, as if it had not been delivered.
     """
-    rows = con.execute("SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() GROUP BY ALL").fetchall()
-    present = {table: set(columns) for table, columns in rows}
-    statements = []
-    for table, columns in tables().items():
-        if table not in present:
-            body = ", ".join(f'"{name}" {sql_type}' for name, sql_type in columns.items())
-            statements.append(f"CREATE TABLE {table} ({body})")
-            continue
-        added = (name for name in columns if name not in present[table])
-        statements += [f'ALTER TABLE {table} ADD COLUMN "{name}" {columns[name]}' for name in added]
-    if not statements and "ops.partitions" in present:
-        return
     with transaction(con):
-        con.execute(PARTITIONS_DDL)
-        for schema in ("raw", "quarantine", "core"):
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        for statement in statements:
-            con.execute(statement)
+        if ensure_tables(con, tables()):
+            con.execute(PARTITIONS_DDL)
 
 
 def _typed(columns: tuple[Column, ...]) -> dict[str, str]:

@@ -17,26 +17,32 @@ from returnml.policy.decisions import Decider, Decisions
 from returnml.policy.document import ACTIONS, Policy
 from returnml.release.folder import Release, load_release
 from returnml.warehouse.partition import PartitionResult, combine_hashes, day_ranges, registered, replace_partition
+from returnml.warehouse.tables import ensure_tables
 
 if TYPE_CHECKING:
     import duckdb
 
 TABLE = "scores.daily"
+COLUMNS = {
+    "day": "DATE",
+    "line_id": "VARCHAR",
+    "order_id": "VARCHAR",
+    "customer_id": "VARCHAR",
+    "article_id": "VARCHAR",
+    "requested_at": "TIMESTAMP",
+    "probability": "FLOAT",
+    "expected_cost_cents": "BIGINT",
+    "line_value_cents": "BIGINT",
+    "currency": "VARCHAR",
+    "release": "VARCHAR",
+    "feature_set_hash": "VARCHAR",
+    "action": "VARCHAR",
+    "is_explored": "BOOLEAN",
+    "policy_hash": "VARCHAR",
+}
 THREADS = 2
 CHUNK_ROWS = 200_000
 """Above DuckDB's row groups (122,880): smaller inserts go through the write-ahead log and are written twice."""
-
-DDL = """
-CREATE SCHEMA IF NOT EXISTS scores;
-CREATE TABLE IF NOT EXISTS scores.daily (
-    day DATE, line_id VARCHAR, order_id VARCHAR, customer_id VARCHAR, article_id VARCHAR, requested_at TIMESTAMP,
-    probability FLOAT, expected_cost_cents BIGINT, line_value_cents BIGINT, currency VARCHAR, release VARCHAR,
-    feature_set_hash VARCHAR, action VARCHAR, is_explored BOOLEAN, policy_hash VARCHAR
-);
-ALTER TABLE scores.daily ADD COLUMN IF NOT EXISTS action VARCHAR;
-ALTER TABLE scores.daily ADD COLUMN IF NOT EXISTS is_explored BOOLEAN;
-ALTER TABLE scores.daily ADD COLUMN IF NOT EXISTS policy_hash VARCHAR
-"""
 
 _LINES = """
 CREATE OR REPLACE TEMP TABLE {name} AS
@@ -83,7 +89,7 @@ def build_scores(con: duckdb.DuckDBPyConnection, release_dir: Path, first: date,
     release = load_release(release_dir)
     _refuse_unfit(con, release, first, last)
     scorer, decider = OnnxScorer(release.model, THREADS), Decider(policy)
-    con.execute(DDL)
+    ensure_tables(con, {TABLE: COLUMNS})
     parts: list[PartitionResult] = []
     cost, mass = 0, 0.0
     for chunk, probability, decided in _scored(

@@ -14,8 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from returnml.features.declarations import FeatureSet
-from returnml.features.sql_dialect import quote
 from returnml.warehouse.partition import PartitionResult, replace_partition
+from returnml.warehouse.tables import ensure_tables
 from returnml.warehouse.vectors import stream_vectors
 
 
@@ -27,13 +27,8 @@ def ensure_vector_table(
     Args:
         fixed: the columns besides the features, with their types: ``day`` and ``feature_set_hash`` among them.
     """
-    con.execute("create schema if not exists features")
-    con.execute(f"create table if not exists {table} ({', '.join(f'{name} {kind}' for name, kind in fixed.items())})")
-    present = {row[0] for row in con.execute(f"describe {table}").fetchall()}
-    added = tuple(name for name in feature_set.outputs if name not in present)
-    for name in added:
-        con.execute(f"alter table {table} add column {quote(name)} FLOAT")
-    return added
+    added = ensure_tables(con, {table: {**fixed, **dict.fromkeys(feature_set.outputs, "FLOAT")}})
+    return tuple(name for name in added.get(table, ()) if name not in fixed)
 
 
 def write_vectors(
