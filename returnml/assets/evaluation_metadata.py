@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import dagster as dg
 import msgspec
 
+from returnml.assets.table import picture
 from returnml.modeling.candidate import GATES_FILE, REPORT_FILE
 from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
 from returnml.modeling.gates.verdict import Verdict
+from returnml.modeling.report import markdown_table
 from returnml.release.folder import Release
 
 
@@ -24,8 +25,8 @@ def read_verdict(release: Release) -> Verdict:
 
 def gates_markdown(verdict: Verdict) -> str:
     """The gates as a table."""
-    rows = [f"| {gate.name} | {'holds' if gate.passed else '**rejected**'} | {gate.reason} |" for gate in verdict.gates]
-    return "\n".join(["| gate | | why |", "| --- | --- | --- |", *rows])
+    rows = [[gate.name, "holds" if gate.passed else "**rejected**", gate.reason] for gate in verdict.gates]
+    return markdown_table(["gate", "", "why"], rows)
 
 
 def evaluation_metadata(release: Release, measured: Evaluation, verdict: Verdict, champion: Release | None) -> dict[str, Any]:
@@ -41,17 +42,14 @@ def evaluation_metadata(release: Release, measured: Evaluation, verdict: Verdict
     }
     for name in sorted(release.manifest.files):
         if name.endswith(".png"):
-            image = base64.b64encode(release.read(name)).decode()
-            metadata[name.removeprefix("plots/").removesuffix(".png")] = dg.MetadataValue.md(
-                f"![{name}](data:image/png;base64,{image})"
-            )
+            metadata[name.removeprefix("plots/").removesuffix(".png")] = picture(name, release.read(name))
     return metadata
 
 
 def _table(measured: Evaluation, champion: Release | None) -> str:
     others = list(measured.baselines)
     head = ["figure", "candidate", "95% interval", *others, "champion, own hold-out"]
-    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    rows = []
     for name, value in measured.figures.items():
         low, high = measured.intervals[name]
         held = champion.manifest.metrics.get(name) if champion else None
@@ -62,5 +60,5 @@ def _table(measured: Evaluation, champion: Release | None) -> str:
             *(f"{measured.baselines[other][name]:.4f}" for other in others),
             "" if held is None else f"{held:.4f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(head, rows)

@@ -12,7 +12,7 @@ import numpy as np
 
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
-from returnml.modeling.report import STYLE, html_images, quality_rows, table
+from returnml.modeling.report import STYLE, html_images, markdown_table, quality_rows, table
 from returnml.policy.document import LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
 
@@ -65,7 +65,7 @@ def as_markdown(facts: CardFacts, plots: Sequence[str]) -> bytes:
     for section in sections(facts):
         out += [f"## {section.title}", *section.paragraphs]
         out += ["\n".join(f"* {text}" for text in section.bullets)] if section.bullets else []
-        out += [_markdown_table(head, rows) for head, rows in section.tables]
+        out += [markdown_table(head, rows) for head, rows in section.tables]
     out += ["## Plots", *(f"![{name}](plots/{name}.png)" for name in plots)]
     return ("\n\n".join(out) + "\n").encode()
 
@@ -201,8 +201,3 @@ def _rule(rule: Rule) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
-
-
-def _markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

@@ -105,5 +105,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return f"<table>{_row('th', head, kinds) if any(head) else ''}{''.join(_row('td', row, kinds) for row in rows)}</table>"
 
 
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """The same as Markdown; a cell's bars, which would end it, become slashes."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
 def _row(tag: str, cells: list[str], kinds: list[str]) -> str:
     return f"<tr>{''.join(f'<{tag}{kind}>{escape(cell)}</{tag}>' for cell, kind in zip(cells, kinds, strict=True))}</tr>"
