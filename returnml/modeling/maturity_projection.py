@@ -36,6 +36,7 @@ class Projection:
         cohorts: index of each cohort in the run-off table, shape (n,).
         exposure, returned: so far, shape (G, n).
         ultimate: expected returns when all delays are through, shape (G, n).
+        remaining: of these, still to come; shape (G, n).
         variance: of the process and of each cohort's level, about what is still to come; shape (G, n).
         estimate_sd: standard deviation of what is still to come from the estimation of the delays, which is common
             to all cohorts of a group; shape (G, n).
@@ -49,17 +50,13 @@ class Projection:
     exposure: np.ndarray
     returned: np.ndarray
     ultimate: np.ndarray
+    remaining: np.ndarray
     variance: np.ndarray
     estimate_sd: np.ndarray
     cumulative: np.ndarray
     rate: np.ndarray
     shape: float
     delays: Delays
-
-    @property
-    def remaining(self) -> np.ndarray:
-        """Expected returns still to come, shape (G, n)."""
-        return self.ultimate * (1 - _at_age(self.cumulative, self.cut_off - 1 - self.cohorts))
 
     def by_day(self, days: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the returns on each of the coming days, from the lines ordered so far.
@@ -124,6 +121,7 @@ def project(table: RunOff, cut_off: int, min_delay: int | None = None) -> Projec
         exposure=exposure[:, young],
         returned=returned[:, young],
         ultimate=ultimate[:, young],
+        remaining=remaining[:, young],
         variance=(remaining + remaining**2 / (shape + returned))[:, young],
         # d remaining / d ln F: -ultimate where the cohort speaks for itself, -ultimate * F where the prior does.
         estimate_sd=(ultimate * (credibility + (1 - credibility) * run_off) * log_sd)[:, young],

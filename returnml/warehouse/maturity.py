@@ -152,7 +152,7 @@ def _build(
     needed = days_needed(maturity_days)
     (opened,) = con.execute("SELECT min(known_day) FROM core.orders").fetchall()[0]
     rows: list[tuple] = []
-    skipped, coverage, judged = 0, float("nan"), 0
+    skipped, latest = 0, None
     for start, end in _months(first, last):
         reach = CALIBRATION_DAYS + DELAY_COHORTS + max(settings.forecast.longest_delay_days, maturity_days) + 1
         origin = max(opened or end, start - timedelta(days=reach))
@@ -170,7 +170,8 @@ def _build(
         if written:
             cells, rows_of = prepare(tables, able)
             rows += [row for cut_off in written for row in rows_of(cut_off)]
-            coverage, judged = past_coverage(cells, last_cut_off)
+            latest = cells, last_cut_off
+    coverage, judged = past_coverage(*latest) if latest else (float("nan"), 0)
     ensure_tables(con, {table: columns})
     frame = table_frame(rows, columns)
     partitions = replace_partition(con, table, first, last, frame, day_column="day", inputs_hash=str((label, settings.forecast)))
