@@ -22,25 +22,22 @@ from typing import TypeVar
 import duckdb
 import numpy as np
 
-from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import Aggregate, Operation
 from returnml.features.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.settings import DataPaths, Settings
+from returnml.settings import DataPaths
 from returnml.sources.online_retail import import_online_retail
 from returnml.store.embedded import LmdbBackend
 from returnml.store.online import OnlineFeatures
 from returnml.warehouse.customers import TABLE, build_customers, customer_spine
 from returnml.warehouse.generation import publish_generation
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.tiles import build_tiles
-from returnml.warehouse.validate import build_core
 from returnml.warehouse.windows import compute_windows
+from returnml_tests.warehouse.line import build_line
 
 FIRST, LAST = date(2010, 12, 1), date(2011, 12, 9)
 CUT_OFF = datetime.combine(LAST + timedelta(days=1), datetime.min.time())
@@ -62,11 +59,7 @@ def warehouse(files: Path, root: Path) -> duckdb.DuckDBPyConnection:
     landing = DataPaths(root).landing
     import_online_retail(files, landing, VirtualClock(1_800_000_000_000_000), AS_DELIVERED)
     con = open_warehouse(root / "warehouse.duckdb")
-    settings = Settings()
-    for stream in (ORDERS, RETURNS):
-        ingest_raw(con, stream, FIRST, LAST, landing, settings)
-        build_core(con, stream, FIRST, LAST)
-    build_outcomes(con, FIRST, LAST, settings.label)
+    build_line(con, landing, FIRST, LAST)
     return con
 
 

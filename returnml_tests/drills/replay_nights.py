@@ -14,7 +14,6 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.instants import instant_us
@@ -25,13 +24,11 @@ from returnml.warehouse.cutoff import cut_off
 from returnml.warehouse.events import ingest_events
 from returnml.warehouse.features import build_order_lines
 from returnml.warehouse.inference import MOMENTS, build_inference_log, build_moments
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publication import publish_warehouse
 from returnml.warehouse.tiles import build_tiles
-from returnml.warehouse.validate import build_core
 from returnml_tests.drills.service import ROOT
+from returnml_tests.warehouse.line import build_line
 
 
 def run_night(settings: Settings, first: date, last: date) -> str:
@@ -42,10 +39,7 @@ def run_night(settings: Settings, first: date, last: date) -> str:
     """
     with closing(open_warehouse(settings.paths.warehouse)) as con:
         ingest_events(con, settings.paths.ledger, first, last)
-        for stream in (ORDERS, RETURNS, INSPECTIONS):
-            ingest_raw(con, stream, first, last, settings.paths.landing, settings)
-            build_core(con, stream, first, last)
-        build_outcomes(con, first, last, settings.label)
+        build_line(con, settings.paths.landing, first, last, settings)
         for group in ORDER_LINE.groups:
             build_tiles(con, group, first, last)
         return publish_warehouse(con, FEATURE_SETS, instant_us(cut_off(con)), open_backend(settings)).name

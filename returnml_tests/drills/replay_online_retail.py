@@ -12,7 +12,6 @@ end the daily job runs over all of it again, and its ``consistency`` must find e
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from returnml_tests.drills.online_retail_traffic import traffic
 from returnml_tests.drills.replay import Plan, Replay, Replayed
 from returnml_tests.drills.replay_report import Report, check
 from returnml_tests.redis_server import RedisProcess
+from returnml_tests.shared import ONLINE_RETAIL
 
 
 def replay(data: Path, plan: Plan) -> Report:
@@ -78,10 +78,7 @@ def kept_on(backend: str) -> Iterator[dict[str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shared = Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[2].parent / "shared"))
-    parser.add_argument(
-        "--source", type=Path, default=shared / "data" / "online_retail_by_day", help="Folder of the daily files."
-    )
+    parser.add_argument("--source", type=Path, default=ONLINE_RETAIL, help="Folder of the daily files.")
     parser.add_argument("--data", type=Path, help="An empty data root to keep; default: a temporary one.")
     parser.add_argument("--backend", choices=("lmdb", "redis"), default="lmdb")
     parser.add_argument("--history-from", type=date.fromisoformat, default=date(2010, 12, 1))

@@ -9,15 +9,12 @@ import pytest
 
 from returnml_tests.drills.replay import Plan
 from returnml_tests.drills.replay_online_retail import kept_on, replay
-from returnml_tests.store.streams import shared_folder
+from returnml_tests.shared import ONLINE_RETAIL, required
 
 
 @pytest.fixture
 def source() -> Path:
-    found = shared_folder() / "data" / "online_retail_by_day"
-    if not found.is_dir():
-        pytest.skip(f"real data not found at {found}; set SHARED_DIR")
-    return found
+    return required(ONLINE_RETAIL)
 
 
 @pytest.mark.parametrize("backend", ["lmdb", "redis"])

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
-
-import pytest
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
 from returnml.warehouse.windows import compute_windows
 from returnml_tests.features.warehouse import connect, write_spine, write_stream
 from returnml_tests.oracle import Event, Moment, aggregate
+from returnml_tests.shared import SHARED, required
 
-SHARED = Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[3] / "shared"))
-FILE = SHARED / "conformance" / "windows.json"
 OPERATIONS = tuple(o for o in Operation if o is not Operation.SINCE_LAST)
 STREAM = Stream("orders", "core.orders", {"value": 40})
 
 
 def _cases() -> list[dict]:
-    if not FILE.exists():
-        pytest.skip(f"conformance vectors not found: {FILE}")
-    return json.loads(FILE.read_text())
+    return json.loads(required(SHARED / "conformance" / "windows.json").read_text())
 
 
 def _events(case: dict) -> list[Event]:

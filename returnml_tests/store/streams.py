@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import duckdb
 
@@ -14,10 +12,6 @@ from returnml.features.windows import Window
 EVENTS = Stream("events", "core.events", {"value": 40})
 WINDOWS = ("5m", "1h", "24h", "1d", "7d", "30d", "365d", "lifetime")
 OF_COLUMN = ("sum", "sum_of_squares", "min", "max", "last", "distinct")
-
-
-def shared_folder() -> Path:
-    return Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[2].parent / "shared"))
 
 
 def _all_operations(windows: Sequence[str]) -> tuple[Aggregation, ...]:

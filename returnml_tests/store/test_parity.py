@@ -12,15 +12,13 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import pytest
 
-from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.customer import CUSTOMER
 from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.settings import DataPaths, Settings
+from returnml.settings import DataPaths
 from returnml.sources.online_retail import import_online_retail
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
@@ -30,12 +28,10 @@ from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from returnml.warehouse.customers import build_customers
 from returnml.warehouse.generation import publish_generation
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.validate import build_core
 from returnml.warehouse.vectors import compute_vectors
-from returnml_tests.store.streams import shared_folder
+from returnml_tests.shared import ONLINE_RETAIL, required
+from returnml_tests.warehouse.line import build_line
 
 CLOCK = VirtualClock(1_800_000_000_000_000)
 REQUEST_COLUMNS = (
@@ -46,11 +42,7 @@ REQUEST_COLUMNS = (
 
 def build_warehouse(landing: Path, first: date, last: date) -> duckdb.DuckDBPyConnection:
     con = open_warehouse(":memory:")
-    settings = Settings()
-    for stream in (ORDERS, RETURNS):
-        ingest_raw(con, stream, first, last, landing, settings)
-        build_core(con, stream, first, last)
-    build_outcomes(con, first, last, settings.label)
+    build_line(con, landing, first, last)
     return con
 
 
@@ -127,9 +119,7 @@ def test_simulated_day(tmp_path, redis):
 
 
 def test_real_day(tmp_path):
-    source = shared_folder() / "data" / "online_retail_by_day"
-    if not source.exists():
-        pytest.skip(f"no Online Retail files at {source}")
+    source = required(ONLINE_RETAIL)
     until = tmp_path / "until"
     until.mkdir()
     for file in sorted(source.glob("*.csv")):

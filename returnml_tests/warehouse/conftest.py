@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from returnml.sources.landing import LandingFile, write_day
 from returnml.warehouse.ingest import IngestReport, ingest_raw
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.validate import CoreReport, build_core
+from returnml_tests.shared import SHARED, required
 
 POLARS_TYPES = {Kind.STRING: pl.String, Kind.INTEGER: pl.Int64, Kind.TIMESTAMP: pl.Datetime("us"), Kind.BOOLEAN: pl.Boolean}
 D1, D2, D3 = date(2024, 5, 1), date(2024, 5, 2), date(2024, 5, 3)
@@ -142,9 +142,4 @@ def parquet(table: pl.DataFrame) -> bytes:
 
 
 def label_vectors() -> list[dict[str, Any]]:
-    """``conformance/labels.json``, or a skip that says where it was looked for."""
-    shared = Path(os.environ.get("SHARED_DIR", Path(__file__).parents[2].parent / "shared"))
-    file = shared / "conformance" / "labels.json"
-    if not file.exists():
-        pytest.skip(f"conformance vectors not found at {file}; set SHARED_DIR")
-    return json.loads(file.read_text())
+    return json.loads(required(SHARED / "conformance" / "labels.json").read_text())

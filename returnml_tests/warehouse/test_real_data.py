@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 
@@ -18,17 +17,14 @@ from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.validate import build_core
+from returnml_tests.shared import ONLINE_RETAIL, required
 
 FIRST, LAST = date(2010, 12, 1), date(2011, 12, 9)
 
 
 @pytest.fixture
 def folder() -> Path:
-    shared = Path(os.environ.get("SHARED_DIR", Path(__file__).parents[2].parent / "shared"))
-    found = shared / "data" / "online_retail_by_day"
-    if not found.is_dir():
-        pytest.skip(f"real data not found at {found}; set SHARED_DIR")
-    return found
+    return required(ONLINE_RETAIL)
 
 
 def _valid_sales(folder: Path) -> pl.DataFrame:
