@@ -14,13 +14,13 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import msgspec
 
-from benchmarks.redis_server import redis_server
 from benchmarks.serving import served
 from returnml.features.order_line import ORDER_LINE
 from returnml.features.windows import DAY_US
@@ -32,11 +32,11 @@ from returnml.settings import DataPaths
 from returnml.store.backend import EVENTS, META, STATE, Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.lmdb_backend import open_live
-from returnml.store.remote import RedisBackend
 from returnml.store.writer import EventWriter
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.schema import ensure_schema
+from returnml_tests.redis_server import RedisProcess
 
 
 def events(n: int, seed: int) -> list[dict]:
@@ -114,16 +114,21 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def chosen(about: str | None) -> argparse.Namespace:
+    """``events`` and ``batch``, as the command line has them."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--batch", type=int, default=1_000)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = chosen(__doc__)
     sent = events(options.events, seed=1)
     puts = len(ORDER_LINE.groups) + 1
-    with tempfile.TemporaryDirectory() as name, redis_server(Path(name)) as port:
+    with tempfile.TemporaryDirectory() as name, closing(RedisProcess()) as redis:
         folder = Path(name)
-        on_redis = RedisBackend(folder / "redis" / "store", f"redis://127.0.0.1:{port}", "{bench}:")
+        on_redis = redis.backend(folder / "redis" / "store")
         found = {
             "POST /v1/events, one worker": over_http(folder, sent, options.batch),
             "EventWriter.submit, LMDB": in_process(LmdbBackend(folder / "lmdb" / "store"), sent, options.batch),

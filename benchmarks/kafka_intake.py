@@ -7,17 +7,17 @@ The brokers are librdkafka's mock cluster in this process (two cores for both), 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
 import msgspec
 
-from benchmarks.event_intake import events, in_process, publish_empty, seconds
+from benchmarks.event_intake import chosen, events, in_process, publish_empty, seconds
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import SystemClock
 from returnml.ledger.decoding import decode_event
 from returnml.settings import KafkaSettings, Settings
+from returnml.store.embedded import LmdbBackend
 from returnml.store.inlet import EventInlet
 from returnml.streaming.client import consumer
 from returnml.streaming.consumer import EventConsumer
@@ -29,10 +29,10 @@ TOPIC = "events"
 
 def consumed(folder: Path, kafka: MockKafka, count: int, size: int) -> float:
     """Seconds from joining the group to the last commit."""
-    publish_empty(folder / "kafka")
     settings = Settings(
         data=str(folder / "kafka"), kafka=KafkaSettings(bootstrap_servers=kafka.servers, topic=TOPIC, batch_size=size)
     )
+    publish_empty(LmdbBackend(settings.paths.store))
     clock = SystemClock()
     inlet = EventInlet(settings, ORDER_LINE, clock)
     reader = EventConsumer(settings.kafka, inlet, DeadLetterLog(settings.paths.dead_letters, clock), lambda _: None)
@@ -58,10 +58,7 @@ def fetched(kafka: MockKafka, count: int, size: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--batch", type=int, default=1_000)
-    options = parser.parse_args()
+    options = chosen(__doc__)
     sent = events(options.events, seed=1)
     with tempfile.TemporaryDirectory() as name, mock_kafka() as kafka:
         folder = Path(name)
@@ -69,7 +66,9 @@ def main() -> None:
         kafka.send(TOPIC, [msgspec.json.encode(event) for event in sent])
         took = {
             "returnml consume": consumed(folder, kafka, options.events, options.batch),
-            "EventWriter.submit, the same events decoded": in_process(folder, sent, options.batch),
+            "EventWriter.submit, the same events decoded": in_process(
+                LmdbBackend(folder / "lmdb" / "store"), sent, options.batch
+            ),
             "fetching and decoding alone": fetched(kafka, options.events, options.batch),
         }
     print(f"{options.events:,} events, batches of {options.batch:,}")

@@ -20,20 +20,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from benchmarks.online_world import NOW_US, TWO_STREAMS, live_events, publish, request, warehouse
-from benchmarks.redis_server import redis_server
 from returnml.features.order_line import ORDER_LINE
 from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from returnml.store.plan import ReadPlan
-from returnml.store.remote import RedisBackend
+from returnml_tests.redis_server import RedisProcess
 
 FEAST = ("feast[redis]==0.67.*", "pandas<3", "pyarrow")
 TARGETS_US = {"a": 60, "b": 150}
@@ -77,15 +77,15 @@ class Feast:
         script = Path(__file__).parent / "peers" / "feast_online.py"
         environ = os.environ | {"FEAST_USAGE": "False", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
         environ.pop("PYTHONPATH", None)
-        log = open(folder / f"{kind}.log", "w")  # noqa: SIM115  (the child's)
-        self._process = subprocess.Popen(
-            [str(python), str(script), str(folder / f"feast-{kind}"), kind, str(redis_port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=environ,
-        )
+        with open(folder / f"{kind}.log", "w") as log:
+            self._process = subprocess.Popen(
+                [str(python), str(script), str(folder / f"feast-{kind}"), kind, str(redis_port)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environ,
+            )
         self.version = self._answer()["feast"]
 
     def measure(self, seconds: float) -> Measured:
@@ -117,7 +117,7 @@ def feast_python(environment: Path) -> Path:
     return python
 
 
-def prepare(folder: Path, redis_port: int) -> dict[str, Ours]:
+def prepare(folder: Path, redis: RedisProcess) -> dict[str, Ours]:
     con, events = warehouse(), live_events()
 
     def published(kind: str, make: Callable[[Path, str], Backend]) -> Ours:
@@ -127,10 +127,9 @@ def prepare(folder: Path, redis_port: int) -> dict[str, Ours]:
             publish(con, feature_set, backends[-1], events)
         return Ours(*backends)
 
-    url = f"redis://127.0.0.1:{redis_port}/1"
     ours = {
         "LMDB": published("lmdb", lambda root, _: LmdbBackend(root)),
-        "Redis": published("redis", lambda root, prefix: RedisBackend(root, url, prefix)),
+        "Redis": published("redis", redis.backend),
     }
     con.close()
     return ours
@@ -143,13 +142,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="returnml-bench-") as name, redis_server(Path(name)) as port:
+    with tempfile.TemporaryDirectory(prefix="returnml-bench-") as name, closing(RedisProcess()) as redis:
         folder = Path(name)
-        ours = prepare(folder, port)
+        ours = prepare(folder, redis)
         peers = {}
         if not options.no_feast:
             python = feast_python(options.feast.resolve())
-            peers = {kind: Feast(python, folder, kind, port) for kind in ("sqlite", "redis")}
+            peers = {kind: Feast(python, folder, kind, redis.port) for kind in ("sqlite", "redis")}
         asked: dict[str, Callable[[float], Measured]] = {}
         for kind, asking in ours.items():
             asked[f"(a) returnml, {kind}: two streams, reads and window sums"] = asking.reads_and_sums

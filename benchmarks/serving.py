@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from returnml.ledger.clock import FileClockDriver
 from returnml.settings import DataPaths
 from returnml.store.generation import Generation, open_current
 from returnml.store.online import OnlineFeatures
+from returnml_tests.ports import free_port
 from serving.contracts import Order
 from serving.scorer import order_columns
 
@@ -63,9 +63,7 @@ def _without_nulls(record: dict) -> dict:
 @contextmanager
 def served(factory: str, data: Path, path: str, replay_clock: Path | None = None) -> Iterator[tuple[str, int]]:
     """Address and process id of a worker of ``factory`` while the block runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ["--factory", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     # The requests name customers as the warehouse does.
     environ = os.environ | {"RETURNML_DATA": str(data), "RETURNML_PRIVACY__CUSTOMER_IDS": "as_delivered"}

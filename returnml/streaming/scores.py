@@ -197,7 +197,8 @@ def publish(settings: KafkaSettings, topic: str, messages: Iterable[Message]) ->
 
     client = producer(settings, troubles.append, message_timeout_ms=DELIVERY_SECONDS * 1_000)
     count = 0
-    for count, (key, value) in enumerate(messages, 1):  # noqa: B007
+    for key, value in messages:
+        count += 1
         while not failures:
             try:
                 client.produce(topic, value, key, on_delivery=report)

@@ -49,10 +49,10 @@ class Shop:
 
     def returnml(self, *words: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "returnml.cli", *words, "--data", str(self.root)]
-        output = open(self.root.parent / f"{self.root.name}.txt", "ab")  # noqa: SIM115  (the child's)
-        return subprocess.Popen(
-            command, env=os.environ | SHORT, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        with open(self.root.parent / f"{self.root.name}.txt", "ab") as output:
+            return subprocess.Popen(
+                command, env=os.environ | SHORT, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            )
 
     def run(self, *words: str) -> float:
         started = time.monotonic()
