@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,8 @@ import redis
 
 from returnml.settings import StoreSettings
 from returnml.store.remote import RedisBackend
+from returnml_tests.ports import free_port
+from returnml_tests.waiting import PATIENCE_SECONDS, eventually
 
 PREFIX = "{test}:"
 
@@ -33,9 +34,7 @@ class RedisProcess:
             raise RuntimeError("redis-server is not installed: make redis-server")
         self._program = program
         self._folder = tempfile.mkdtemp(prefix="returnml-redis-")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -60,16 +59,17 @@ class RedisProcess:
         where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder]
         options = ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         self._process = subprocess.Popen([self._program, *where, *options], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while self.command("PING") != "+PONG":
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                raise RuntimeError("redis-server does not answer")
-            time.sleep(0.01)
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError("redis-server ended")
+        return self.command("PING") == "+PONG"
 
     def command(self, *words: str) -> str:
         """The first line of the answer to an inline command; empty while nobody listens."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS) as connection:
                 connection.sendall(" ".join(words).encode() + b"\r\n")
                 return connection.makefile().readline().strip()
         except OSError:

@@ -23,6 +23,7 @@ from returnml_tests.drills.replay_client import Answers, Shop
 from returnml_tests.drills.replay_nights import backfill, prove, returnml, run_night
 from returnml_tests.drills.service import Service
 from returnml_tests.serving.shop import deploy
+from returnml_tests.waiting import be_patient
 
 ONE_DAY = timedelta(days=1)
 SUNDAY = 6
@@ -128,7 +129,7 @@ class Replay:
         self.service.start("/health/ready")
         try:
             with (
-                ProcessPoolExecutor(1, mp_context=get_context("spawn")) as nights,
+                ProcessPoolExecutor(1, get_context("spawn"), be_patient) as nights,
                 Shop(self.service.port, self.clock, self.plan.seed) as shop,
             ):
                 done.answers = shop.answers

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from returnml.ledger.clock import FileClockDriver
 from returnml_tests.drills.online_retail_traffic import Sending
 from returnml_tests.drills.service import UNANSWERED, Connection
+from returnml_tests.waiting import PATIENCE_SECONDS
 
 CLIENTS = 4
 MOVE = 0.05
 """Share of requests after which a client goes to another worker."""
 MOVE_TRIES = 8
-ANSWERED_WITHIN_SECONDS = 120.0
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Shop:
     def _ask(self, path: str, body: object, expected: int) -> dict:
         """Ask until there is an answer: workers are killed meanwhile, and are busy."""
         connection = self._connection()
-        deadline = time.monotonic() + ANSWERED_WITHIN_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 status, answer = connection.post(path, body)
@@ -117,7 +117,7 @@ class Shop:
         """This thread's, now and then to another worker than before."""
         connection: Connection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
-            connection = self._of_thread.connection = Connection(self._port, timeout_seconds=60)
+            connection = self._of_thread.connection = Connection(self._port)
             self._of_thread.worker = ""
         elif self._chance.random() < MOVE:
             self._move(connection)

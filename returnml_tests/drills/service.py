@@ -11,19 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from returnml_tests.ports import free_port
+from returnml_tests.waiting import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 60.0
 UNANSWERED = (OSError, http.client.HTTPException)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Service:
@@ -32,12 +28,16 @@ class Service:
     Args:
         data: its data root.
         environ: ``RETURNML_*`` settings.
+        options: of the command, besides these.
     """
 
-    def __init__(self, data: Path, workers: int = 2, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, workers: int = 2, environ: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> None:
         self.port = free_port()
         self._data = data
         self._workers = workers
+        self._options = options
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith("RETURNML_")}
         self._environ |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -50,7 +50,7 @@ class Service:
         """
         log = self._data / "logs" / "service.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        options = ["--port", str(self.port), "--workers", str(self._workers), "--data", str(self._data)]
+        options = ["--port", str(self.port), "--workers", str(self._workers), "--data", str(self._data), *self._options]
         with open(log, "ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "returnml.cli", "serve", *options],
@@ -60,9 +60,10 @@ class Service:
                 stderr=output,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            if len(self.workers()) == self._workers and self._is_answered(awaited):
+            # A single worker is the process itself.
+            if len(self.workers()) == (self._workers if self._workers > 1 else 0) and self._is_answered(awaited):
                 return
             time.sleep(0.05)
         self.kill()
@@ -98,7 +99,7 @@ class Service:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(30)
+                self._process.wait(PATIENCE_SECONDS)
                 self._process = None
             except subprocess.TimeoutExpired:
                 self.kill()
@@ -121,7 +122,7 @@ class Connection:
         OSError, http.client.HTTPException: (``UNANSWERED``) where a request was not answered.
     """
 
-    def __init__(self, port: int, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, port: int, timeout_seconds: float = 60.0) -> None:
         self._port = port
         self._timeout_seconds = timeout_seconds
         self._http: http.client.HTTPConnection | None = None

@@ -16,7 +16,7 @@ WINDOWS = (Window.parse("7d"),)
 CON = duckdb.connect()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2**70), st.booleans(), st.data()), min_size=1, max_size=8))
 def test_fields_come_back(drawn: list) -> None:
     bounds, values = {}, {}

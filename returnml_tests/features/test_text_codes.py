@@ -14,7 +14,7 @@ CON = duckdb.connect()
 QUERY = f"select {sql_dialect.text_code('t')} from (select unnest(?::VARCHAR[]) as t)"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.one_of(st.none(), st.sampled_from(["", " ", "card", "Über"]), st.text()), min_size=1))
 def test_codes_agree(texts):
     assert [code for (code,) in CON.execute(QUERY, [texts]).fetchall()] == [text_code(text) for text in texts]

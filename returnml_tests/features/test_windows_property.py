@@ -113,7 +113,7 @@ def _want(events: dict[str, list[Event]], spine: list[Moment]) -> dict[int, dict
     return {m.moment_id: {n: v for g in GROUPS for n, v in group_aggregates(g, events, m).items()} for m in spine}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(streams(), moments())
 def test_batch_from_streams_equals_oracle(events: dict[str, list[Event]], spine: list[Moment]) -> None:
     con = _warehouse(events, spine)
@@ -121,7 +121,7 @@ def test_batch_from_streams_equals_oracle(events: dict[str, list[Event]], spine:
     assert _got(con) == _want(events, spine)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(streams(), moments(), st.integers(0, 5))
 def test_batch_from_tiles_equals_oracle(events: dict[str, list[Event]], spine: list[Moment], cut: int) -> None:
     """From tiles built in one pass, and from tiles built day by day, a day built again: the same tables and values."""

@@ -19,6 +19,7 @@ from returnml.ledger.log import (
     read_between,
     segments,
 )
+from returnml_tests.waiting import PATIENCE_SECONDS
 
 
 def records(first, last):
@@ -65,14 +66,15 @@ def test_a_writer_finds_what_another_appended_since(tmp_path):
 
 def test_only_one_writer_has_its_turn(tmp_path):
     code = "import sys, pathlib; from returnml.ledger.log import LogWriter\nlog = LogWriter(pathlib.Path(sys.argv[1]))"
-    code += "\nwith log.turn(): print(1)"
+    code += "\nprint(0, flush=True)\nwith log.turn(): print(1)"
     with LogWriter(tmp_path).turn():
         other = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}
         )
+        assert other.stdout.readline() == b"0\n"
         with pytest.raises(subprocess.TimeoutExpired):
-            other.wait(1.0)
-    assert other.communicate(timeout=20)[0] == b"1\n"
+            other.wait(0.5)
+    assert other.communicate(timeout=PATIENCE_SECONDS)[0] == b"1\n"
 
 
 def test_segments_rotate_and_reading_starts_at_the_right_one(tmp_path):
@@ -84,7 +86,7 @@ def test_segments_rotate_and_reading_starts_at_the_right_one(tmp_path):
         assert list(read(tmp_path, after_seq=after)) == records(after + 1, 7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, 120), size=st.sampled_from([50, 1000]))
 def test_a_kill_at_any_byte_keeps_whole_records_and_the_log_goes_on(tmp_path_factory, cut, size):
     folder = tmp_path_factory.mktemp("log")
@@ -151,7 +153,7 @@ def test_a_failed_write_leaves_nothing_of_the_batch(tmp_path, monkeypatch):
     assert list(read(tmp_path)) == records(1, 2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 8), st.integers(40, 200), st.integers(0, 90), st.integers(0, 90))
 def test_records_of_a_span_are_those_of_all_that_lie_in_it(tmp_path_factory, count, segment_bytes, begin, end):
     folder = tmp_path_factory.mktemp("log")

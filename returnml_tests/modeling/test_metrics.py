@@ -10,7 +10,7 @@ from returnml.modeling.metrics import ScoredSample, bootstrap_intervals, custome
 
 
 @given(st.integers(0, 10_000), st.integers(10, 200), st.integers(1, 4))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_figures_equal_scikit_learns_with_ties_and_weights(seed: int, rows: int, digits: int):
     rng = np.random.default_rng(seed)
     y, p, w = rng.integers(0, 2, rows), rng.random(rows).round(digits), rng.integers(0, 4, rows)

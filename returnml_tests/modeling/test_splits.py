@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from returnml.features.windows import DAY_US
@@ -26,7 +26,6 @@ def test_a_short_history_keeps_half_of_its_days_for_training():
 
 
 @given(st.lists(st.integers(0, 60 * DAY_US), min_size=5, max_size=80))
-@settings(deadline=None)
 def test_every_label_was_known_when_the_holdout_began_if_history_allows(ordered_at: list[int]):
     at = np.array(ordered_at)
     try:

@@ -32,14 +32,13 @@ from returnml.store.embedded import LmdbBackend
 from returnml.warehouse.consistency import build_consistency
 from returnml.warehouse.events import ingest_events
 from returnml.warehouse.inference import build_inference_log, build_moments
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publication import publish_warehouse
 from returnml.warehouse.publish import publish_copy
-from returnml.warehouse.validate import build_core
 from returnml_tests.drills.service import Connection, Service
 from returnml_tests.serving import shop
+from returnml_tests.waiting import eventually
+from returnml_tests.warehouse.line import build_line
 
 FIRST = date(2025, 1, 1)
 LIVE = date(2025, 2, 14)
@@ -67,10 +66,7 @@ class ErasureShop:
     def build(self, first: date, last: date) -> None:
         con = open_warehouse(self.paths.warehouse)
         ingest_events(con, self.paths.ledger, first, last)
-        for stream in (ORDERS, RETURNS, INSPECTIONS):
-            ingest_raw(con, stream, first, last, self.paths.landing, self.settings)
-            build_core(con, stream, first, last)
-        build_outcomes(con, first, last, self.settings.label)
+        build_line(con, self.paths.landing, first, last, self.settings)
         publish_warehouse(con, [ORDER_LINE], us(last + timedelta(days=1)), LmdbBackend(self.paths.store))
         con.close()
 
@@ -135,9 +131,17 @@ def order(n: int, customer: str) -> dict:
     return {"order_id": f"n{n}", "customer_id": customer, "currency": "EUR", "country": "DE", "lines": [line]}
 
 
-def score(service: Connection, n: int, customer: str) -> None:
-    status, answer = service.post("/v1/score", order(n, customer))
-    assert status == 200, answer
+def score(service: Connection, n: int, customer: str) -> str:
+    """The id of the answer; the service does not wait long for a busy disk: then it is asked again."""
+    answers: list[dict] = []
+
+    def is_answered() -> bool:
+        status, answer = service.post("/v1/score", order(n, customer))
+        answers.append(answer)
+        return status == 200
+
+    eventually(is_answered)
+    return answers[-1]["request_id"]
 
 
 def place(service: Connection, n: int, customer: str) -> None:
@@ -154,19 +158,18 @@ def give_back(service: Connection, n: int, line: str, customer: str) -> None:
 def test_nobodys_id_is_anywhere_and_after_forgetting_it_the_line_and_its_proof_run_on(erasure_shop, service):
     keyring = Keyring(erasure_shop.paths.keys)
     old = keyring.find(ANNA)
-    score(service, 1, ANNA)
+    asked = [score(service, 1, ANNA)]
     place(service, 1, ANNA)
     erasure_shop.clock.advance_to(us(LIVE) + 10 * HOUR_US)
-    for customer in (ANNA, "distinctive-nobody"):
-        score(service, 2, customer)
+    asked += [score(service, 2, customer) for customer in (ANNA, "distinctive-nobody")]
     place(service, 2, ANNA)
     assert erasure_shop.traces("distinctive") == []
 
     done = erasure_shop.command("forget", ANNA, "--by", "a clerk", "--why", "asked by letter", "--json")
     assert (done.returncode, done.stdout) == (0, json.dumps({"forgotten": True}) + "\n"), done.stderr
-    for customer in (ANNA, "distinctive-nobody"):
-        score(service, 3, customer)
-    known, _, unknown, forgotten, nobody = erasure_shop.answers()
+    asked += [score(service, 3, customer) for customer in (ANNA, "distinctive-nobody")]
+    logged = {answer.request_id: answer for answer in erasure_shop.answers()}
+    known, _, unknown, forgotten, nobody = (logged[request_id] for request_id in asked)
     assert known.inputs["customer_id"] == [old]
     assert _orders_before(known) > 1
     assert forgotten.vectors == nobody.vectors
@@ -177,7 +180,7 @@ def test_nobodys_id_is_anywhere_and_after_forgetting_it_the_line_and_its_proof_r
     assert keyring.find(ANNA) is None
     place(service, 4, ANNA)
     give_back(service, 2, "n2-1", ANNA)
-    score(service, 5, ANNA)
+    asked.append(score(service, 5, ANNA))
     new = keyring.find(ANNA)
     assert new not in (None, old)
     assert erasure_shop.traces("distinctive") == []
@@ -191,7 +194,7 @@ def test_nobodys_id_is_anywhere_and_after_forgetting_it_the_line_and_its_proof_r
     checked = build_consistency(con, ORDER_LINE, LIVE, LIVE)
     assert checked.differing == []
     assert (checked.identical, checked.vectors, dict(checked.excused)) == (report.rows, report.rows, {})
-    assert report.rows == 6
+    assert report.rows == len(erasure_shop.answers()) >= len(asked) == 6
     publish_copy(con, erasure_shop.paths.published)
     con.close()
     keys = _generation_keys(erasure_shop)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from returnml.privacy.keyring import DATABASE_FILE, MASTER_FILE, Keyring, KeyringError, pseudonym_of
+from returnml_tests.waiting import PATIENCE_SECONDS
 
 WHO = ("a clerk", "asked by letter", 5)
 
@@ -168,7 +169,7 @@ def test_processes_that_come_at_once_agree(folder):
         process.start()
     seen: dict[str, str] = {}
     for _ in processes:
-        for given in answers.get(timeout=60):
+        for given in answers.get(timeout=PATIENCE_SECONDS):
             for customer, name in given.items():
                 assert seen.setdefault(customer, name) == name
     for process in processes:

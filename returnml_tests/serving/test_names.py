@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from litestar.testing import TestClient
 
@@ -16,6 +14,7 @@ from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.embedded import LmdbBackend
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.serving import shop
+from returnml_tests.waiting import eventually
 from serving.app import create_app
 
 SHOP_ID = "distinctive-anna"
@@ -92,10 +91,7 @@ def test_without_a_keyring_nothing_is_scored_until_there_is_one(data):
         assert answer.status_code == 503
         assert "there is no keyring" in answer.json()["detail"]
         Keyring(DataPaths(data).keys).register([SHOP_ID], lambda _: bytes(KEY_BYTES))
-        for _ in range(200):
-            if client.get("/health/ready").status_code == 200:
-                break
-            asyncio.run(asyncio.sleep(0.02))
+        eventually(lambda: client.get("/health/ready").status_code == 200)
         assert evidence(client, SHOP_ID) == 2 + 3
 
 

@@ -1,20 +1,16 @@
 """The service as it runs: a uvicorn process started by ``returnml serve``, and what it imports."""
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-from pathlib import Path
+from contextlib import closing
+from typing import Any
 
-import httpx
 import pytest
 
+from returnml_tests.drills.service import ROOT, Connection, Service
 from returnml_tests.serving import shop
 from returnml_tests.serving.test_events import placed
 
-ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = ("confluent_kafka", "dagster", "mlflow", "lightgbm", "pandas", "duckdb", "pandera", "polars", "onnx")
 
 
@@ -25,50 +21,33 @@ def test_imports_none_of_the_batch_stack():
     assert sorted(set(FORBIDDEN) & set(loaded)) == []
 
 
-@pytest.fixture
-def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.mark.parametrize("workers", [1, 2])
-def test_serves_over_http(tmp_path, port, workers):
+def test_serves_over_http(tmp_path, workers):
     data = tmp_path / "data"
     shop.publish(data)
     shop.deploy(data)
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("RETURNML_")} | {"PYTHONPATH": str(ROOT)}
-    environ |= {"RETURNML_PRIVACY__CUSTOMER_IDS": "as_delivered"}
-    run = "import typer; from returnml.commands.serve import serve; typer.run(serve)"
-    options = ["--port", str(port), "--data", str(data), "--workers", str(workers), "--at", "2011-06-15T12:00"]
-    process = subprocess.Popen([sys.executable, "-c", run, *options], cwd=tmp_path, env=environ)
+    options = ["--at", "2011-06-15T12:00"]
+    service = Service(data, workers, {"RETURNML_PRIVACY__CUSTOMER_IDS": "as_delivered"}, options)
+    service.start("/health/ready")
     try:
-        url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/health/ready", process)
-        answer = httpx.post(f"{url}/v1/score", json=shop.order()).raise_for_status().json()
+        answer = post(service, "/v1/score", shop.order(), 200)
         assert [line["probability"] for line in answer["lines"]] == pytest.approx([5 / 13, 4 / 12], rel=1e-7)
-        assert answer["requested_at"].startswith("2011-06-15T12:0")
-        sent = httpx.post(f"{url}/v1/events", json=[placed(), placed("e2", "o10")]).raise_for_status().json()
+        assert answer["requested_at"] == "2011-06-15T12:00:00Z"
+        sent = post(service, "/v1/events", [placed(), placed("e2", "o10")], 202)
         assert [e["seq"] for e in sent["events"]] == [1, 2]
-        for _ in range(4 * workers):  # a connection each: whichever worker answers has seen both
-            answer = httpx.post(f"{url}/v1/score", json=shop.order()).raise_for_status().json()
+        for _ in range(4 * workers):  # whichever worker answers has seen both
+            answer = post(service, "/v1/score", shop.order(), 200)
             assert answer["features"]["seq"] == 2
             assert answer["lines"][0]["probability"] == pytest.approx(7 / 15, rel=1e-7)
-        refused = httpx.post(f"{url}/v1/score", json=shop.order(lines=[]))
-        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "lines")
+        assert post(service, "/v1/score", shop.order(lines=[]), 422)["errors"][0]["field"] == "lines"
+        service.stop()
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        service.kill()
 
 
-def _wait(url: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the service ended"
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"{url} did not answer in time")
+def post(service: Service, path: str, body: object, expected: int) -> Any:
+    """The answer on a connection of its own."""
+    with closing(Connection(service.port)) as connection:
+        status, answer = connection.post(path, body)
+    assert status == expected, answer
+    return answer

@@ -197,11 +197,11 @@ class RedisMachine(LiveStoreMachine):
 
 
 TestLmdb = LiveStoreMachine.TestCase
-TestLmdb.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestLmdb.settings = settings(max_examples=15, stateful_step_count=20)
 
 
 class TestRedis(RedisMachine.TestCase):
-    settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+    settings = settings(max_examples=15, stateful_step_count=20)
 
     @classmethod
     def setup_class(cls):

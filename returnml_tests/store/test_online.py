@@ -101,7 +101,7 @@ LATER = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), later=LATER, batch=st.sampled_from([None, 1, 3, 100]))
 def test_equals_the_naive_oracle(history, later, batch, tmp_path_factory, make_backend):
     """``batch``: what is known from the cut-off on is in the live part, so many in a batch; None: it is not visible."""

@@ -90,7 +90,7 @@ def assert_equals_the_oracle(online, ledger, now):
 ORDERED = st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(1, 3), st.integers(0, 9), st.integers(0, 90))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     events=st.lists(ORDERED, min_size=1, max_size=12),
     published=st.integers(0, 12),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from returnml.ledger.log import read
 from returnml.ledger.records import Judged, decode_payload
 from returnml.settings import DataPaths, KafkaSettings, Settings
 from returnml.store.inlet import EventInlet
-from returnml.streaming.consumer import EventConsumer
+from returnml.streaming.consumer import EventConsumer, Taken
 from returnml.streaming.dead_letters import dead_letters
 from returnml_tests.serving import shop
 
 TOPIC = "events"
 GROUP = "shop"
 AT = "2011-06-15T11:59:00Z"
-QUICK = {"session.timeout.ms": 2_000, "heartbeat.interval.ms": 100, "reconnect.backoff.max.ms": 200}
+QUICK = {"session.timeout.ms": 10_000, "heartbeat.interval.ms": 100, "reconnect.backoff.max.ms": 200}
 
 
 def placed(number: int, **changed: Any) -> bytes:
@@ -45,10 +46,10 @@ def settings(data: Path, servers: str, **changed: Any) -> Settings:
     return msgspec.structs.replace(shop.settings(data), kafka=KafkaSettings(**kafka))
 
 
-def consumer(chosen: Settings) -> EventConsumer:
+def consumer(chosen: Settings, changed: Callable[[Taken], None] = lambda _: None) -> EventConsumer:
     clock = VirtualClock(shop.now_us())
     inlet = EventInlet(chosen, ORDER_LINE, clock)
-    return EventConsumer(chosen.kafka, inlet, dead_letters(chosen, clock, lambda _: None), lambda _: None)
+    return EventConsumer(chosen.kafka, inlet, dead_letters(chosen, clock, lambda _: None), changed)
 
 
 def consume(chosen: Settings) -> EventConsumer:

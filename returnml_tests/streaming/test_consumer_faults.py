@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import Consumer
 
 from returnml.ledger.log import read
 from returnml.settings import DataPaths, StoreSettings
@@ -22,20 +23,23 @@ from returnml_tests.redis_server import PREFIX, RedisProcess
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT
 from returnml_tests.streaming.stream_shop import GROUP, QUICK, TOPIC, consume, consumer, ids, placed, settings
+from returnml_tests.waiting import PATIENCE_SECONDS, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 180
-"""After which something does not happen at all; no test waits this long for what it expects."""
 
 
 class Running:
-    """A consumer in a thread."""
+    """A consumer in a thread; ``told`` is how many messages it has said to be through with."""
 
     def __init__(self, chosen):
-        self.consumer = consumer(chosen)
+        self.told = 0
+        self.consumer = consumer(chosen, self._changed)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.consumer.run, args=(self._stop.is_set,))
         self._thread.start()
+
+    def _changed(self, taken):
+        self.told = taken.messages
 
     @property
     def taken(self):
@@ -45,13 +49,6 @@ class Running:
         self._stop.set()
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
-
-
-def until(condition, seconds=PATIENCE_SECONDS):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not come true"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -71,26 +68,26 @@ def test_a_store_that_is_away_is_waited_for(kafka, tmp_path, running):
     data = tmp_path / "data"
     kafka.send(TOPIC, [placed(n) for n in range(5)])
     one = running(settings(data, kafka.servers))
-    until(lambda: one.taken.waits >= 2)
+    eventually(lambda: one.taken.waits >= 2)
     assert "no generation is published" in one.taken.trouble
     assert (one.taken.messages, kafka.committed(GROUP, TOPIC)) == (0, -1001)
     kafka.send(TOPIC, [placed(5)])
     shop.publish(data)
-    until(lambda: one.taken.messages == 6)
+    eventually(lambda: one.taken.messages == 6)
     assert one.taken.trouble is None
     assert ids(data) == [f"e{n}" for n in range(6)]
     ledger = DataPaths(data).ledger
     ledger.rename(data / "elsewhere")
     kafka.send(TOPIC, [placed(6)])
-    until(lambda: one.taken.trouble)
+    eventually(lambda: one.taken.trouble)
     assert kafka.committed(GROUP, TOPIC) == 6
     if ledger.exists():
         (ledger / ".writer.lock").unlink()
         ledger.rmdir()
     (data / "elsewhere").rename(ledger)
-    until(lambda: one.taken.messages == 7)
+    eventually(lambda: one.taken.messages == 7)
     assert ids(data) == [f"e{n}" for n in range(7)]
-    until(lambda: kafka.committed(GROUP, TOPIC) == 7)
+    eventually(lambda: kafka.committed(GROUP, TOPIC) == 7)
 
 
 def test_a_full_disk_is_waited_for(kafka, data, monkeypatch):
@@ -114,7 +111,7 @@ def test_a_full_disk_is_waited_for(kafka, data, monkeypatch):
 def test_told_to_stop_while_the_store_is_away_it_stops_and_commits_nothing(kafka, tmp_path, running):
     kafka.send(TOPIC, [placed(1)])
     one = running(settings(tmp_path / "data", kafka.servers))
-    until(lambda: one.taken.waits)
+    eventually(lambda: one.taken.waits)
     one.stop()
     assert kafka.committed(GROUP, TOPIC) == -1001
 
@@ -122,14 +119,15 @@ def test_told_to_stop_while_the_store_is_away_it_stops_and_commits_nothing(kafka
 def test_brokers_that_go_down_and_come_back(kafka, data, running):
     kafka.send(TOPIC, [placed(1)])
     one = running(settings(data, kafka.servers))
-    until(lambda: one.taken.messages == 1)
+    eventually(lambda: one.told == 1)  # not in the middle of a commit, which waits for the brokers
     kafka.take_down()
-    until(lambda: one.taken.trouble)
+    eventually(lambda: one.taken.trouble)
     kafka.bring_up()
     kafka.send(TOPIC, [placed(2)])
-    until(lambda: one.taken.messages == 2)
-    assert one.taken.trouble is None
-    until(lambda: kafka.committed(GROUP, TOPIC) == 2)
+    eventually(lambda: one.taken.messages >= 2)
+    eventually(lambda: kafka.committed(GROUP, TOPIC) >= 2)
+    # What an old connection says late is taken back by the next message.
+    eventually(lambda: kafka.send(TOPIC, [placed(2)]) or one.taken.trouble is None)
 
 
 def test_errors_of_the_brokers_lose_nothing(kafka, data):
@@ -158,18 +156,14 @@ def test_members_that_come_and_go_lose_nothing_and_apply_nothing_twice(kafka, da
 
     send(80)
     one = running(chosen)
-    until(lambda: one.taken.messages)
+    eventually(lambda: one.taken.messages)
     two = running(chosen)
-    end = time.monotonic() + 60
-    while not two.taken.messages:
-        send(4)
-        assert time.monotonic() < end, "the second member was given no partition"
-        time.sleep(0.02)
-    until(lambda: len(ids(data)) == sent)
+    eventually(lambda: send(4) or two.taken.messages)
+    eventually(lambda: len(ids(data)) == sent)
     one.stop()
     send(80)
-    until(lambda: len(ids(data)) == sent)
-    until(lambda: sum(kafka.committed(GROUP, "many", n) for n in range(4)) == sent)
+    eventually(lambda: len(ids(data)) == sent)
+    eventually(lambda: sum(kafka.committed(GROUP, "many", n) for n in range(4)) == sent)
     assert sorted(ids(data)) == sorted(f"e{n}" for n in range(sent))
     assert one.taken.accepted + two.taken.accepted == sent
     for partition in range(4):
@@ -254,30 +248,39 @@ def test_kills_at_random_moments(kafka, data):
 def test_sigterm_ends_it_cleanly(kafka, data):
     kafka.send(TOPIC, [placed(n) for n in range(5)])
     process = start(data, kafka, until_end=False)
-    until(lambda: len(ids(data)) == 5)
+    eventually(lambda: len(ids(data)) == 5)
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, json.loads(out)["messages"]) == (0, 5), error
     assert kafka.committed(GROUP, TOPIC) == 5
 
 
+def be_given_the_partition(kafka):
+    """Be a member of the group until nobody else has it, then leave."""
+    other = Consumer({"bootstrap.servers": kafka.servers, "group.id": GROUP, "enable.auto.commit": False, **QUICK})
+    other.subscribe([TOPIC])
+    eventually(lambda: other.poll(0.1) or other.assignment())
+    other.close()
+
+
 def test_a_writer_that_is_slower_than_the_group_allows_loses_nothing(kafka, data, running, monkeypatch):
-    """It is put out of the group while it writes, joins again, and what it wrote comes again."""
+    """It is put out of the group while it writes, joins again, and what it wrote comes again (at least that)."""
     submit, slow = EventInlet.submit, [True]
 
     def slowly(self, events):
         if slow:
             slow.clear()
-            time.sleep(4)
+            be_given_the_partition(kafka)
         return submit(self, events)
 
     monkeypatch.setattr("returnml.store.inlet.EventInlet.submit", slowly)
     kafka.send(TOPIC, [placed(n) for n in range(6)])
-    options = QUICK | {"max.poll.interval.ms": 2_000}
+    options = QUICK | {"session.timeout.ms": 2_000, "max.poll.interval.ms": 2_000}
     one = running(settings(data, kafka.servers, batch_size=3, options=options))
-    until(lambda: kafka.committed(GROUP, TOPIC) == 6)
+    eventually(lambda: kafka.committed(GROUP, TOPIC) == 6)
     assert ids(data) == [f"e{n}" for n in range(6)]
-    assert (one.taken.accepted, one.taken.duplicates) == (6, 3)
+    assert one.taken.accepted == 6
+    assert one.taken.duplicates >= 3
 
 
 def test_a_redis_that_goes_away_is_waited_for(kafka, tmp_path, running):
@@ -290,15 +293,15 @@ def test_a_redis_that_goes_away_is_waited_for(kafka, tmp_path, running):
         )
         kafka.send(TOPIC, [placed(1)])
         one = running(chosen)
-        until(lambda: one.taken.messages == 1)
+        eventually(lambda: one.taken.messages == 1)
         server.command("SAVE")
         server.kill()
         kafka.send(TOPIC, [placed(2)])
-        until(lambda: one.taken.waits)
+        eventually(lambda: one.taken.waits)
         assert kafka.committed(GROUP, TOPIC) == 1
         server.start()
-        until(lambda: one.taken.messages == 2)
-        until(lambda: kafka.committed(GROUP, TOPIC) == 2)
+        eventually(lambda: one.taken.messages == 2)
+        eventually(lambda: kafka.committed(GROUP, TOPIC) == 2)
         assert ids(tmp_path / "data") == ["e1", "e2"]
     finally:
         server.close()

@@ -128,7 +128,7 @@ _EVENT = st.tuples(st.integers(0, 40 * DAY_US), _LATE, st.integers(1, 2), st.sam
 _LINE = st.tuples(st.integers(0, 4 * DAY_US), _LATE, st.lists(_EVENT, max_size=3))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(_LINE, min_size=1, max_size=4))
 def test_a_range_equals_its_days_and_the_pure_label(lines: list[tuple]):
     start = us(datetime(2024, 5, 1))

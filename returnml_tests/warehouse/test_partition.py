@@ -52,7 +52,7 @@ def test_empty_days_of_the_range_are_recorded(con: duckdb.DuckDBPyConnection):
     assert con.execute("SELECT inputs_hash FROM ops.partitions ORDER BY day").fetchall() == [("of the first day",), ("",), ("",)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-5, 5), st.sampled_from([None, "", "x"])), max_size=12), st.randoms())
 def test_content_hash_depends_on_rows_only_not_on_order_or_range(items: list[tuple[int, int, str | None]], random):
     shuffled = random.sample(items, len(items))

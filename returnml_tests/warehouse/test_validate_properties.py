@@ -100,7 +100,7 @@ def _delivered(shop: Shop, stream: str, id_column: str, rows: list[list[dict]]) 
     return found
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(_order(), max_size=14), st.lists(_return(), max_size=14))
 def test_no_row_is_lost_and_core_equals_the_oracle(orders: list[tuple[int, dict]], returns: list[tuple[int, dict]]):
     with TemporaryDirectory() as folder, open_warehouse(":memory:", threads=1) as con:

@@ -1,0 +1,34 @@
+"""Waiting for what other threads and processes do: for a condition, never for a time.
+
+A test that asks whether something comes right waits as long as a slow, busy machine may take. How long the service itself
+waits for its disk and its store is short for the sake of a shop's checkout: where that is not what is tested, it is patient.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from returnml.store import redis_backend
+from serving import inference_log
+
+PATIENCE_SECONDS = 180.0
+"""After which something does not happen at all."""
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Return once the condition is true.
+
+    Raises:
+        AssertionError: if it does not become true.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.02)
+
+
+def be_patient() -> None:
+    """From now on this process waits for Redis and the disk of the inference log as long as a test does."""
+    redis_backend.CONNECT_SECONDS = redis_backend.READ_SECONDS = redis_backend.WRITE_SECONDS = PATIENCE_SECONDS
+    inference_log.REQUIRED_WITHIN_SECONDS = inference_log.CLOSE_SECONDS = PATIENCE_SECONDS
