@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from datetime import date
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from returnml.ledger.inference import Answer, DayWriter, day_folder
 from returnml.ledger.log import LogError
@@ -66,7 +67,7 @@ class InferenceLog:
         self._failed_day: date | None = None
         self._held: list[Waiting] = []
         self._worker = ""
-        self._slot: BinaryIO | None = None
+        self._slot: int | None = None
         self._writer: tuple[date, DayWriter] | None = None
         self._wake = threading.Event()
         self._is_closing = False
@@ -194,21 +195,21 @@ class InferenceLog:
     def _close(self) -> None:
         self._close_writer()
         if self._slot is not None:
-            self._slot.close()
+            os.close(self._slot)
             self._slot = None
 
 
-def _take_slot(root: Path) -> tuple[str, BinaryIO]:
-    """The first worker folder that no living process holds, and its lock: a restarted worker goes on where it was."""
+def _take_slot(root: Path) -> tuple[str, int]:
+    """The first worker folder that no living process holds, and its open lock: a restarted worker goes on where it was."""
     number = 0
     while True:
         worker = f"w{number}"
         (root / worker).mkdir(parents=True, exist_ok=True)
-        lock = open(root / worker / ".worker.lock", "wb")  # noqa: SIM115  (held while the worker lives)
+        lock = os.open(root / worker / ".worker.lock", os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.close()
+            os.close(lock)
             number += 1
             continue
         return worker, lock
