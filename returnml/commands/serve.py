@@ -13,6 +13,8 @@ from returnml.ledger.instants import instant_us
 from returnml.settings import Settings, SettingsError, load_settings
 
 FACTORY = "serving.app:create_worker"
+WORKER_ANSWERS_WITHIN_SECONDS = 30
+"""Else it is taken to hang and is replaced; on a busy machine a worker may take some seconds to start."""
 
 
 def serve(
@@ -44,6 +46,7 @@ def serve(
         host=serving.host if host is None else host,
         port=serving.port if port is None else port,
         workers=serving.workers if workers is None else workers,
+        timeout_worker_healthcheck=WORKER_ANSWERS_WITHIN_SECONDS,
         loop="uvloop",
         http="httptools",
         access_log=False,
