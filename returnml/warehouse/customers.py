@@ -55,8 +55,7 @@ def build_customers(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, cut
     """
     day = cut_off.date()
     added = ensure_vector_table(con, TABLE, COLUMNS, feature_set)
-    carried = [name for name in COLUMNS if name != "feature_set_hash"]
-    result = write_vectors(con, TABLE, feature_set, customer_spine(feature_set, cut_off), carried, day, day)
+    result = write_vectors(con, TABLE, COLUMNS, feature_set, customer_spine(feature_set, cut_off), day, day)
     return CustomersReport(cut_off, result.rows, result.content_hash, feature_set.hash, added)
 
 

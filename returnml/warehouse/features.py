@@ -6,20 +6,14 @@ scored at, where it is linked (``moments``), else the instant its order became k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
 
 from returnml.features.declarations import FeatureSet
-from returnml.warehouse.feature_errors import FeatureError
-from returnml.warehouse.partition import combine_hashes
+from returnml.warehouse.partition import combine_hashes, day_ranges
 from returnml.warehouse.vector_table import ensure_vector_table, write_vectors
-from returnml.warehouse.vectors import compute_vectors
-from returnml.warehouse.windows import compute_windows
-
-__all__ = ["FeatureError", "OrderLinesReport", "build_order_lines", "compute_vectors", "compute_windows"]
 
 TABLE = "features.order_lines"
 BLOCK_LINES = 1_000_000
@@ -74,10 +68,9 @@ def build_order_lines(
     _create_spine(con, first, last, moments)
     rows, hashes = 0, []
     added = ensure_vector_table(con, TABLE, COLUMNS, feature_set)
-    for block_first, block_last in _blocks(con, first, last):
+    for block_first, block_last in day_ranges(con, "pit_order_lines", first, last, BLOCK_LINES):
         spine = f"(select * from pit_order_lines where day between date '{block_first}' and date '{block_last}')"
-        carried = [name for name in COLUMNS if name != "feature_set_hash"]
-        result = write_vectors(con, TABLE, feature_set, spine, carried, block_first, block_last)
+        result = write_vectors(con, TABLE, COLUMNS, feature_set, spine, block_first, block_last)
         rows += result.rows
         hashes += [f"{d.day}:{d.content_hash}" for d in result.days]
     con.execute("drop view pit_order_lines")
@@ -100,17 +93,3 @@ def _create_spine(con: duckdb.DuckDBPyConnection, first: date, last: date, momen
         + f", o.known_day as day from core.orders as o left join {moments} as m "
         f"on m.line_id = o.line_id where o.known_day >= date '{first}' and o.known_day < date '{until}'"
     )
-
-
-def _blocks(con: duckdb.DuckDBPyConnection, first: date, last: date) -> Iterator[tuple[date, date]]:
-    """Cut the range into runs of whole days of about ``BLOCK_LINES`` lines."""
-    lines = dict(con.execute("select day, count(*) from pit_order_lines group by day").fetchall())
-    start, held, day = first, 0, first
-    while day <= last:
-        count = lines.get(day, 0)
-        if held and held + count > BLOCK_LINES:
-            yield start, day - timedelta(days=1)
-            start, held = day, 0
-        held += count
-        day += timedelta(days=1)
-    yield start, last

@@ -7,7 +7,7 @@ them: readers select by ``feature_set_hash``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 
 import duckdb
@@ -34,21 +34,22 @@ def ensure_vector_table(
 def write_vectors(
     con: duckdb.DuckDBPyConnection,
     table: str,
+    fixed: Mapping[str, str],
     feature_set: FeatureSet,
     spine: str,
-    carried: Sequence[str],
     first: date,
     last: date,
 ) -> PartitionResult:
     """Replace the days ``first`` to ``last`` by the vectors of a spine, in one transaction.
 
     Args:
-        carried: the spine's columns that the table has, ``day`` among them.
+        fixed: see ``ensure_vector_table``; the spine has them all but the hash.
 
     Raises:
         FeatureError: see ``compute_windows``.
         PartitionError: where a row does not belong to the days.
     """
+    carried = [name for name in fixed if name != "feature_set_hash"]
     batches = []
     for columns, matrix in stream_vectors(con, feature_set, spine, carried):
         arrays = [*columns.columns, *(pa.array(matrix[:, j], from_pandas=True) for j in range(matrix.shape[1]))]
