@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from returnml.commands.opened import opened
 from returnml.commands.refusal import day, refuse
 from returnml.ledger.instants import instant
 from returnml.settings import DataPaths, load_settings
@@ -67,11 +68,8 @@ def explain(
     served = served_vectors(answer, ORDER_LINE)
     vectors = served.tolist()
     reasons = _reasons(paths, answer, served)
-    con = _warehouse(paths)
-    try:
+    with opened(paths.warehouse, read_only=True) as con:
         behind = [contributions(con, ORDER_LINE, answer, raw, i, events) for i in range(answer.lines)]
-    finally:
-        con.close()
     found = [
         {
             "line_id": line.line_id,
@@ -133,19 +131,6 @@ def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> list[list
         return [None] * answer.lines
     reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), ORDER_LINE)
     return [[msgspec.structs.asdict(r) for r in reasons] for reasons in reasoner.reasons(vectors)]
-
-
-def _warehouse(paths: DataPaths) -> Any:
-    import duckdb
-
-    from returnml.warehouse.partition import open_warehouse
-
-    if not paths.warehouse.exists():
-        refuse(f"{paths.warehouse}: there is no warehouse to read the events from; returnml run makes it")
-    try:
-        return open_warehouse(paths.warehouse, read_only=True)
-    except duckdb.IOException as error:
-        refuse(f"the warehouse is being written by another process; try again when it is done ({str(error).splitlines()[0]})")
 
 
 def _about(answer: Answer) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from returnml.commands.refusal import refuse
 from returnml.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ def online_retail(
         progress("train on rolling origins and on all lines before August, compare")
         study = run_study(lines, x, list(ORDER_LINE.outputs), predictions, replicates=replicates)
     except (SettingsError, StudyError) as error:
-        typer.echo(f"returnml evaluate online-retail: {error}", err=True)
-        raise typer.Exit(2) from error
+        refuse(str(error))
     if as_json:
         typer.echo(json.dumps(_as_data(study, settings.label.window_days), indent=2))
     else:

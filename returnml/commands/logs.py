@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from returnml.commands.opened import opened
 from returnml.commands.refusal import refuse
 from returnml.settings import load_settings
 
@@ -28,26 +28,19 @@ def prune(
 
     `replay` and `explain` read the log: they know removed days no more.
     """
-    import duckdb
-
     from returnml.ledger.clock import ClockError, clock_of
     from returnml.ledger.instants import day_of
     from returnml.ledger.log import LogError
     from returnml.warehouse.log_retention import prune_inference_log
-    from returnml.warehouse.partition import open_warehouse
 
     settings = load_settings(data=data)
     keep = settings.serving.keep_log_days if keep_days is None else keep_days
     if keep is None:
         refuse("nothing says how many days to keep: --keep-days, or the setting serving.keep_log_days")
-    if not settings.paths.warehouse.exists():
-        refuse(f"{settings.paths.warehouse}: there is no warehouse, so that nothing is ingested; returnml run")
     try:
         before = day_of(clock_of(settings.replay_clock).now_us()) - timedelta(days=keep)
-        with closing(open_warehouse(settings.paths.warehouse)) as con:
+        with opened(settings.paths.warehouse) as con:
             days = prune_inference_log(con, settings.paths.inference_log, before)
-    except duckdb.IOException as error:
-        refuse(f"the warehouse is in use by another process; try again when it is done ({str(error).splitlines()[0]})")
     except (LogError, ClockError) as error:
         refuse(str(error))
     for day in days:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from returnml.commands.opened import opened
 from returnml.commands.refusal import refuse
 from returnml.settings import load_settings
 
@@ -51,29 +52,19 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Decide about scored lines again by a new policy, and compare with the current one: rates, expected costs, segments."""
-    import duckdb
     import msgspec
 
     from returnml.modeling.policy_report import draw_policy_plots, render_policy_report
     from returnml.release.files import replace_file
-    from returnml.warehouse.partition import open_warehouse
     from returnml.warehouse.policy_replay import PolicyReplayError, replay_policy
 
     settings = load_settings(data=data)
     new, current = _read(file), _read(settings.policy_file)
-    path = settings.paths.warehouse
-    if not path.exists():
-        refuse(f"{path}: there is no warehouse with scores; returnml run makes it")
     try:
-        con = open_warehouse(path, read_only=True)
-    except duckdb.IOException as error:
-        refuse(f"the warehouse is being written by another process; try again when it is done ({str(error).splitlines()[0]})")
-    try:
-        compared = replay_policy(con, current, new, days, currency)
+        with opened(settings.paths.warehouse, read_only=True) as con:
+            compared = replay_policy(con, current, new, days, currency)
     except PolicyReplayError as error:
         refuse(str(error))
-    finally:
-        con.close()
     plots = draw_policy_plots(compared)
     folder = settings.paths.reports / "policy" / f"{new.hash}-beside-{current.hash}-{compared.last}"
     report = folder / "report.html"

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from returnml.commands.opened import opened
 from returnml.commands.refusal import day as parsed_day
 from returnml.commands.refusal import refuse
 from returnml.settings import DataPaths, load_settings
@@ -46,19 +47,14 @@ def publish_scores(
 def _daily(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:
     import duckdb
 
-    from returnml.warehouse.partition import open_warehouse
     from returnml.warehouse.score_messages import daily_scores
 
     # The copy for readers: whoever writes the warehouse is not waited for.
-    if not paths.published.exists():
-        refuse(f"no tables at {paths.published}: run the line first (`returnml run`)")
-    con = open_warehouse(paths.published, read_only=True)
-    try:
-        yield from daily_scores(con, on)
-    except duckdb.CatalogException:
-        refuse(f"{paths.published} has no scores yet: run the line first (`returnml run`)")
-    finally:
-        con.close()
+    with opened(paths.published, read_only=True) as con:
+        try:
+            yield from daily_scores(con, on)
+        except duckdb.CatalogException:
+            refuse(f"{paths.published} has no scores yet: run the line first (`returnml run`)")
 
 
 def _answers(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:

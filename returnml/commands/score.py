@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from returnml.commands.opened import opened
+from returnml.commands.refusal import refuse
 from returnml.settings import Settings, SettingsError, load_settings
 
 
@@ -24,7 +26,6 @@ def score(
     from returnml.features.order_line import ORDER_LINE
     from returnml.policy.document import PolicyError, read_policy
     from returnml.release.folder import ReleaseError
-    from returnml.warehouse.partition import open_warehouse
     from returnml.warehouse.reasons import ReasonsError, build_reasons
     from returnml.warehouse.scores import ScoresError, build_scores
 
@@ -33,17 +34,11 @@ def score(
         days = (first.date(), (last or first).date())
         _refuse_backwards(*days)
         folder = _release_folder(settings, release)
-        if not settings.paths.warehouse.exists():
-            raise SettingsError(f"no warehouse at {settings.paths.warehouse}: run the line first (`returnml run`)")
-        con = open_warehouse(settings.paths.warehouse)
-        try:
+        with opened(settings.paths.warehouse) as con:
             report = build_scores(con, folder, *days, read_policy(settings.policy_file))
             reasons = build_reasons(con, folder, ORDER_LINE, *days, settings.scores.explained_per_day)
-        finally:
-            con.close()
     except (SettingsError, ReleaseError, ScoresError, ReasonsError, PolicyError) as error:
-        typer.echo(f"returnml score: {error}", err=True)
-        raise typer.Exit(2) from error
+        refuse(str(error))
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"explained": reasons.lines}, default=str))
         return

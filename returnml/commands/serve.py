@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from returnml.commands.refusal import refuse
 from returnml.ledger.instants import instant_us
 from returnml.settings import Settings, SettingsError, load_settings
 
@@ -37,8 +38,7 @@ def serve(
         if at is not None:
             os.environ["RETURNML_REPLAY_CLOCK"] = str(_stopped_clock(settings, at))
     except SettingsError as error:
-        typer.echo(f"returnml serve: {error}", err=True)
-        raise typer.Exit(2) from error
+        refuse(str(error))
     serving = settings.serving
     uvicorn.run(
         FACTORY,

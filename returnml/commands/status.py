@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from returnml.commands.opened import opened
 from returnml.commands.refusal import refuse
 from returnml.settings import DataPaths, load_settings
 
@@ -22,13 +23,10 @@ def status(
 
 
 def _collect(paths: DataPaths) -> dict[str, Any]:
-    import duckdb
-
     from returnml.contracts.columns import STREAMS
     from returnml.release.deployment import DeploymentError, read_state
     from returnml.sources.landing import LandingError, days
     from returnml.store.manifest import StoreError, read_pointer
-    from returnml.warehouse.partition import open_warehouse
     from returnml.warehouse.status import warehouse_status
 
     found: dict[str, Any] = {"data": str(paths.root), "landing": {}, "tables": [], "quarantine": [], "refused_files": []}
@@ -38,15 +36,10 @@ def _collect(paths: DataPaths) -> dict[str, Any]:
             span = {"first": landed[0].isoformat(), "last": landed[-1].isoformat()} if landed else {}
             found["landing"][stream] = {"days": len(landed), **span}
         if paths.warehouse.exists():
-            con = open_warehouse(paths.warehouse, read_only=True)
-            try:
+            with opened(paths.warehouse, read_only=True) as con:
                 found |= warehouse_status(con).as_data()
-            finally:
-                con.close()
         found["deployment"] = read_state(paths.deployment_state).roles
         found["generations"] = list(read_pointer(paths.store).generations) if paths.store.exists() else []
-    except duckdb.IOException as error:
-        refuse(f"the warehouse is being written by another process; try again when it is done ({str(error).splitlines()[0]})")
     except (LandingError, DeploymentError, StoreError) as error:
         refuse(str(error))
     return found

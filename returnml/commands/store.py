@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from returnml.commands.opened import opened
 from returnml.commands.refusal import refuse
 from returnml.ledger.instants import instant, instant_us
 from returnml.settings import Settings, load_settings
@@ -85,14 +86,11 @@ def store_publish(
     data: DataOption = None,
 ) -> None:
     """Publish a generation of what the warehouse knows; refused where the warehouse lacks events of the ledger."""
-    import duckdb
-
     from returnml.features.live_sets import FEATURE_SETS
     from returnml.features.tiles import TileError
     from returnml.features.windows import DAY_US
     from returnml.ledger.clock import ClockError, clock_of
     from returnml.store.backends import open_backend
-    from returnml.warehouse.partition import open_warehouse
     from returnml.warehouse.publication import NotIngested, publish_warehouse
 
     settings = load_settings(data=data)
@@ -103,19 +101,11 @@ def store_publish(
     until_us = now_us // DAY_US * DAY_US if cut_off is None else _instant_us(cut_off)
     if until_us > now_us:
         refuse(f"--cut-off {_text(until_us)} is after now, {_text(now_us)}: events before it may still come")
-    if not settings.paths.warehouse.exists():
-        refuse(f"{settings.paths.warehouse}: there is no warehouse; returnml run makes it")
     try:
-        con = open_warehouse(settings.paths.warehouse)
-    except duckdb.IOException as error:
-        refuse(f"the warehouse is in use by another process; try again when it is done ({str(error).splitlines()[0]})")
-    try:
-        with _refused():
+        with opened(settings.paths.warehouse) as con, _refused():
             generation = publish_warehouse(con, FEATURE_SETS, until_us, open_backend(settings))
     except (NotIngested, TileError) as error:
         refuse(str(error))
-    finally:
-        con.close()
     typer.echo(f"published {generation.name}: cut-off {_text(until_us)}, events up to {generation.manifest.ledger_seq}")
 
 
