@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from returnml.ledger.instants import instant
 from returnml.settings import DataPaths, SettingsError, load_settings
 
 import_app = typer.Typer(help="Import a shop's tables into the landing folder.", no_args_is_help=True)
@@ -236,7 +237,7 @@ def _day(text: str, as_json: bool) -> date:
 
 
 def _instant(us: int) -> str:
-    return (datetime(1970, 1, 1) + timedelta(microseconds=us)).isoformat(sep=" ", timespec="seconds")
+    return f"{instant(us):%Y-%m-%d %H:%M:%S}"
 
 
 def _paths(data: str | None) -> DataPaths:

@@ -15,11 +15,10 @@ model of mature lines and only decides how much the open negatives count.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 
 from returnml.features.windows import DAY_US
+from returnml.ledger.instants import day_of
 from returnml.modeling.maturity_delays import estimate_delays, weekdays
 
 LEAST_SHARE = 0.2
@@ -49,7 +48,7 @@ def known_share(ordered_at_us: np.ndarray, return_known_at_us: np.ndarray, as_of
     events = np.zeros((1, len(age), maturity_days + 1))
     np.add.at(events[0], (cohort[is_known], np.maximum(delay, 0)), 1.0)
     observed = np.arange(maturity_days + 1)[None] <= age[:, None]
-    began = weekdays(datetime.fromtimestamp(first * DAY_US / 1_000_000, UTC).date(), 0, len(age))
+    began = weekdays(day_of(first * DAY_US), 0, len(age))
     cumulative = estimate_delays(events, observed, began).cumulative(began)[0]
     return cumulative[np.arange(len(age)), np.minimum(age, maturity_days)][cohort]
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation, Stream
 from returnml.ledger.inference import Answer
+from returnml.ledger.instants import instant
 
-_EPOCH = datetime(1970, 1, 1)
 _SQL = {
     Operation.COUNT: "count(*)",
     Operation.SUM: "coalesce(sum({c}), 0)",
@@ -154,4 +154,4 @@ def _values(
 
 
 def _instant(at_us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=at_us)
+    return instant(at_us).replace(tzinfo=None)
