@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from html import escape
 
 import msgspec
 import numpy as np
 
+from returnml.ledger.instants import day_of
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
-from returnml.modeling.report import STYLE, html_images, markdown_table, quality_rows, table
+from returnml.modeling.report import html_images, markdown_table, page, quality_rows, table
 from returnml.policy.document import LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
 
@@ -75,7 +75,6 @@ def as_html(facts: CardFacts, plots: Mapping[str, bytes]) -> bytes:
     Args:
         plots: PNG by name, embedded.
     """
-    title = escape(f"Model card: {facts.task}")
     body = "".join(
         f"<h2>{escape(section.title)}</h2>"
         + "".join(f"<p>{escape(text)}</p>" for text in section.paragraphs)
@@ -83,10 +82,7 @@ def as_html(facts: CardFacts, plots: Mapping[str, bytes]) -> bytes:
         + "".join(table(head, rows) for head, rows in section.tables)
         for section in sections(facts)
     )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<h1>{title}</h1>{body}{html_images(plots)}</html>\n"
-    ).encode()
+    return page(f"Model card: {facts.task}", f"{body}{html_images(plots)}")
 
 
 def _purpose(facts: CardFacts) -> Section:
@@ -116,7 +112,7 @@ def _data(facts: CardFacts) -> Section:
 
 def _quality(facts: CardFacts) -> Section:
     measured = facts.evaluation
-    start = datetime.fromtimestamp(measured.holdout_start_us / 1_000_000, UTC).date().isoformat()
+    start = day_of(measured.holdout_start_us)
     return Section(
         "Quality",
         [

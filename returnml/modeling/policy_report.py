@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from html import escape
 
 import numpy as np
 
 from returnml.modeling.plots import BASELINE, INK, MODEL, new_figure, png
 from returnml.modeling.policy_comparison import Change, Comparison
-from returnml.modeling.report import STYLE, table
+from returnml.modeling.report import html_image, page, table
 from returnml.policy.document import ACTIONS
 
 SHOWN = 15
@@ -26,10 +25,7 @@ def draw_policy_plots(compared: Comparison) -> dict[str, bytes]:
 
 def render_policy_report(compared: Comparison, plots: dict[str, bytes]) -> bytes:
     """UTF-8 HTML without any reference to another file."""
-    images = "".join(
-        f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(image).decode()}">'
-        for name, image in plots.items()
-    )
+    images = "".join(html_image(name, image) for name, image in plots.items())
     rates = [
         [r.action, f"{r.share_before:.2%}", f"{r.share_after:.2%}", _percent(r.returned_before), _percent(r.returned_after)]
         for r in compared.actions
@@ -55,14 +51,14 @@ def render_policy_report(compared: Comparison, plots: dict[str, bytes]) -> bytes
         f"{_money(compared.own_cost_before_cents)}. {compared.decided_otherwise:,} lines were scored under another policy than "
         "the current one."
     )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-        f"<h1>{escape(title)}</h1><p>{escape(about)}</p>"
+    return page(
+        title,
+        f"<p>{escape(about)}</p>"
         f"{table(_CHANGE_HEAD, [_row(compared.total)])}{images}"
         f"<h2>Actions</h2>{table(['', 'current', 'new', 'came back (current)', 'came back (new)'], rates)}"
         "<p>Came back: share of the mature lines that the policy gives the action, as they were treated then.</p>"
-        f"<h2>What changes</h2>{table(['', 'lines', 'current', 'new', 'came back'], moved)}{tables}</html>\n"
-    ).encode()
+        f"<h2>What changes</h2>{table(['', 'lines', 'current', 'new', 'came back'], moved)}{tables}",
+    )
 
 
 _CHANGE_HEAD = ["", "lines", "changed", "current", "new", "difference"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from html import escape
 
+from returnml.ledger.instants import day_of
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
 
-STYLE = """
+_STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:980px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
@@ -48,7 +48,7 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, ver
     Returns:
         UTF-8 HTML without any reference to another file; the same arguments give the same bytes.
     """
-    start = datetime.fromtimestamp(evaluation.holdout_start_us / 1_000_000, UTC).date().isoformat()
+    start = day_of(evaluation.holdout_start_us)
     parity = evaluation.parity
     summary = (
         f"{evaluation.rows:,} hold-out lines of {evaluation.customers:,} customers ordered from {start} on, "
@@ -60,11 +60,19 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, ver
         f"(largest difference {parity.max_abs_difference:.2g}); {parity.single_rows_different} of {parity.single_rows} rows "
         "differ between one-row and batch calls."
     )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-        f"<h1>{escape(title)}</h1><p>{summary}</p>{quality_table(evaluation)}<p>{proof}</p>"
+    return page(
+        title,
+        f"<p>{summary}</p>{quality_table(evaluation)}<p>{proof}</p>"
         f"<h2>Gates: {'all hold' if verdict.passed else 'rejected'}</h2>{gates_table(verdict)}"
-        f"<h2>Made from</h2>{table(['', ''], [[name, value] for name, value in facts.items()])}{html_images(plots)}</html>\n"
+        f"<h2>Made from</h2>{table(['', ''], [[name, value] for name, value in facts.items()])}{html_images(plots)}",
+    )
+
+
+def page(title: str, body: str) -> bytes:
+    """A self-contained page: its heading, then HTML."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+        f"<h1>{escape(title)}</h1>{body}</html>\n"
     ).encode()
 
 
@@ -91,11 +99,12 @@ def gates_table(verdict: Verdict) -> str:
 
 def html_images(plots: Mapping[str, bytes]) -> str:
     """PNG by name, embedded below a heading each."""
-    return "".join(
-        f'<h2>{escape(name.capitalize())}</h2><img alt="{escape(name)}" src="data:image/png;base64,'
-        f'{base64.b64encode(png).decode()}">'
-        for name, png in plots.items()
-    )
+    return "".join(f"<h2>{escape(name.capitalize())}</h2>{html_image(name, png)}" for name, png in plots.items())
+
+
+def html_image(name: str, png: bytes) -> str:
+    """A PNG, embedded."""
+    return f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
