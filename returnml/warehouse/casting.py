@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from returnml.contracts.columns import Column, DeliveredStream, Kind
+from returnml.features.sql_dialect import quote
 from returnml.warehouse.schema import SQL_TYPES
 
 
@@ -45,11 +46,11 @@ def extra_json(stream: DeliveredStream, header: pl.Schema) -> str:
     added = [name for name in header if name not in stream.column_names]
     if not added:
         return "NULL::JSON"
-    return "json_object(" + ", ".join(f"{_text(name)}, {_quoted(name)}" for name in added) + ")"
+    return "json_object(" + ", ".join(f"{_text(name)}, {quote(name)}" for name in added) + ")"
 
 
 def _cast(column: Column, dtype: pl.DataType) -> Cast:
-    name, sql_type = _quoted(column.name), SQL_TYPES[column.kind]
+    name, sql_type = quote(column.name), SQL_TYPES[column.kind]
     if dtype == pl.Null:
         return Cast(column, f"NULL::{sql_type}", None)
     if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
@@ -81,10 +82,6 @@ def _from_text(column: Column, name: str) -> Cast:
     else:
         value = f"CASE lower({trimmed}) WHEN 'true' THEN true WHEN '1' THEN true WHEN 'false' THEN false WHEN '0' THEN false END"
     return Cast(column, value, trimmed)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:

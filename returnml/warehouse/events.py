@@ -26,13 +26,13 @@ from returnml.ledger.log import Record, read_between
 from returnml.ledger.records import decode_payload
 from returnml.warehouse.partition import content_hashes, replace_partition, transaction
 from returnml.warehouse.schema import SQL_TYPES, ensure_schema, tables
+from returnml.warehouse.tables import arrow_schema
 
 TABLE = "raw.events"
 EPOCH = date(1970, 1, 1)
 EVENTS = {ORDERS.name: OrderPlaced, RETURNS.name: ReturnReceived, INSPECTIONS.name: InspectionCompleted}
 """The event that brings rows of a stream."""
 _BATCH = 20_000
-_ARROW = {"DATE": pa.date32(), "BIGINT": pa.int64(), "TIMESTAMP": pa.timestamp("us"), "BOOLEAN": pa.bool_()}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def ingest_events(con: duckdb.DuckDBPyConnection, ledger: Path, first: date, las
         LogError: for a damaged segment, naming file and byte; nothing is written then.
     """
     ensure_schema(con)
-    schema = pa.schema([(name, _ARROW.get(kind, pa.string())) for name, kind in tables()[TABLE].items()])
+    schema = arrow_schema(tables()[TABLE])
     hashes: dict[date, Any] = defaultdict(hashlib.sha256)
     files: set[str] = set()
     refused = 0

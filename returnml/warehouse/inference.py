@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from returnml.ledger.inference import Answer, is_pruned, read_day
 from returnml.warehouse.partition import PartitionResult, replace_partition
-from returnml.warehouse.tables import ensure_tables
+from returnml.warehouse.tables import arrow_schema, ensure_tables
 
 LOG = "serving.inference_log"
 MOMENTS = "serving.moments"
@@ -83,17 +83,7 @@ MOMENT_COLUMNS = {
 }
 TABLES = {LOG: LOG_COLUMNS, MOMENTS: MOMENT_COLUMNS}
 
-_ARROW = {
-    "DATE": pa.date32(),
-    "VARCHAR": pa.string(),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "BOOLEAN": pa.bool_(),
-    "FLOAT": pa.float32(),
-    "TIMESTAMP": pa.timestamp("us"),
-    "BLOB": pa.large_binary(),
-}
-_SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in LOG_COLUMNS.items()])
+_SCHEMA = arrow_schema(LOG_COLUMNS)
 
 
 @dataclass(frozen=True)

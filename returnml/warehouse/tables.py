@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from returnml.features.sql_dialect import quote
 from returnml.warehouse.partition import transaction
@@ -25,6 +26,17 @@ _POLARS = {
     "FLOAT": pl.Float32,
     "DOUBLE": pl.Float64,
     "BOOLEAN": pl.Boolean,
+}
+_ARROW = {
+    "DATE": pa.date32(),
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "FLOAT": pa.float32(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "BLOB": pa.large_binary(),
 }
 
 
@@ -60,6 +72,11 @@ def ensure_tables(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, Columns])
             else:
                 con.execute(f"CREATE TABLE {table} ({', '.join(declared)})")
     return added
+
+
+def arrow_schema(columns: Columns) -> pa.Schema:
+    """Of rows that are to be inserted into a table; JSON is text."""
+    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
 def table_frame(rows: Iterable[tuple], columns: Columns) -> pl.DataFrame:
