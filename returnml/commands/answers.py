@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from returnml.commands.opened import opened
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day, refuse
 from returnml.ledger.instants import instant
 from returnml.settings import DataPaths, load_settings
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 RequestArgument = Annotated[str, typer.Argument(help="`request_id` of the answer.", show_default=False)]
 DayOption = Annotated[str | None, typer.Option("--day", help="Day of the answer (UTC); default: seek it, newest first.")]
-DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def replay(request_id: RequestArgument, on: DayOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:

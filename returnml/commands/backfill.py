@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from returnml.commands.line import run_job
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day
-from returnml.commands.run import DataOption, JsonOption, report
+from returnml.commands.run import report
 from returnml.settings import load_settings
 
 

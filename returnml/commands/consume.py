@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.settings import load_settings
 
 if TYPE_CHECKING:
     from returnml.streaming.consumer import Taken
-
-DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def consume(

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from returnml.commands.dagster_home import enter
+from returnml.commands.options import DataOption
 from returnml.settings import load_settings
 
 
 def dev(
     port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
     host: Annotated[str, typer.Option(help="Address of the UI.")] = "127.0.0.1",
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    data: DataOption = None,
 ) -> None:
     """Open Dagster's UI and run its daemon (schedules, sensors), with all storage below the data root."""
     home = enter(load_settings(data=data))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.settings import SettingsError, load_settings
 
@@ -48,8 +49,8 @@ def online_retail(
         Path | None, typer.Option(help="The reference's predictions (parquet); default: run its script.")
     ] = None,
     replicates: Annotated[int, typer.Option(help="Customer-bootstrap replicates.", min=20)] = 1_000,
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Train on Online Retail lines before August 2011, compare with the reference on its test lines (September to 8 November)."""
     import msgspec

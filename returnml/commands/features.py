@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from returnml.commands.options import JsonOption
+
 
 def features(
     contains: Annotated[str | None, typer.Argument(help="Only features whose name contains this.")] = None,
     feature_set: Annotated[str | None, typer.Option("--set", help="Only this feature set: order_line or customer.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the inputs of every feature set: name, key, source, operation, column, window, dtype, description."""
     from returnml.features.catalogue import catalogue

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.settings import Settings, load_settings
 
@@ -22,8 +23,8 @@ def forget(
     again: Annotated[
         bool, typer.Option("--again", help="Forget everybody again who was forgotten: after restoring an old keyring.")
     ] = False,
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Forget a customer: their key is destroyed and their live features dropped. Killed midway, run it again."""
     from returnml.ledger.clock import ClockError

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from returnml.commands.opened import opened
+from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
 from returnml.settings import load_settings
 
@@ -22,7 +23,7 @@ def logs() -> None:
 @app.command("prune")
 def prune(
     keep_days: Annotated[int | None, typer.Option(min=1, help="Days to keep (setting `serving.keep_log_days`).")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    data: DataOption = None,
 ) -> None:
     """Remove days of the inference log that the warehouse holds whole; exit code 1 where it lacks one that is old enough.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from returnml.commands.opened import opened
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.settings import load_settings
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What is done about a probability: look at a policy, check one, try one.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="Policy file (TOML).", show_default=False)]
-DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
 SHOWN = 8
 
 
@@ -49,7 +49,7 @@ def replay(
     days: Annotated[int, typer.Option(help="How many of the last scored days.", min=1)] = 90,
     currency: Annotated[str | None, typer.Option(help="Which currency's lines, where there are several.")] = None,
     data: DataOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Decide about scored lines again by a new policy, and compare with the current one: rates, expected costs, segments."""
     import msgspec

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from returnml.commands.opened import opened
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day as parsed_day
 from returnml.commands.refusal import refuse
 from returnml.settings import DataPaths, load_settings
@@ -23,8 +24,8 @@ def publish_scores(
     topic: Annotated[
         str | None, typer.Option(help="Topic (setting `kafka.daily_scores_topic`, with --answers `kafka.scores_topic`).")
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Send a day's scores to a Kafka topic. Sent again, every message has the same key and value."""
     from returnml.ledger.log import LogError

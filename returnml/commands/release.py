@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.settings import PROFILES, Settings, load_settings
 
@@ -22,8 +23,6 @@ app = typer.Typer(help="Releases: what was made, what became of it, and a person
 Version = Annotated[str, typer.Argument(help="Of a release: the name of its folder.", show_default=False)]
 By = Annotated[str, typer.Option("--by", help="Who says so; kept in the audit trail.")]
 Why = Annotated[str, typer.Option("--why", help="Why; kept in the audit trail.")]
-DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command("list")

@@ -9,11 +9,9 @@ from typing import Annotated
 import typer
 
 from returnml.commands.line import LineRun, known_range, run_job
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day
 from returnml.settings import load_settings
-
-DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def run(

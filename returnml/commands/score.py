@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from returnml.commands.opened import opened
+from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
 from returnml.settings import Settings, SettingsError, load_settings
 
@@ -19,7 +20,7 @@ def score(
     first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="First day (UTC).")],
     last: Annotated[datetime | None, typer.Argument(formats=["%Y-%m-%d"], help="Last day; default the first.")] = None,
     release: Annotated[str | None, typer.Option(help="Release version; default the champion.")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    data: DataOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Score the order lines of a range of days again, replacing these days of scores.daily and scores.reasons."""

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
 from returnml.ledger.instants import instant_us
 from returnml.settings import Settings, SettingsError, load_settings
@@ -22,7 +23,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on (setting `serving.host`).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (setting `serving.port`).")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes (setting `serving.workers`).")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
+    data: DataOption = None,
     at: Annotated[
         str | None,
         typer.Option(help="Replay: the time it is for the service; an instant (UTC) or `cutoff`, that of the store."),

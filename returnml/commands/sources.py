@@ -12,14 +12,12 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from returnml.commands.options import DataOption, JsonOption
 from returnml.ledger.instants import instant
 from returnml.settings import DataPaths, SettingsError, load_settings
 
 import_app = typer.Typer(help="Import a shop's tables into the landing folder.", no_args_is_help=True)
 data_app = typer.Typer(help="What was delivered: versions of landing days.", no_args_is_help=True)
-
-DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def simulate(

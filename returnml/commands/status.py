@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from returnml.commands.opened import opened
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.settings import DataPaths, load_settings
 
 
 def status(
-    data: Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show landed days, tables, quarantine, refused files and what is deployed."""
     paths = load_settings(data=data).paths

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from returnml.commands.opened import opened
+from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.ledger.instants import instant, instant_us
 from returnml.settings import Settings, load_settings
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from returnml.store.backend import Backend
 
 app = typer.Typer(help="The online store: what it holds, publishing, proving and mending it.", no_args_is_help=True)
-
-DataOption = Annotated[str | None, typer.Option("--data", help="Data root (setting `data`).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command("status")
