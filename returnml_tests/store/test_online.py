@@ -17,7 +17,8 @@ from returnml.store.online import OnlineFeatures
 from returnml.store.state import LiveState
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.oracle import Event, Moment, group_aggregates
-from returnml_tests.store.streams import OF_COLUMN, WINDOWS, feature_set, shared_folder, warehouse
+from returnml_tests.shared import SHARED
+from returnml_tests.store.streams import OF_COLUMN, WINDOWS, feature_set, warehouse
 
 T0 = floor_day(int(datetime(2024, 10, 21, tzinfo=UTC).timestamp() * 1_000_000))
 FEATURES = feature_set()
@@ -29,7 +30,7 @@ def answers(raw, group, window, line=0):
 
 
 def conformance():
-    file = shared_folder() / "conformance" / "windows.json"
+    file = SHARED / "conformance" / "windows.json"
     if not file.exists():
         return [pytest.param(None, marks=pytest.mark.skip(reason=f"no conformance vectors at {file}"))]
     return [pytest.param(case, id=case["name"].replace(" ", "_")) for case in json.loads(file.read_text())]
