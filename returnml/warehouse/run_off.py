@@ -117,7 +117,8 @@ def read_run_offs(
     def counted(sql: str, longest: int) -> np.ndarray:
         return _cube(con, sql, first, groups, (*shape, longest + 1))
 
-    lines, label_lines = counted(_EXPOSURE, longest_delay_days), counted(_EXPOSURE, maturity_days)
+    exposure = counted(_EXPOSURE, max(longest_delay_days, maturity_days))
+    lines, label_lines = exposure[:, :, : longest_delay_days + 1], exposure[:, :, : maturity_days + 1]
     labelled = counted(_LABELLED, maturity_days)
     returned = counted(_RETURNED.format(amount="count(DISTINCT line_id)"), longest_delay_days)
     pieces = counted(_RETURNED.format(amount="sum(quantity)"), longest_delay_days)
