@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -88,6 +88,8 @@ def _read(file: Path | None) -> Policy:
 
 
 def _print(compared: Comparison) -> None:
+    from returnml.modeling.policy_report import percent
+
     total = compared.total
     typer.echo(
         f"{total.lines:,} lines scored from {compared.first} to {compared.last}, decided again in {compared.seconds:.1f} s: "
@@ -97,7 +99,7 @@ def _print(compared: Comparison) -> None:
         typer.echo(f"({compared.decided_otherwise:,} of them were scored under another policy than the current one)")
     typer.echo(f"\n{'action':<10}{'current':>10}{'new':>10}{'came back':>12}{'(new)':>8}")
     for r in compared.actions:
-        said = f"{_percent(r.returned_before):>12}{_percent(r.returned_after):>8}"
+        said = f"{percent(r.returned_before):>12}{percent(r.returned_after):>8}"
         typer.echo(f"{r.action:<10}{r.share_before:>10.2%}{r.share_after:>10.2%}{said}")
     typer.echo(f"\nexpected costs in {compared.currency}, by the new policy's costs and effects")
     _print_change(total)
@@ -109,14 +111,10 @@ def _print(compared: Comparison) -> None:
     for t in compared.transitions:
         if t.before != t.after:
             money = (t.cost_after_cents - t.cost_before_cents) / 100
-            typer.echo(f"  {t.before:<9}to {t.after:<9}{t.lines:>10,} lines  {money:>+14,.2f}  came back {_percent(t.returned)}")
+            typer.echo(f"  {t.before:<9}to {t.after:<9}{t.lines:>10,} lines  {money:>+14,.2f}  came back {percent(t.returned)}")
 
 
 def _print_change(change: Change) -> None:
     before, after, difference = (c / 100 for c in (change.cost_before_cents, change.cost_after_cents, change.difference_cents))
     lines = f"{change.lines:>10,} lines"
     typer.echo(f"    {change.name[:28]:<28}{lines}  {before:>14,.2f} to {after:>14,.2f}  {difference:>+14,.2f}")
-
-
-def _percent(share: Any) -> str:
-    return "-" if share is None else f"{share:.1%}"

@@ -27,7 +27,7 @@ def render_policy_report(compared: Comparison, plots: dict[str, bytes]) -> bytes
     """UTF-8 HTML without any reference to another file."""
     images = "".join(html_image(name, image) for name, image in plots.items())
     rates = [
-        [r.action, f"{r.share_before:.2%}", f"{r.share_after:.2%}", _percent(r.returned_before), _percent(r.returned_after)]
+        [r.action, f"{r.share_before:.2%}", f"{r.share_after:.2%}", percent(r.returned_before), percent(r.returned_after)]
         for r in compared.actions
     ]
     moved = [
@@ -36,7 +36,7 @@ def render_policy_report(compared: Comparison, plots: dict[str, bytes]) -> bytes
             f"{t.lines:,}",
             _money(t.cost_before_cents),
             _money(t.cost_after_cents),
-            _percent(t.returned),
+            percent(t.returned),
         ]
         for t in compared.transitions
     ]
@@ -73,7 +73,8 @@ def _money(cents: int) -> str:
     return f"{cents / 100:,.2f}"
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """For people; a dash where there is none."""
     return "-" if share is None else f"{share:.1%}"
 
 
