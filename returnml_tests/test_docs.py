@@ -85,8 +85,13 @@ def test_modules_and_their_options_exist(page):
             wrong.append(module)
             continue
         options = set(re.findall(r"(?<=\s)(--[a-z-]+)", re.split(r"\s[#;&|>]|\)", rest)[0]))
-        taken = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
-        names = {node.arg for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.arg)}
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        # a benchmark may share another's options
+        imported = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        for other in (name for name in imported if name.startswith("benchmarks.")):
+            nodes += ast.walk(ast.parse(ROOT.joinpath(*other.split(".")).with_suffix(".py").read_text()))
+        taken = {node.value for node in nodes if isinstance(node, ast.Constant)}
+        names = {node.arg for node in nodes if isinstance(node, ast.arg)}
         wrong += [f"{module} {o}" for o in options if o not in taken and o[2:].replace("-", "_") not in names]
     assert wrong == []
 
