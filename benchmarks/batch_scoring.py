@@ -28,10 +28,11 @@ from returnml.modeling.boosting import parameters, train
 from returnml.modeling.calibration import fit_calibration
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.policy.document import Policy
+from returnml.policy.document import SEGMENT_COLUMNS, Policy
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
 from returnml.settings import TrainingSettings
+from returnml.tasks.declared.return_risk import TASK
 from returnml.warehouse.features import COLUMNS, TABLE
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.scores import THREADS, build_scores
@@ -60,7 +61,7 @@ def released(x: np.ndarray, trees: int, root: Path) -> tuple[Release, str]:
     model = train(sample, y, ORDER_LINE.outputs, parameters(settings), trees)
     graph = export_onnx(model, fit_calibration(model.margin(sample), y))
     manifest = Manifest(
-        task="benchmark",
+        task=TASK.name,
         feature_set=ORDER_LINE.name,
         feature_set_version=ORDER_LINE.version,
         feature_set_hash=ORDER_LINE.hash,
@@ -83,7 +84,7 @@ def fill(con, x: np.ndarray) -> date:
     con.execute("CREATE SCHEMA IF NOT EXISTS core")
     con.execute(
         "CREATE TABLE core.orders (line_id VARCHAR, order_id VARCHAR, customer_id VARCHAR, article_id VARCHAR, "
-        "line_value_cents BIGINT, currency VARCHAR)"
+        f"line_value_cents BIGINT, currency VARCHAR, {', '.join(f'{name} VARCHAR' for name in SEGMENT_COLUMNS)})"
     )
     for start in range(0, rows, LINES_PER_DAY):
         stop = min(start + LINES_PER_DAY, rows)
@@ -97,7 +98,10 @@ def fill(con, x: np.ndarray) -> date:
         features = pl.DataFrame({name: x[start:stop, j] for j, name in enumerate(ORDER_LINE.outputs)})
         con.register("chunk", pl.concat([fixed, features], how="horizontal"))
         con.execute("INSERT INTO features.order_lines BY NAME SELECT * FROM chunk")
-        con.execute("INSERT INTO core.orders SELECT line_id, order_id, 'c', 'a', 1000 + hash(line_id) % 9000, 'EUR' FROM chunk")
+        con.execute(
+            "INSERT INTO core.orders BY NAME SELECT line_id, order_id, 'c' AS customer_id, 'a' AS article_id, "
+            "1000 + hash(line_id) % 9000 AS line_value_cents, 'EUR' AS currency FROM chunk"
+        )
         con.unregister("chunk")
     return day
 
@@ -132,7 +136,7 @@ def main() -> None:
         seconds = {"build_scores": [], "onnxruntime": [], "onnxruntime, in chunks": [], "lightgbm": []}
         # Taken in turns, so that a slower minute of the machine does not fall on one of them.
         for _ in range(arguments.rounds):
-            seconds["build_scores"].append(timed(lambda: build_scores(con, release.path, START, last, Policy())))
+            seconds["build_scores"].append(timed(lambda: build_scores(con, TASK, release.path, START, last, Policy())))
             seconds["onnxruntime"].append(timed(lambda: plain.run(None, {"features": x})))
             seconds["onnxruntime, in chunks"].append(timed(lambda: chunked.probability(x)))
             seconds["lightgbm"].append(timed(lambda: booster.predict(x, raw_score=True, num_threads=THREADS)))

@@ -29,6 +29,7 @@ from returnml.release.folder import load_release
 from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
+from returnml.tasks import CHECKOUT
 from serving.contracts import Order
 from serving.inference_log import InferenceLog
 from serving.model import Model
@@ -79,9 +80,9 @@ def main() -> None:
     paths = DataPaths(options.data)
     store = LiveStore(LmdbBackend(paths.store), ORDER_LINE)
     store.refresh()
-    champion = read_state(paths.deployment_state).champion
+    champion = read_state(paths.deployment_state(CHECKOUT)).champion
     if champion is None:
-        raise SystemExit(f"{paths.deployment_state}: no release is champion")
+        raise SystemExit(f"{paths.deployment_state(CHECKOUT)}: no release is champion")
     scorer = Scorer(Model(load_release(paths.releases / champion), ORDER_LINE), store, ORDER_LINE, Decider(Policy()), 200)
     print(f"{'policy':<12}{'lines':>6}{'loop p50':>9}{'p99 us':>9}{'cpu us':>9}{'logged':>9}{'shed':>6}{'bytes/answer':>16}")
     for lines in LINES:

@@ -13,6 +13,7 @@ from returnml.features.order_line import ORDER_LINE
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
 from returnml.settings import load_settings
+from returnml.tasks import CHECKOUT
 from serving.model import Model
 
 
@@ -27,7 +28,7 @@ class Probabilities(msgspec.Struct):
 def create_app() -> Litestar:
     """The application, on the champion of the settings' data root."""
     paths = load_settings().paths
-    model = Model(load_release(paths.releases / str(read_state(paths.deployment_state).champion)), ORDER_LINE)
+    model = Model(load_release(paths.releases / str(read_state(paths.deployment_state(CHECKOUT)).champion)), ORDER_LINE)
 
     @post("/score", status_code=200)
     async def score(data: Rows) -> Probabilities:

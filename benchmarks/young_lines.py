@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.features.order_line import ORDER_LINE
 from returnml.settings import Settings, load_settings
 from returnml.sources.simulator.plan import Plan, Scenario
+from returnml.tasks.declared import return_risk
 from returnml.warehouse.cutoff import cut_off
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.training import build_snapshot
@@ -56,11 +56,11 @@ def main() -> None:
     if not settings.paths.warehouse.exists():
         build_features(settings, Plan(START, args.days, args.lines_per_day, args.seed, args.scenario))
     with open_warehouse(settings.paths.warehouse) as con:
-        snapshot = build_snapshot(con, ORDER_LINE, cut_off(con), settings.paths.training, settings.label)
+        snapshot = build_snapshot(con, return_risk.TASK, cut_off(con), settings.paths.training, settings.label)
     for choice in ("exclude", "weighted"):
         training = msgspec.structs.replace(settings.training, young_lines=choice)
         candidate = train_release(
-            snapshot, ORDER_LINE, msgspec.structs.replace(settings, training=training), settings.paths.releases
+            snapshot, return_risk.TASK, msgspec.structs.replace(settings, training=training), settings.paths.releases
         )
         found = candidate.evaluation
         low, high = found.intervals["log_loss"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from returnml.assets import data, features, inference, maturity, monitoring, serving, training
+from returnml.assets import data, features, inference, maturity, monitoring, scores, serving, training
 from returnml.jobs import JOBS
 from returnml.ledger.clock import clock_of
 from returnml.resources.mlflow import mlflow_resource
@@ -15,12 +15,14 @@ from returnml.resources.warehouse import warehouse_resource
 from returnml.schedules import SCHEDULES
 from returnml.sensors import build_drift_sensor
 from returnml.settings import Settings, load_settings
+from returnml.tasks.registry import refuse_unknown
 
 ASSETS = [
     *data.ASSETS,
     *inference.ASSETS,
     *features.ASSETS,
     *training.ASSETS,
+    *scores.ASSETS,
     *serving.ASSETS,
     *monitoring.ASSETS,
     *maturity.ASSETS,
@@ -40,6 +42,7 @@ def build_defs(
         loggers: by name, in place of Dagster's console.
     """
     settings = settings or load_settings()
+    refuse_unknown(settings)
     resources = {
         "settings": settings,
         "clock": clock_of(settings.replay_clock),

@@ -54,14 +54,17 @@ def reject_release(context: dg.OpExecutionContext, config: WordConfig, settings:
     _say(context, reject, config, settings)
 
 
-@dg.op(description="Makes MLflow's aliases repeat the deployment state again.")
+@dg.op(description="Makes MLflow's aliases repeat the deployment state of every task again.")
 def reconcile_aliases(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) -> None:
-    from returnml.modeling.candidate import TASK
     from returnml.modeling.tracking import project_aliases
     from returnml.release.deployment import read_state
+    from returnml.tasks.registry import tasks
 
-    projected = project_aliases(read_state(settings.paths.deployment_state), TASK, settings.paths.mlflow)
-    context.add_output_metadata({"changed": projected.changed, "unregistered": projected.unregistered})
+    done = {
+        task: project_aliases(read_state(settings.paths.deployment_state(task)), task, settings.paths.mlflow) for task in tasks()
+    }
+    changed, unregistered = ({task: getattr(p, part) for task, p in done.items()} for part in ("changed", "unregistered"))
+    context.add_output_metadata({"changed": changed, "unregistered": unregistered})
 
 
 def _say(context: dg.OpExecutionContext, word: Callable[..., DeploymentState], config: WordConfig, settings: Settings) -> None:
@@ -70,7 +73,7 @@ def _say(context: dg.OpExecutionContext, word: Callable[..., DeploymentState], c
 
     release = load_release(settings.paths.releases / config.version)
     clock = clock_of(settings.replay_clock)
-    state = word(settings.paths.deployment_state, release, by=config.by, why=config.why, clock=clock)
+    state = word(settings.paths.deployment_state(release.manifest.task), release, by=config.by, why=config.why, clock=clock)
     project_aliases(state, release.manifest.task, settings.paths.mlflow)
     context.add_output_metadata({role: held or "none" for role, held in state.roles.items()})
 

@@ -27,11 +27,11 @@ class DataPaths:
         self.published = self.root / "warehouse" / "published.duckdb"
         self.training = self.root / "training"
         self.releases = self.root / "releases"
-        self.deployment_state = self.root / "deployment" / "state.json"
+        self.deployments = self.root / "deployment"
         self.store = self.root / "store"
         self.ledger = self.root / "ledger"
         self.keys = self.root / "keys"
-        self.erasures = self.root / "deployment" / "erasures.jsonl"
+        self.erasures = self.deployments / "erasures.jsonl"
         self.reports = self.root / "reports"
         self.exports = self.root / "exports"
         self.truth = self.root / "simulator" / "truth"
@@ -41,6 +41,10 @@ class DataPaths:
         self.dead_letters = self.root / "dead_letters"
         self.logs = self.root / "logs"
         self.inference_log = self.logs / "inference"
+
+    def deployment_state(self, task: str) -> Path:
+        """What decides about a task's rows."""
+        return self.deployments / task / "state.json"
 
 
 class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -215,10 +219,24 @@ class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     customer_ids: Literal["pseudonymise", "as_delivered"] = "pseudonymise"
 
 
+class TaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What differs for one task.
+
+    Attributes:
+        policy: its policy file.
+        training, gates: fields of these tables that have another value for it.
+    """
+
+    policy: str | None = None
+    training: dict[str, Any] = {}
+    gates: dict[str, Any] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one profile.
 
     Attributes:
+        tasks: by task what differs for it.
         replay_clock: a file that says what time it is (privileged: a replay, a demo on old data); none in production.
     """
 
@@ -240,6 +258,27 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: QualitySettings = QualitySettings()
     kafka: KafkaSettings = KafkaSettings()
     privacy: PrivacySettings = PrivacySettings()
+    tasks: dict[str, TaskSettings] = {}
+
+    def __post_init__(self) -> None:
+        for name, own in self.tasks.items():
+            try:
+                self._changed(own)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"tasks.{name}: {error}") from error
+
+    def of_task(self, name: str) -> Settings:
+        """With what differs for one task in its place."""
+        own = self.tasks.get(name)
+        return self if own is None else msgspec.structs.replace(self, **self._changed(own))
+
+    def _changed(self, own: TaskSettings) -> dict[str, Any]:
+        training = msgspec.to_builtins(self.training) | own.training
+        gates = msgspec.to_builtins(self.gates) | own.gates
+        return {
+            "training": msgspec.convert(training, TrainingSettings, strict=False),
+            "gates": msgspec.convert(gates, GateSettings, strict=False),
+        }
 
     @property
     def paths(self) -> DataPaths:

@@ -77,7 +77,7 @@ def test_bad_input_is_one_line_and_exit_code_2(words, said, tmp_path):
 def test_status_of_an_empty_root(tmp_path):
     found = json.loads(invoke("status", "--data", str(tmp_path), "--json").output)
     assert found["tables"] == []
-    assert found["deployment"] == {"champion": None, "challenger": None, "previous": None, "pending": None}
+    assert found["deployment"]["return_risk"] == {"champion": None, "challenger": None, "previous": None, "pending": None}
 
 
 def test_importing_the_command_line_stays_light():

@@ -11,6 +11,7 @@ import typer
 
 from returnml.cli import app
 from returnml.settings import Settings
+from returnml.tasks.registry import tasks
 from serving.app import create_app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,9 +154,12 @@ def test_routes_are_documented(tmp_path):
 
 
 def test_tables_are_documented():
-    """Those that have a name of their own in the code; the others come from the contracts and the feature groups."""
-    source = "\n".join(path.read_text() for path in (ROOT / "returnml" / "warehouse").glob("*.py"))
-    named = re.findall(r"CREATE TABLE IF NOT EXISTS ([a-z_]+\.[a-z_]+)", source)
+    """Those that have a name of their own in the code; the others come from the contracts, the tasks and the feature groups."""
+    folders = ("warehouse", "tasks")
+    source = "\n".join(path.read_text() for folder in folders for path in (ROOT / "returnml" / folder).rglob("*.py"))
+    scored = {table for task in tasks().values() for table in (task.score_table, task.reason_table, task.spine.table) if table}
+    named = [*scored]
+    named += re.findall(r"CREATE TABLE IF NOT EXISTS ([a-z_]+\.[a-z_]+)", source)
     for constants in re.findall(r"^[A-Z_, ]+ = (\".*)$", source, re.MULTILINE):
         named += re.findall(r"\"([a-z_]+\.[a-z_]+)\"", constants)
     page = (ROOT / "docs" / "architecture.md").read_text()

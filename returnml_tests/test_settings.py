@@ -43,8 +43,18 @@ def test_argument_over_variable_over_profile_over_file(tmp_path):
         ("data = ", {}, r"returnml\.toml"),
         ("training = 5", {"RETURNML_TRAINING__SEED": "1"}, "training is a table, 5 stands for it"),
         ("", {"RETURNML_KAFKA": "host:9092", "RETURNML_KAFKA__TOPIC": "t"}, "kafka is a table, 'host:9092' stands for it"),
+        ("[tasks.return_risk.training]\nronds = 3", {}, r"tasks\.return_risk: .*ronds"),
+        ("[tasks.return_risk.gates]\nmin_auc = 2.0", {}, r"tasks\.return_risk: .*min_auc"),
     ],
 )
 def test_errors_name_what_is_wrong(tmp_path, text, environ, message):
     with pytest.raises(SettingsError, match=message):
         load_settings(write(tmp_path, text), environ)
+
+
+def test_a_task_may_differ(tmp_path):
+    text = "[training]\nrounds = 200\nseed = 4\n[tasks.return_risk.training]\nrounds = 50\n"
+    settings = load_settings(write(tmp_path, text), {"RETURNML_TASKS__RETURN_RISK__GATES__REQUIRE_APPROVAL": "true"})
+    own, other = settings.of_task("return_risk"), settings.of_task("other")
+    assert (own.training.rounds, own.training.seed, own.gates.require_approval) == (50, 4, True)
+    assert (other.training.rounds, other.gates.require_approval) == (200, False)

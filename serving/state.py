@@ -27,6 +27,7 @@ from returnml.store.backend import Backend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.streaming.scores import ScoreStream
+from returnml.tasks import CHECKOUT
 from serving.contracts import CustomerFeatures, Order, Ready, Scores
 from serving.customers import CustomerReader, check_customer_id
 from serving.errors import NotReady
@@ -148,7 +149,7 @@ class ServingState:
 
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
-        state = self._settings.paths.deployment_state
+        state = self._settings.paths.deployment_state(CHECKOUT)
         changed = self._refresh("release", lambda: _mark(state), self._load_model)
         changed |= self._refresh("store", self._published, self._live.refresh)
         changed |= self._refresh("keyring", lambda: _mark(self._settings.paths.keys / MASTER_FILE), self._open_keyring)
@@ -182,9 +183,10 @@ class ServingState:
 
     def _load_model(self) -> None:
         paths = self._settings.paths
-        champion = read_state(paths.deployment_state).champion
+        state = paths.deployment_state(CHECKOUT)
+        champion = read_state(state).champion
         if champion is None:
-            raise DeploymentError(f"{paths.deployment_state}: no release is champion")
+            raise DeploymentError(f"{state}: no release is champion")
         if self._model is None or self._model.version != champion:
             self._model = Model(load_release(paths.releases / champion), self._feature_set)
 

@@ -3,12 +3,14 @@
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from returnml.assets.serving import champion
 from returnml.assets.table import column_schema, same_columns, table_asset, written
+from returnml.assets.tasks import champion
 from returnml.checks import serving as checks
 from returnml.partitions import days_of
 from returnml.resources.warehouse import session
 from returnml.settings import Settings
+from returnml.tasks import CHECKOUT
+from returnml.tasks.registry import task_named
 from returnml.warehouse.monitoring import COLUMNS, TABLE, build_drift
 
 _ABOUT = {
@@ -34,7 +36,7 @@ def drift(
     from returnml.release.folder import load_release
 
     first, last = days_of(context)
-    release = load_release(settings.paths.releases / champion(settings))
+    release = load_release(settings.paths.releases / champion(settings, task_named(CHECKOUT)))
     with session(warehouse) as con:
         report = build_drift(con, release, first, last, settings.drift)
     drifted = sorted({column for period in report.days.values() for column in period.drifted})

@@ -38,11 +38,11 @@ def same_columns(columns: Sequence[str], *upstream: tuple[str, Sequence[str]]) -
 
 
 def table_asset(
-    name: str,
+    key: str | dg.AssetKey,
     *,
     table: str | None,
     group: str,
-    deps: Sequence[str],
+    deps: Sequence[str | dg.AssetKey],
     description: str,
     is_partitioned: bool = True,
     is_daily: bool = True,
@@ -56,6 +56,7 @@ def table_asset(
     """``dg.asset`` with everything that is the same for all of them.
 
     Args:
+        key: a string is a key of one part.
         table: the warehouse table, schema-qualified, if it is one.
         is_daily: whether the daily job must have written it by the morning.
     """
@@ -67,9 +68,9 @@ def table_asset(
     if lineage is not None:
         metadata["dagster/column_lineage"] = lineage
     return dg.asset(
-        name=name,
+        key=dg.AssetKey(key) if isinstance(key, str) else key,
         group_name=group,
-        deps=[dg.AssetKey(dep) for dep in deps],
+        deps=[dg.AssetKey(dep) if isinstance(dep, str) else dep for dep in deps],
         description=description,
         partitions_def=DAILY if is_partitioned else None,
         backfill_policy=dg.BackfillPolicy.single_run() if is_partitioned else None,

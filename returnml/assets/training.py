@@ -1,5 +1,6 @@
-"""From mature lines to a release: snapshot, candidate, evaluation, release."""
+"""From a task's mature rows to its release: snapshot, candidate, evaluation, release. Made once for each task."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -7,11 +8,14 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from returnml.assets.table import table_asset
+from returnml.assets.tasks import keys_of
+from returnml.checks import missing_results
 from returnml.checks import training as checks
-from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import Clock
 from returnml.resources.warehouse import session
 from returnml.settings import Settings
+from returnml.tasks.declaration import Task
+from returnml.tasks.registry import tasks
 
 
 class TrainingConfig(dg.Config):
@@ -20,154 +24,215 @@ class TrainingConfig(dg.Config):
     cut_off: str | None = None
 
 
-@table_asset(
-    "training_set",
-    table="training.snapshots",
-    group="training",
-    deps=["outcomes", "features_order_line", "inference_log", "moments"],
-    description="An immutable, hashed snapshot of all mature order lines up to the cut-off: features, label, key columns.",
-    is_partitioned=False,
-    is_daily=False,
-    dagster_type=dg.String,
-    checks=checks.TRAINING_SET_SPECS,
-    kinds={"parquet"},
-)
-def training_set(
-    context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
-):
-    from returnml.warehouse.cutoff import cut_off
-    from returnml.warehouse.logged_vectors import read_logged_vectors
-    from returnml.warehouse.training import build_snapshot
+def build_training_set(task: Task) -> dg.AssetsDefinition:
+    """``training_set``: nothing comes of it while no label is mature, and what rests on it is skipped."""
+    key = keys_of(task).training_set
+    logs = ("inference_log", "moments") if task.spine.is_logged else ()
+    specs = checks.training_set_specs(key, is_logged=task.spine.is_logged)
 
-    with session(warehouse) as con:
-        until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
-        logged = read_logged_vectors(con, ORDER_LINE, until)
-        taken = logged if settings.training.vectors == "logged" else None
-        snapshot = build_snapshot(con, ORDER_LINE, until, settings.paths.training, settings.label, taken)
-    metadata = {
-        "dagster/row_count": snapshot.rows,
-        "base_rate": snapshot.base_rate,
-        "cut_off": until.isoformat(),
-        "hash": snapshot.hash,
-        "path": dg.MetadataValue.path(snapshot.path),
-        "vectors": snapshot.manifest.vectors,
-        "unlinked_share": logged.unlinked_share,
-    }
-    results = checks.training_set_results(snapshot, settings.label)
-    results.append(checks.logged_result(logged, is_used=taken is not None))
-    return dg.MaterializeResult(value=snapshot.path.name, metadata=metadata, check_results=results)
-
-
-@table_asset(
-    "candidate_model",
-    table=None,
-    group="training",
-    deps=[],
-    description="A calibrated LightGBM model of the snapshot, exported to ONNX, judged, in an immutable folder.",
-    is_partitioned=False,
-    is_daily=False,
-    dagster_type=dg.String,
-    touches_warehouse=False,
-    checks=checks.CANDIDATE_SPECS,
-    kinds={"lightgbm", "onnx", "mlflow"},
-)
-def candidate_model(training_set: str, settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]):
-    from returnml.modeling.candidate import train_release
-    from returnml.modeling.snapshot import read_snapshot
-    from returnml.modeling.tracking import log_candidate
-    from returnml.release.deployment import read_state
-
-    snapshot = read_snapshot(settings.paths.training / training_set)
-    champion = read_state(settings.paths.deployment_state).champion
-    candidate = train_release(snapshot, ORDER_LINE, settings, settings.paths.releases, champion)
-    parent = mlflow.active_run()
-    logged = log_candidate(candidate, snapshot, settings.paths.mlflow, parent.info.run_id if parent else None)
-    metadata = {
-        "version": candidate.release.version,
-        "path": dg.MetadataValue.path(candidate.release.path),
-        "mlflow": f"models:/{logged.model_name}/{logged.model_version}, run {logged.run_id}",
-        **candidate.release.manifest.metrics,
-    }
-    results = checks.candidate_results(candidate.explained)
-    return dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
-
-
-@table_asset(
-    "evaluation",
-    table=None,
-    group="training",
-    deps=[],
-    description="The candidate on its hold-out: figures with intervals against a constant and a rate baseline, beside the "
-    "champion's; every gate with its figure and its reason.",
-    is_partitioned=False,
-    is_daily=False,
-    dagster_type=dg.String,
-    touches_warehouse=False,
-    checks=checks.EVALUATION_SPECS,
-    kinds={"matplotlib"},
-)
-def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]):
-    from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation, read_verdict
-    from returnml.release.deployment import read_state
-    from returnml.release.folder import load_release
-
-    release = load_release(settings.paths.releases / candidate_model)
-    champion = read_state(settings.paths.deployment_state).champion
-    against = load_release(settings.paths.releases / champion) if champion else None
-    verdict = read_verdict(release)
-    return dg.MaterializeResult(
-        value=release.version,
-        metadata=evaluation_metadata(release, read_evaluation(release), verdict, against),
-        check_results=checks.evaluation_results(verdict),
+    @table_asset(
+        key,
+        table="training.snapshots",
+        group="training",
+        deps=[*dict.fromkeys((*task.labels_from, *task.facts_from, task.spine.asset, *logs))],
+        description=f"{task.question} An immutable, hashed snapshot of all mature {task.words.rows} up to the cut-off: features, "
+        "label, key columns.",
+        is_partitioned=False,
+        is_daily=False,
+        dagster_type=dg.String,
+        checks=specs,
+        kinds={"parquet"},
+        output_required=False,
     )
+    def training_set(
+        context: dg.AssetExecutionContext,
+        config: TrainingConfig,
+        warehouse: DuckDBResource,
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[Any]:
+        from returnml.warehouse.cutoff import cut_off
+        from returnml.warehouse.logged_vectors import read_logged_vectors
+        from returnml.warehouse.training import NothingMature, build_snapshot
+
+        own = settings.of_task(task.name)
+        with session(warehouse) as con:
+            until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
+            logged = read_logged_vectors(con, task.feature_set, until) if task.spine.is_logged else None
+            taken = logged if own.training.vectors == "logged" else None
+            try:
+                snapshot = build_snapshot(con, task, until, settings.paths.training, settings.label, taken)
+            except NothingMature as error:
+                context.log.warning(str(error))
+                yield dg.AssetObservation(key, metadata={"message": str(error), "cut_off": until.isoformat()})
+                yield from missing_results(specs, checks.HAS_MATURE, str(error))
+                return
+        metadata = {
+            "dagster/row_count": snapshot.rows,
+            "base_rate": snapshot.base_rate,
+            "cut_off": until.isoformat(),
+            "hash": snapshot.hash,
+            "path": dg.MetadataValue.path(snapshot.path),
+            "vectors": snapshot.manifest.vectors,
+        }
+        results = checks.training_set_results(key, snapshot)
+        if logged is not None:
+            metadata["unlinked_share"] = logged.unlinked_share
+            results.append(checks.logged_result(key, logged, is_used=taken is not None))
+        yield dg.MaterializeResult(value=snapshot.path.name, metadata=metadata, check_results=results)
+
+    return training_set
 
 
-@table_asset(
-    "release",
-    table=None,
-    group="release",
-    deps=[],
-    description="What decides after the gates: the candidate where they hold, else the champion before it. Where nothing "
-    "decides, nothing comes of it and what rests on it is skipped. MLflow's aliases follow.",
-    is_partitioned=False,
-    is_daily=False,
-    dagster_type=dg.String,
-    touches_warehouse=False,
-    checks=checks.RELEASE_SPECS,
-    kinds={"onnx", "mlflow"},
-    output_required=False,
-)
-def release(
-    context: dg.AssetExecutionContext,
-    evaluation: str,
-    settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
-):
-    from returnml.assets.evaluation_metadata import gates_markdown, read_verdict
-    from returnml.modeling.tracking import project_aliases
-    from returnml.release.folder import load_release
-    from returnml.release.transitions import settle
+def build_candidate_model(task: Task) -> dg.AssetsDefinition:
+    """``candidate_model``: nothing comes of it while the history is too short to split, and what rests on it is skipped."""
+    keys = keys_of(task)
+    specs = checks.candidate_specs(keys.candidate_model)
 
-    candidate = load_release(settings.paths.releases / evaluation)
-    verdict = read_verdict(candidate)
-    settled = settle(settings.paths.deployment_state, candidate, settings.gates.require_approval, "dagster", clock)
-    projected = project_aliases(settled.state, candidate.manifest.task, settings.paths.mlflow)
-    metadata = {
-        "candidate": candidate.version,
-        "verdict": settled.verdict,
-        "reason": verdict.reason,
-        "gates": dg.MetadataValue.md(gates_markdown(verdict)),
-        "champion": settled.state.champion or "none",
-        "aliases_moved": projected.changed,
-        "unregistered": projected.unregistered,
-    }
-    context.log.info(f"{candidate.version} {settled.verdict}: {verdict.reason}")
-    results = checks.release_results(candidate, verdict)
-    if settled.state.champion is None:
-        yield dg.AssetObservation("release", metadata=metadata)
-        yield from results
-        return
-    yield dg.MaterializeResult(value=settled.state.champion, metadata=metadata, check_results=results)
+    @table_asset(
+        keys.candidate_model,
+        table=None,
+        group="training",
+        deps=[],
+        ins={"training_set": dg.AssetIn(keys.training_set)},
+        description="A calibrated LightGBM model of the snapshot, exported to ONNX, judged, in an immutable folder.",
+        is_partitioned=False,
+        is_daily=False,
+        dagster_type=dg.String,
+        touches_warehouse=False,
+        checks=specs,
+        kinds={"lightgbm", "onnx", "mlflow"},
+        output_required=False,
+    )
+    def candidate_model(
+        context: dg.AssetExecutionContext,
+        training_set: str,
+        settings: dg.ResourceParam[Settings],
+        mlflow: dg.ResourceParam[Any],
+    ) -> Iterator[Any]:
+        from returnml.modeling.candidate import train_release
+        from returnml.modeling.snapshot import read_snapshot
+        from returnml.modeling.splits import SplitError
+        from returnml.modeling.tracking import log_candidate
+        from returnml.release.deployment import read_state
+
+        snapshot = read_snapshot(settings.paths.training / training_set)
+        champion = read_state(settings.paths.deployment_state(task.name)).champion
+        try:
+            candidate = train_release(snapshot, task, settings, settings.paths.releases, champion)
+        except SplitError as error:
+            context.log.warning(str(error))
+            yield dg.AssetObservation(keys.candidate_model, metadata={"message": str(error)})
+            yield from missing_results(specs, checks.ENOUGH_HISTORY, str(error))
+            return
+        parent = mlflow.active_run()
+        logged = log_candidate(candidate, snapshot, settings.paths.mlflow, parent.info.run_id if parent else None)
+        metadata = {
+            "version": candidate.release.version,
+            "path": dg.MetadataValue.path(candidate.release.path),
+            "mlflow": f"models:/{logged.model_name}/{logged.model_version}, run {logged.run_id}",
+            **candidate.release.manifest.metrics,
+        }
+        results = checks.candidate_results(keys.candidate_model, candidate.explained)
+        yield dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
+
+    return candidate_model
 
 
-ASSETS = [training_set, candidate_model, evaluation, release]
+def build_evaluation(task: Task) -> dg.AssetsDefinition:
+    """``evaluation``."""
+    keys = keys_of(task)
+
+    @table_asset(
+        keys.evaluation,
+        table=None,
+        group="training",
+        deps=[],
+        ins={"candidate_model": dg.AssetIn(keys.candidate_model)},
+        description="The candidate on its hold-out: figures with intervals against a constant and a rate baseline, beside the "
+        "champion's; every gate with its figure and its reason.",
+        is_partitioned=False,
+        is_daily=False,
+        dagster_type=dg.String,
+        touches_warehouse=False,
+        checks=checks.evaluation_specs(keys.evaluation),
+        kinds={"matplotlib"},
+    )
+    def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+        from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation, read_verdict
+        from returnml.release.deployment import read_state
+        from returnml.release.folder import load_release
+
+        release = load_release(settings.paths.releases / candidate_model)
+        champion = read_state(settings.paths.deployment_state(task.name)).champion
+        against = load_release(settings.paths.releases / champion) if champion else None
+        verdict = read_verdict(release)
+        return dg.MaterializeResult(
+            value=release.version,
+            metadata=evaluation_metadata(release, read_evaluation(release), verdict, against),
+            check_results=checks.evaluation_results(keys.evaluation, verdict),
+        )
+
+    return evaluation
+
+
+def build_release(task: Task) -> dg.AssetsDefinition:
+    """``release``."""
+    keys = keys_of(task)
+
+    @table_asset(
+        keys.release,
+        table=None,
+        group="release",
+        deps=[],
+        ins={"evaluation": dg.AssetIn(keys.evaluation)},
+        description="What decides after the gates: the candidate where they hold, else the champion before it. Where nothing "
+        "decides, nothing comes of it and what rests on it is skipped. MLflow's aliases follow.",
+        is_partitioned=False,
+        is_daily=False,
+        dagster_type=dg.String,
+        touches_warehouse=False,
+        checks=checks.release_specs(keys.release),
+        kinds={"onnx", "mlflow"},
+        output_required=False,
+    )
+    def release(
+        context: dg.AssetExecutionContext,
+        evaluation: str,
+        settings: dg.ResourceParam[Settings],
+        clock: dg.ResourceParam[Clock],
+    ) -> Iterator[Any]:
+        from returnml.assets.evaluation_metadata import gates_markdown, read_verdict
+        from returnml.modeling.tracking import project_aliases
+        from returnml.release.folder import load_release
+        from returnml.release.transitions import settle
+
+        candidate = load_release(settings.paths.releases / evaluation)
+        verdict = read_verdict(candidate)
+        approval = settings.of_task(task.name).gates.require_approval
+        settled = settle(settings.paths.deployment_state(task.name), candidate, approval, "dagster", clock)
+        projected = project_aliases(settled.state, task.name, settings.paths.mlflow)
+        metadata = {
+            "candidate": candidate.version,
+            "verdict": settled.verdict,
+            "reason": verdict.reason,
+            "gates": dg.MetadataValue.md(gates_markdown(verdict)),
+            "champion": settled.state.champion or "none",
+            "aliases_moved": projected.changed,
+            "unregistered": projected.unregistered,
+        }
+        context.log.info(f"{candidate.version} {settled.verdict}: {verdict.reason}")
+        results = checks.release_results(keys.release, candidate, verdict)
+        if settled.state.champion is None:
+            yield dg.AssetObservation(keys.release, metadata=metadata)
+            yield from results
+            return
+        yield dg.MaterializeResult(value=settled.state.champion, metadata=metadata, check_results=results)
+
+    return release
+
+
+ASSETS = [
+    build(task)
+    for task in tasks().values()
+    for build in (build_training_set, build_candidate_model, build_evaluation, build_release)
+]

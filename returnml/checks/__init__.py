@@ -6,7 +6,7 @@ to the contracts and the pure packages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -15,16 +15,23 @@ DATA_QUALITY = "data_quality"
 """Metadata kind of the checks whose failure keeps the drift sensor from retraining."""
 
 
-def spec(asset: str, name: str, description: str, *, blocking: bool = True, kind: str = DATA_QUALITY) -> dg.AssetCheckSpec:
+def spec(
+    asset: str | dg.AssetKey, name: str, description: str, *, blocking: bool = True, kind: str = DATA_QUALITY
+) -> dg.AssetCheckSpec:
     """Declare a check of an asset."""
     return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking, metadata={"kind": kind})
 
 
 def result(
-    asset: str, name: str, passed: bool, metadata: Mapping[str, Any] | None = None, *, warn: bool = False
+    asset: str | dg.AssetKey, name: str, passed: bool, metadata: Mapping[str, Any] | None = None, *, warn: bool = False
 ) -> dg.AssetCheckResult:
     """The outcome of a declared check; ``warn`` for those that do not block."""
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         passed=bool(passed), asset_key=asset, check_name=name, severity=severity, metadata=dict(metadata or {})
     )
+
+
+def missing_results(specs: Sequence[dg.AssetCheckSpec], name: str, why: str) -> list[dg.AssetCheckResult]:
+    """Where an asset gives nothing: its check ``name`` says why, and of what is not there nothing is wrong."""
+    return [result(s.asset_key, s.name, s.name != name, {"message": why}, warn=True) for s in specs]

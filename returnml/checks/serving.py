@@ -13,20 +13,10 @@ if TYPE_CHECKING:
     import duckdb
 
     from returnml.store.generation import Generation
+    from returnml.tasks.declaration import Task
     from returnml.warehouse.reasons import ReasonsReport
 
-SCORES_SPECS = [
-    spec("scores_daily", "one_score_per_line", "Every line with a vector has exactly one score.", kind="scores"),
-    spec(
-        "scores_daily",
-        "probabilities_valid",
-        "Every probability lies strictly between 0 and 1; no cost is negative.",
-        kind="scores",
-    ),
-]
-REASONS_SPECS = [
-    spec("scores_reasons", "explained", "The release explains the riskiest lines of the days.", blocking=False, kind="scores")
-]
+DECIDED = "decided"
 GENERATION_SPECS = [
     spec(
         "online_generation",
@@ -46,23 +36,42 @@ DRIFT_SPECS = [
 ]
 
 
-def scores_results(con: duckdb.DuckDBPyConnection, first: date, last: date) -> list[dg.AssetCheckResult]:
-    rows, lines, invalid = con.execute(
-        "SELECT count(*), count(DISTINCT line_id), count(*) FILTER (probability IS NULL OR isnan(probability) OR "
-        "probability <= 0 OR probability >= 1 OR expected_cost_cents IS NULL OR expected_cost_cents < 0 OR action IS NULL) "
-        "FROM scores.daily WHERE day BETWEEN ? AND ?",
-        [first, last],
-    ).fetchall()[0]
-    (expected,) = con.execute("SELECT count(*) FROM features.order_lines WHERE day BETWEEN ? AND ?", [first, last]).fetchall()[0]
+def scores_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    valid = "Every probability lies strictly between 0 and 1; no cost is negative."
     return [
-        result("scores_daily", "one_score_per_line", rows == lines == expected, {"scores": rows, "vectors": expected}),
-        result("scores_daily", "probabilities_valid", invalid == 0, {"invalid": invalid}),
+        spec(key, DECIDED, "A release decides about these rows; else nothing is scored.", blocking=False, kind="scores"),
+        spec(key, "one_score_per_row", "Every row with a vector has exactly one score.", kind="scores"),
+        spec(key, "probabilities_valid", valid, kind="scores"),
     ]
 
 
-def reasons_results(report: ReasonsReport) -> list[dg.AssetCheckResult]:
+def reasons_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    text = "The release explains the riskiest rows of the days."
+    return [spec(key, "explained", text, blocking=False, kind="scores")]
+
+
+def scores_results(
+    key: dg.AssetKey, con: duckdb.DuckDBPyConnection, task: Task, first: date, last: date
+) -> list[dg.AssetCheckResult]:
+    rows, named, invalid = con.execute(
+        f"SELECT count(*), count(DISTINCT ({', '.join(task.spine.keys)})), "
+        "count(*) FILTER (probability IS NULL OR isnan(probability) OR "
+        "probability <= 0 OR probability >= 1 OR expected_cost_cents IS NULL OR expected_cost_cents < 0 OR action IS NULL) "
+        f"FROM {task.score_table} WHERE day BETWEEN ? AND ?",
+        [first, last],
+    ).fetchall()[0]
+    vectors = f"SELECT count(*) FROM {task.spine.table} WHERE day BETWEEN ? AND ?"
+    (expected,) = con.execute(vectors, [first, last]).fetchall()[0]
+    return [
+        result(key, DECIDED, True),
+        result(key, "one_score_per_row", rows == named == expected, {"scores": rows, "vectors": expected}),
+        result(key, "probabilities_valid", invalid == 0, {"invalid": invalid}),
+    ]
+
+
+def reasons_results(key: dg.AssetKey, report: ReasonsReport) -> list[dg.AssetCheckResult]:
     metadata = {"lines": report.lines, "message": report.unexplained}
-    return [result("scores_reasons", "explained", not report.unexplained, metadata, warn=True)]
+    return [result(key, "explained", not report.unexplained, metadata, warn=True)]
 
 
 def generation_results(published: Generation, cut_off_us: int, is_current: bool) -> list[dg.AssetCheckResult]:

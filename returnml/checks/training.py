@@ -9,7 +9,6 @@ import msgspec
 
 from returnml.checks import result, spec
 from returnml.modeling.gates.verdict import GATES
-from returnml.settings import LabelSettings
 
 if TYPE_CHECKING:
     from returnml.modeling.explainer import ExplainerProof
@@ -19,42 +18,53 @@ if TYPE_CHECKING:
     from returnml.warehouse.logged_vectors import LoggedVectors
 
 _MODEL = "model_quality"
-TRAINING_SET_SPECS = [
-    spec("training_set", "hash_holds", "The rows on disk are those that the manifest was made for."),
-    spec("training_set", "both_classes", "Some lines came back and some did not."),
-    spec("training_set", "all_mature", "Every line was ordered at least one label window and grace before the cut-off."),
-    spec(
-        "training_set",
-        "logged_equals_recomputed",
-        "The vectors that mature lines were scored with have the bits that batch computes. It blocks only where they are used.",
-    ),
-]
-CANDIDATE_SPECS = [
-    spec(
-        "candidate_model",
-        "reasons_exact",
-        "Contributions are LightGBM's and sum to the raw score, within the tolerance.",
-        kind=_MODEL,
-    ),
-]
-EVALUATION_SPECS = [spec("evaluation", name, text, blocking=False, kind=_MODEL) for name, text in GATES.items()]
-RELEASE_SPECS = [
-    spec("release", "files_match_manifest", "Every file of the folder has the hash of its manifest.", kind=_MODEL),
-    spec("release", "gates_hold", "The candidate passed its gates; else it does not decide.", blocking=False, kind=_MODEL),
-]
+HAS_MATURE, ENOUGH_HISTORY = "has_mature_rows", "enough_history"
 
 
-def training_set_results(snapshot: Snapshot, label: LabelSettings) -> list[dg.AssetCheckResult]:
-    from returnml.modeling.training_checks import check_snapshot
+def training_set_specs(key: dg.AssetKey, *, is_logged: bool) -> list[dg.AssetCheckSpec]:
+    specs = [
+        spec(key, HAS_MATURE, "Some label is mature; else there is nothing to train on.", blocking=False, kind=_MODEL),
+        spec(key, "hash_holds", "The rows on disk are those that the manifest was made for."),
+        spec(key, "both_classes", "Some labels are 1 and some 0."),
+        spec(key, "all_mature", "Every label began at least its window before the cut-off."),
+    ]
+    if is_logged:
+        text = (
+            "The vectors that mature rows were scored with have the bits that batch computes. It blocks only where they are used."
+        )
+        specs.append(spec(key, "logged_equals_recomputed", text))
+    return specs
 
-    shown = {"hash": snapshot.hash, "rows": snapshot.rows, "returned": snapshot.manifest.returned}
+
+def candidate_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    text = "Contributions are LightGBM's and sum to the raw score, within the tolerance."
+    enough = "Labels are mature for long enough to split; else nothing is trained."
     return [
-        result("training_set", name, not problem, {**shown, "message": problem})
-        for name, problem in check_snapshot(snapshot, label).items()
+        spec(key, ENOUGH_HISTORY, enough, blocking=False, kind=_MODEL),
+        spec(key, "reasons_exact", text, kind=_MODEL),
     ]
 
 
-def logged_result(logged: LoggedVectors, *, is_used: bool) -> dg.AssetCheckResult:
+def evaluation_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    return [spec(key, name, text, blocking=False, kind=_MODEL) for name, text in GATES.items()]
+
+
+def release_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    return [
+        spec(key, "files_match_manifest", "Every file of the folder has the hash of its manifest.", kind=_MODEL),
+        spec(key, "gates_hold", "The candidate passed its gates; else it does not decide.", blocking=False, kind=_MODEL),
+    ]
+
+
+def training_set_results(key: dg.AssetKey, snapshot: Snapshot) -> list[dg.AssetCheckResult]:
+    from returnml.modeling.training_checks import check_snapshot
+
+    shown = {"hash": snapshot.hash, "rows": snapshot.rows, "positives": snapshot.manifest.positives}
+    found = {HAS_MATURE: "", **check_snapshot(snapshot)}
+    return [result(key, name, not problem, {**shown, "message": problem}) for name, problem in found.items()]
+
+
+def logged_result(key: dg.AssetKey, logged: LoggedVectors, *, is_used: bool) -> dg.AssetCheckResult:
     agreement = logged.agreement
     examples = {f.name: f.first.moment for f in agreement.features if f.first is not None}
     metadata = {
@@ -67,22 +77,23 @@ def logged_result(logged: LoggedVectors, *, is_used: bool) -> dg.AssetCheckResul
         "moved": logged.moved,
         "foreign": logged.foreign,
     }
-    return result("training_set", "logged_equals_recomputed", logged.is_equal, metadata, warn=not is_used)
+    return result(key, "logged_equals_recomputed", logged.is_equal, metadata, warn=not is_used)
 
 
-def candidate_results(explained: ExplainerProof) -> list[dg.AssetCheckResult]:
-    return [result("candidate_model", "reasons_exact", explained.holds, msgspec.structs.asdict(explained))]
+def candidate_results(key: dg.AssetKey, explained: ExplainerProof) -> list[dg.AssetCheckResult]:
+    exact = result(key, "reasons_exact", explained.holds, msgspec.structs.asdict(explained))
+    return [result(key, ENOUGH_HISTORY, True), exact]
 
 
-def evaluation_results(verdict: Verdict) -> list[dg.AssetCheckResult]:
+def evaluation_results(key: dg.AssetKey, verdict: Verdict) -> list[dg.AssetCheckResult]:
     """One for each gate: they warn, and the verdict on them decides in ``release``."""
     return [
-        result("evaluation", gate.name, gate.passed, {"value": gate.value, "limit": gate.limit, "reason": gate.reason}, warn=True)
+        result(key, gate.name, gate.passed, {"value": gate.value, "limit": gate.limit, "reason": gate.reason}, warn=True)
         for gate in verdict.gates
     ]
 
 
-def release_results(release: Release, verdict: Verdict) -> list[dg.AssetCheckResult]:
+def release_results(key: dg.AssetKey, release: Release, verdict: Verdict) -> list[dg.AssetCheckResult]:
     from returnml.release.folder import ReleaseError, load_release
 
     try:
@@ -92,6 +103,6 @@ def release_results(release: Release, verdict: Verdict) -> list[dg.AssetCheckRes
         broken = str(error)
     shown = {"candidate": release.version, "rejected": [gate.name for gate in verdict.failed], "reason": verdict.reason}
     return [
-        result("release", "files_match_manifest", not broken, {"files": len(release.manifest.files), "message": broken}),
-        result("release", "gates_hold", verdict.passed, shown, warn=True),
+        result(key, "files_match_manifest", not broken, {"files": len(release.manifest.files), "message": broken}),
+        result(key, "gates_hold", verdict.passed, shown, warn=True),
     ]

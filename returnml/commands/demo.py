@@ -11,6 +11,7 @@ import typer
 from returnml.commands.line import known_range, run_job
 from returnml.commands.refusal import refuse
 from returnml.settings import Settings, load_settings
+from returnml.tasks import CHECKOUT
 
 FIRST_DAY = date(2025, 1, 1)
 
@@ -46,7 +47,7 @@ def demo(
         for failure in done.failures:
             typer.echo(f"step failed  {failure}", err=True)
         raise typer.Exit(1)
-    if read_state(settings.paths.deployment_state).champion is None:
+    if read_state(settings.paths.deployment_state(CHECKOUT)).champion is None:
         typer.echo("no release decides: the candidate was rejected, or waits for approval (checks of `evaluation`):", err=True)
         for check in done.failed_checks:
             typer.echo(f"  {check}", err=True)

@@ -11,6 +11,7 @@ import typer
 from returnml.commands.demo_service import Answer
 from returnml.commands.line import LineRun
 from returnml.settings import Settings
+from returnml.tasks import CHECKOUT
 
 RISKIEST = 8
 SHOWN_REASONS = 3
@@ -24,7 +25,7 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
     from returnml.warehouse.partition import open_warehouse
 
     paths = settings.paths
-    version = read_state(paths.deployment_state).champion
+    version = read_state(paths.deployment_state(CHECKOUT)).champion
     release = load_release(paths.releases / str(version))
     con = open_warehouse(paths.published, read_only=True)
     try:

@@ -23,22 +23,27 @@ app = typer.Typer(help="Releases: what was made, what became of it, and a person
 Version = Annotated[str, typer.Argument(help="Of a release: the name of its folder.", show_default=False)]
 By = Annotated[str, typer.Option("--by", help="Who says so; kept in the audit trail.")]
 Why = Annotated[str, typer.Option("--why", help="Why; kept in the audit trail.")]
+TaskOption = Annotated[str | None, typer.Option("--task", help="One task only; default: all.")]
 
 
 @app.command("list")
-def list_releases(data: DataOption = None, as_json: JsonOption = False) -> None:
+def list_releases(task: TaskOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List every candidate, newest data first: its role, or the gates that it failed."""
     from returnml.release.deployment import read_state
     from returnml.release.folder import load_release
 
     paths = load_settings(data=data).paths
     with _refused():
-        roles = {held: role for role, held in read_state(paths.deployment_state).roles.items() if held}
+        wanted = _tasks(task)
+        held_by = [read_state(paths.deployment_state(name)).roles for name in wanted]
+        roles = {held: role for by_role in held_by for role, held in by_role.items() if held}
         folders = [p for p in paths.releases.glob("*") if p.is_dir() and not p.name.startswith(".")]
-        found = sorted((load_release(p) for p in folders), key=lambda r: (-r.manifest.cut_off_us, r.version))
+        releases = [r for r in map(load_release, folders) if r.manifest.task in wanted]
+        found = sorted(releases, key=lambda r: (-r.manifest.cut_off_us, r.version))
     rows = [
         {
             "version": r.version,
+            "task": r.manifest.task,
             "role": roles.get(r.version),
             "rejected": r.manifest.rejected,
             "compared_with": r.manifest.compared_with,
@@ -66,9 +71,9 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
     from returnml.release.deployment import audit_path, verify_audit
 
     settings = load_settings(data=data)
-    state = settings.paths.deployment_state
     with _refused():
         release = _load(settings, version)
+        state = settings.paths.deployment_state(release.manifest.task)
         verdict = msgspec.json.decode(release.read(GATES_FILE), type=Verdict) if GATES_FILE in release.manifest.files else None
         records = [r for r in verify_audit(audit_path(state)) if version in {*r.before.values(), *r.after.values()}]
     if as_json:
@@ -138,33 +143,36 @@ def promote_command(
     environ = {name: value for name, value in os.environ.items() if name != "RETURNML_DATA"}
     target = load_settings(environ=environ | {"RETURNML_PROFILE": to})
     with _refused():
+        task = _load(source, version).manifest.task
         settled = promote(version, source, target, by=by, why=why, clock=clock_of(target.replay_clock))
     typer.echo(f"{version} is in {target.paths.releases}: {settled.verdict} ({settled.why})")
-    _project(target, settled.state)
+    _project(target, task, settled.state)
 
 
 @app.command("reconcile")
-def reconcile(data: DataOption = None) -> None:
+def reconcile(task: TaskOption = None, data: DataOption = None) -> None:
     """Make MLflow's aliases repeat the deployment state again."""
     from returnml.release.deployment import read_state
 
     settings = load_settings(data=data)
     with _refused():
-        state = read_state(settings.paths.deployment_state)
-    if not _project(settings, state):
+        states = {name: read_state(settings.paths.deployment_state(name)) for name in _tasks(task)}
+    moved = [name for name, state in states.items() if _project(settings, name, state)]
+    if not moved:
         typer.echo("every alias repeats the deployment state")
 
 
 @app.command("rebuild")
 def rebuild_command(version: Version, data: DataOption = None) -> None:
     """Make a release again from its manifest and snapshot, and compare every bit; exit code 1 where one differs."""
-    from returnml.features.order_line import ORDER_LINE
     from returnml.modeling.rebuilding import RebuildError, rebuild
+    from returnml.tasks.registry import task_named
 
     settings = load_settings(data=data)
     try:
         with _refused():
-            differing = rebuild(_load(settings, version), ORDER_LINE, settings.paths)
+            release = _load(settings, version)
+            differing = rebuild(release, task_named(release.manifest.task), settings.paths)
     except RebuildError as error:
         refuse(str(error))
     for name in differing:
@@ -186,17 +194,24 @@ def _say(word: Callable[..., DeploymentState], settings: Settings, version: str,
 
     with _refused():
         clock = clock_of(settings.replay_clock)
-        state = word(settings.paths.deployment_state, _load(settings, version), by=by, why=why, clock=clock)
+        release = _load(settings, version)
+        task = release.manifest.task
+        state = word(settings.paths.deployment_state(task), release, by=by, why=why, clock=clock)
     typer.echo(f"{said} (revision {state.revision})")
-    _project(settings, state)
+    _project(settings, task, state)
 
 
-def _project(settings: Settings, state: DeploymentState) -> bool:
+def _tasks(named: str | None) -> list[str]:
+    from returnml.tasks.registry import task_named, tasks
+
+    return list(tasks()) if named is None else [task_named(named).name]
+
+
+def _project(settings: Settings, task: str, state: DeploymentState) -> bool:
     """Say what was changed in MLflow, and whether anything was."""
-    from returnml.modeling.candidate import TASK
     from returnml.modeling.tracking import project_aliases
 
-    projected = project_aliases(state, TASK, settings.paths.mlflow)
+    projected = project_aliases(state, task, settings.paths.mlflow)
     for role, number in projected.changed.items():
         typer.echo(f"MLflow      {role}: {f'version {number}' if number else 'removed'}")
     for role in projected.unregistered:
@@ -223,8 +238,9 @@ def _refused() -> Iterator[None]:
     from returnml.ledger.clock import ClockError
     from returnml.release.deployment import DeploymentError
     from returnml.release.folder import ReleaseError
+    from returnml.tasks.declaration import TaskError
 
     try:
         yield
-    except (ClockError, DeploymentError, ReleaseError, OSError) as error:
+    except (ClockError, DeploymentError, ReleaseError, TaskError, OSError) as error:
         refuse(str(error))

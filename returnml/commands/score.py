@@ -1,4 +1,4 @@
-"""``returnml score``: score a range of days with a release, into ``scores.daily``."""
+"""``returnml score``: score a task's rows of a range of days with a release, into its table."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from returnml.commands.opened import opened
 from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
 from returnml.settings import Settings, SettingsError, load_settings
+from returnml.tasks import CHECKOUT
 
 
 def score(
     first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="First day (UTC).")],
     last: Annotated[datetime | None, typer.Argument(formats=["%Y-%m-%d"], help="Last day; default the first.")] = None,
-    release: Annotated[str | None, typer.Option(help="Release version; default the champion.")] = None,
+    task: Annotated[str, typer.Option(help="The question that is answered.")] = CHECKOUT,
+    release: Annotated[str | None, typer.Option(help="Release version; default the task's champion.")] = None,
     data: DataOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Score the order lines of a range of days again, replacing these days of scores.daily and scores.reasons."""
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.policy.document import PolicyError, read_policy
+    """Score a task's rows of a range of days again, replacing these days of its tables (scores.daily and scores.reasons)."""
+    from returnml.policy.document import PolicyError
     from returnml.release.folder import ReleaseError
+    from returnml.tasks.declaration import TaskError
+    from returnml.tasks.policies import policy_of
+    from returnml.tasks.registry import task_named
     from returnml.warehouse.reasons import ReasonsError, build_reasons
     from returnml.warehouse.scores import ScoresError, build_scores
 
@@ -34,17 +38,18 @@ def score(
         settings = load_settings(data=data)
         days = (first.date(), (last or first).date())
         _refuse_backwards(*days)
-        folder = _release_folder(settings, release)
+        asked = task_named(task)
+        folder = _release_folder(settings, asked.name, release)
         with opened(settings.paths.warehouse) as con:
-            report = build_scores(con, folder, *days, read_policy(settings.policy_file))
-            reasons = build_reasons(con, folder, ORDER_LINE, *days, settings.scores.explained_per_day)
-    except (SettingsError, ReleaseError, ScoresError, ReasonsError, PolicyError) as error:
+            report = build_scores(con, asked, folder, *days, policy_of(asked, settings))
+            reasons = build_reasons(con, asked, folder, *days, settings.scores.explained_per_day)
+    except (SettingsError, TaskError, ReleaseError, ScoresError, ReasonsError, PolicyError) as error:
         refuse(str(error))
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"explained": reasons.lines}, default=str))
         return
     typer.echo(
-        f"{report.rows:,} lines from {report.first} to {report.last} scored by {report.release}: mean probability "
+        f"{report.rows:,} {asked.words.rows} from {report.first} to {report.last} scored by {report.release}: mean probability "
         f"{report.mean_probability:.4f}, expected cost of returns {report.expected_cost_cents / 100:,.2f}; "
         + (reasons.unexplained or f"the {reasons.lines:,} riskiest explained")
     )
@@ -55,10 +60,12 @@ def _refuse_backwards(first: date, last: date) -> None:
         raise SettingsError(f"last day {last} lies before the first, {first}")
 
 
-def _release_folder(settings: Settings, release: str | None) -> Path:
+def _release_folder(settings: Settings, task: str, release: str | None) -> Path:
     from returnml.release.deployment import read_state
 
-    version = release or read_state(settings.paths.deployment_state).champion
+    version = release or read_state(settings.paths.deployment_state(task)).champion
     if version is None:
-        raise SettingsError("no release is deployed yet: name one with --release, or run the line first (`returnml run`)")
+        raise SettingsError(
+            f"no release is deployed yet for {task}: name one with --release, or run the line first (`returnml run`)"
+        )
     return settings.paths.releases / version

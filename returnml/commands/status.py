@@ -28,6 +28,7 @@ def _collect(paths: DataPaths) -> dict[str, Any]:
     from returnml.release.deployment import DeploymentError, read_state
     from returnml.sources.landing import LandingError, days
     from returnml.store.manifest import StoreError, read_pointer
+    from returnml.tasks.registry import tasks
     from returnml.warehouse.status import warehouse_status
 
     found: dict[str, Any] = {"data": str(paths.root), "landing": {}, "tables": [], "quarantine": [], "refused_files": []}
@@ -39,7 +40,7 @@ def _collect(paths: DataPaths) -> dict[str, Any]:
         if paths.warehouse.exists():
             with opened(paths.warehouse, read_only=True) as con:
                 found |= warehouse_status(con).as_data()
-        found["deployment"] = read_state(paths.deployment_state).roles
+        found["deployment"] = {task: read_state(paths.deployment_state(task)).roles for task in tasks()}
         found["generations"] = list(read_pointer(paths.store).generations) if paths.store.exists() else []
     except (LandingError, DeploymentError, StoreError) as error:
         refuse(str(error))
@@ -62,6 +63,7 @@ def _print(found: dict[str, Any], paths: DataPaths) -> None:
     for file in found["refused_files"]:
         column = f", column {file['column']}" if file["column"] else ""
         typer.echo(f"  refused {file['file']}{column}: {file['rule']}: {file['message']}")
-    for role, version in found["deployment"].items():
-        typer.echo(f"{role:<11}{version or '-'}")
+    for task, roles in found["deployment"].items():
+        for role, version in roles.items():
+            typer.echo(f"{task:<16}{role:<11}{version or '-'}")
     typer.echo(f"online     {found['generations'][0] if found['generations'] else '-'}")

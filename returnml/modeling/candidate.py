@@ -1,4 +1,4 @@
-"""From a training snapshot to a release folder: split, train, calibrate, export, prove, evaluate, describe, write."""
+"""From a task's training snapshot to a release folder: split, train, calibrate, export, prove, evaluate, describe, write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
 from returnml.modeling.boosting import TreeModel, parameters
 from returnml.modeling.calibration import Calibration
 from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation, baseline_probabilities, evaluate, maturity_of
@@ -29,16 +28,17 @@ from returnml.modeling.plots import draw_plots
 from returnml.modeling.reference import build_reference
 from returnml.modeling.report import render_report
 from returnml.modeling.snapshot import Snapshot, SnapshotError
-from returnml.modeling.splits import Split, temporal_split
+from returnml.modeling.splits import Split, split_rows
 from returnml.modeling.training_checks import check_snapshot
-from returnml.policy.document import Policy, encode, read_policy
+from returnml.policy.document import Policy, encode
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.release.files import sha256
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import MODEL_FILE, Manifest
 from returnml.settings import Settings
+from returnml.tasks.declaration import Task
+from returnml.tasks.policies import policy_of
 
-TASK = "return_risk"
 REFERENCE_FILE = "reference.json"
 CALIBRATION_FILE = "calibration.json"
 TREES_FILE = "trees.txt"
@@ -73,7 +73,7 @@ class Candidate:
 
 def train_release(
     snapshot: Snapshot,
-    feature_set: FeatureSet,
+    task: Task,
     settings: Settings,
     releases_root: Path,
     champion: str | None = None,
@@ -84,59 +84,57 @@ def train_release(
     The same snapshot, settings, policy, champion and libraries give the same folder.
 
     Args:
-        snapshot: mature lines.
-        feature_set: the declarations the snapshot was made with.
-        settings: ``training``, ``label``, ``gates`` and ``policy`` are used.
+        snapshot: the task's mature rows.
+        task: the question that the snapshot was made for.
+        settings: ``training``, ``gates`` and the policy are used, of the task where it has its own.
         releases_root: the folder of all releases.
         champion: version of the release that decides, to be compared with.
-        policy: default: the one of the settings.
+        policy: default: ``policy_of`` task and settings.
 
     Raises:
-        SnapshotError: if the snapshot is of another feature set.
+        SnapshotError: if the snapshot is of another task or feature set.
         SplitError: if the history is too short for the configured split.
         ExplainerProofError: if its contributions are not those of the trained model; nothing is written then.
         PolicyError: if the policy cannot be read.
         ReleaseError: if the champion's folder is not what its manifest says.
     """
-    manifest = snapshot.manifest
+    manifest, feature_set, settings = snapshot.manifest, task.feature_set, settings.of_task(task.name)
+    if manifest.task != task.name:
+        raise SnapshotError(f"{snapshot.path}: made for task {manifest.task}, not {task.name}")
     if manifest.feature_set_hash != feature_set.hash:
         raise SnapshotError(
             f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {feature_set.hash[:12]}"
         )
-    lines, x = snapshot.lines(), snapshot.matrix()
-    y = lines["returned"].to_numpy()
-    ordered_at_us = lines["ordered_at"].to_physical().to_numpy()
-    split = temporal_split(
-        ordered_at_us,
-        calibration_days=settings.training.calibration_days,
-        holdout_days=settings.training.holdout_days,
-        maturity_days=settings.label.window_days + settings.label.grace_days,
-    )
+    table, x = snapshot.table(), snapshot.matrix()
+    y = table["label"].to_numpy()
+    split = split_rows(table, manifest.label, settings.training)
     names, params = list(manifest.features), parameters(settings.training)
-    model, calibration, problem = fit(lines, x, names, split, manifest.label, params, settings.training)
+    model, calibration, problem = fit(table, x, names, split, manifest.label, params, settings.training)
     graph = export_onnx(model, calibration)
     scorer = OnnxScorer(graph)
-    holdout = holdout_of(lines, x, split.holdout)
+    holdout = holdout_of(table, x, split.holdout)
     x_holdout, y_holdout = holdout.x, holdout.y
     # Every row that any figure of the release rests on, not only the hold-out.
     parity = compare(scorer, model, calibration, np.concatenate([x[split.calibration], x_holdout]))
     explainer = build_explainer(model)
     explained = prove_explainer(Explainer(explainer), model, x_holdout)
     probability = scorer.probability(x_holdout)
-    baselines = baseline_probabilities(names, x[split.calibration], y[split.calibration], x_holdout)
+    baselines = baseline_probabilities(names, task.rate_features, x[split.calibration], y[split.calibration], x_holdout)
     evaluation = evaluate(
         y_holdout,
         probability,
         holdout.customer,
         baselines,
         parity,
-        maturity=maturity_of(holdout.ordered_at_us, manifest.cut_off_us, manifest.label),
+        maturity=maturity_of(holdout.anchor_us, manifest.cut_off_us, manifest.label),
         holdout_start_us=split.holdout_start_us,
         seed=settings.training.seed,
     )
-    plots = draw_plots(y_holdout, probability, baselines.get("rate", baselines["constant"]), names, model.importance())
-    policy = policy or read_policy(settings.policy_file)
-    described = _manifest(snapshot, feature_set, settings, params, split, evaluation, policy)
+    plots = draw_plots(
+        y_holdout, probability, baselines.get("rate", baselines["constant"]), names, model.importance(), task.words
+    )
+    policy = policy or policy_of(task, settings)
+    described = _manifest(snapshot, task, settings, params, split, evaluation, policy)
     unjudged = msgspec.structs.replace(described, files={MODEL_FILE: sha256(graph)})
     rival, incomparable = rival_of(champion_to_beat(releases_root, champion, unjudged), feature_set.hash, x_holdout)
     varied = np.array([varies(x[split.train, j]) for j in range(len(names))])
@@ -149,16 +147,17 @@ def train_release(
         from_trees=calibration.probability(model.margin(x_holdout)),
         evaluation=evaluation,
         policy=policy,
-        data_problems=check_snapshot(snapshot, settings.label),
+        data_problems=check_snapshot(snapshot),
         calibration_problem=problem,
         rival=rival,
         incomparable=incomparable,
         seed=settings.training.seed,
+        words=task.words,
     )
     verdict = judge(evidence, settings.gates)
-    facts = _facts(snapshot, settings, split, calibration)
+    facts = _facts(snapshot, task, settings, split, calibration)
     constant = [name for name, is_varied in zip(names, varied, strict=True) if not is_varied]
-    card = CardFacts(TASK, settings.label, facts, evaluation, verdict, policy, names, model.importance(), constant)
+    card = CardFacts(task, manifest.label, facts, evaluation, verdict, policy, names, model.importance(), constant)
     files = {
         MODEL_FILE: graph,
         TREES_FILE: "\n".join(model.texts).encode(),
@@ -168,7 +167,7 @@ def train_release(
         GATES_FILE: _json(verdict),
         POLICY_FILE: encode(policy),
         REFERENCE_FILE: _json(build_reference(x_holdout, names, probability)),
-        REPORT_FILE: render_report(f"{TASK}: evaluation", facts, evaluation, verdict, plots),
+        REPORT_FILE: render_report(f"{task.name}: evaluation", facts, evaluation, verdict, plots, task.words),
         CARD_FILE: as_markdown(card, list(plots)),
         CARD_PAGE_FILE: as_html(card, plots),
         **{f"plots/{name}.png": png for name, png in plots.items()},
@@ -182,7 +181,7 @@ def train_release(
 
 def _manifest(
     snapshot: Snapshot,
-    feature_set: FeatureSet,
+    task: Task,
     settings: Settings,
     params: dict[str, Any],
     split: Split,
@@ -191,7 +190,7 @@ def _manifest(
 ) -> Manifest:
     # Threads decide nothing (deterministic training), so they are no part of what the release is.
     kept = {name: value for name, value in params.items() if name not in ("num_threads", "verbose")}
-    training = settings.training
+    training, feature_set, label = settings.training, task.feature_set, snapshot.manifest.label
     parts = {
         "calibration_days": training.calibration_days,
         "purged_days": split.purged_days,
@@ -199,7 +198,7 @@ def _manifest(
         "young_lines": training.young_lines,
     }
     return Manifest(
-        task=TASK,
+        task=task.name,
         feature_set=feature_set.name,
         feature_set_version=feature_set.version,
         feature_set_hash=feature_set.hash,
@@ -213,22 +212,22 @@ def _manifest(
             "maturity_days": float(evaluation.maturity.days),
             "mature_share": evaluation.maturity.mature_share,
         },
-        label={"window_days": settings.label.window_days, "grace_days": settings.label.grace_days},
+        label={"window_days": label.window_days, "grace_days": label.grace_days},
         policy_hash=policy.hash,
         gates={name: value for name, value in msgspec.structs.asdict(settings.gates).items() if name != "require_approval"},
         libraries={name: version(name) for name in LIBRARIES},
     )
 
 
-def _facts(snapshot: Snapshot, settings: Settings, split: Split, calibration: Calibration) -> dict[str, str]:
-    training = settings.training
+def _facts(snapshot: Snapshot, task: Task, settings: Settings, split: Split, calibration: Calibration) -> dict[str, str]:
+    training, words = settings.training, task.words
     return {
         "Training snapshot": snapshot.hash[:32],
-        "Mature lines": f"{snapshot.rows:,}, of which {snapshot.base_rate:.2%} came back",
+        f"Mature {words.rows}": f"{snapshot.rows:,}, of which {snapshot.base_rate:.2%} {words.positive}",
         "Train / calibration / hold-out": " / ".join(
             f"{len(part):,}" for part in (split.train, split.calibration, split.holdout)
         ),
-        "Gap before the hold-out": f"{split.purged_days} days; its young lines: {training.young_lines}",
+        "Gap before the hold-out": f"{split.purged_days} days; its young {words.rows}: {training.young_lines}",
         "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
         "Trees": f"{training.rounds} of {training.num_leaves} leaves, rate {training.learning_rate:g}, seed {training.seed}",
         "Calibration": f"{calibration.method}: slope {calibration.rise:.4f}, intercept {calibration.intercept:.4f}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -13,17 +15,16 @@ from returnml.settings import LabelSettings
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES = 200
-RATE_FEATURES = ("article_return_rate_lifetime", "customer_return_rate_lifetime")
 
 
 class Maturity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """At which maturity of the labels a figure was taken; figures of different maturities must not be compared.
 
     Attributes:
-        window_days, grace_days: a return counts within the window, and must be known at the end of both.
-        mature_share: of the lines, through both; 1.0: no label was still open. (A line that only has a flag is final at
+        window_days, grace_days: the label is decided within the window, and known at the end of both.
+        mature_share: of the rows, through both; 1.0: no label was still open. (A label that only a flag tells is final at
             the end of its window.)
-        youngest_days: whole days between the youngest line's order and the cut-off of its labels.
+        youngest_days: whole days between the youngest row's anchor and the cut-off of its labels.
     """
 
     window_days: int
@@ -36,21 +37,21 @@ class Maturity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.window_days + self.grace_days
 
     def __str__(self) -> str:
-        rule = f"{self.window_days} days of return window and {self.grace_days} of grace"
-        return f"{self.mature_share:.0%} of the lines mature ({rule}), the youngest {self.youngest_days} days old"
+        rule = f"{self.window_days} days of label window and {self.grace_days} of grace"
+        return f"{self.mature_share:.0%} mature ({rule}), the youngest {self.youngest_days} days old"
 
 
-def maturity_of(ordered_at_us: np.ndarray, cut_off_us: int, label: LabelSettings) -> Maturity:
-    """The maturity of lines at the cut-off of their labels, all with a label by then.
+def maturity_of(anchor_us: np.ndarray, cut_off_us: int, label: LabelSettings) -> Maturity:
+    """The maturity of rows at the cut-off of their labels, all with a label by then.
 
     Args:
-        ordered_at_us: int64, shape (n,).
+        anchor_us: int64, shape (n,).
 
     >>> from returnml.settings import LabelSettings
     >>> maturity_of(np.array([0, 24 * DAY_US]), 40 * DAY_US, LabelSettings()).mature_share
     0.5
     """
-    age_us = cut_off_us - ordered_at_us
+    age_us = cut_off_us - anchor_us
     mature_us = (label.window_days + label.grace_days) * DAY_US
     return Maturity(
         window_days=label.window_days,
@@ -64,16 +65,16 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Quality on the hold-out.
 
     Attributes:
-        maturity: of all hold-out lines; every figure here was taken at it.
+        maturity: of all hold-out rows; every figure here was taken at it.
         figures: of the model (see ``ScoredSample.figures``).
         intervals: 95% customer-bootstrap intervals of them.
-        baselines: the same figures of ``constant`` (the rate of the calibration part for all) and ``rate`` (the
-            article's as-of return rate, calibrated like the model).
+        baselines: the same figures of ``constant`` (the rate of the calibration part for all) and ``rate`` (an
+            as-of rate, calibrated like the model).
     """
 
     rows: int
     customers: int
-    returned: int
+    positives: int
     holdout_start_us: int
     replicates: int
     maturity: Maturity
@@ -95,12 +96,12 @@ def evaluate(
     seed: int,
     replicates: int = REPLICATES,
 ) -> Evaluation:
-    """Evaluate hold-out lines, all arrays of shape (n,); ``baselines`` maps a name to its probabilities."""
+    """Evaluate hold-out rows, all arrays of shape (n,); ``baselines`` maps a name to its probabilities."""
     sample = ScoredSample(y, probability)
     return Evaluation(
         rows=len(y),
         customers=len(np.unique(customer)),
-        returned=int(y.sum()),
+        positives=int(y.sum()),
         holdout_start_us=holdout_start_us,
         replicates=replicates,
         maturity=maturity,
@@ -112,18 +113,19 @@ def evaluate(
 
 
 def baseline_probabilities(
-    names: list[str], x_calibration: np.ndarray, y_calibration: np.ndarray, x_holdout: np.ndarray
+    names: list[str], rates: Sequence[str], x_calibration: np.ndarray, y_calibration: np.ndarray, x_holdout: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """What one would predict without a model: one rate for all, and the article's own rate.
+    """What one would predict without a model: one rate for all, and an as-of rate.
 
     Args:
-        names: columns of the matrices; the first of ``RATE_FEATURES`` among them is the simple rate.
-        x_calibration, y_calibration: lines that the baselines may learn from.
-        x_holdout: lines to predict.
+        names: columns of the matrices.
+        rates: the first of these among them is the simple rate.
+        x_calibration, y_calibration: rows that the baselines may learn from.
+        x_holdout: rows to predict.
     """
     base_rate = float(y_calibration.mean())
     out = {"constant": np.full(len(x_holdout), base_rate)}
-    column = next((names.index(name) for name in RATE_FEATURES if name in names), None)
+    column = next((names.index(name) for name in rates if name in names), None)
     if column is None:
         return out
     rate_calibration, rate_holdout = _log_odds(x_calibration[:, column]), _log_odds(x_holdout[:, column])
@@ -131,7 +133,7 @@ def baseline_probabilities(
         try:
             out["rate"] = fit_calibration(rate_calibration, y_calibration).probability(rate_holdout)
         except ValueError:
-            # The rate orders lines no better than chance: then the constant is all it is worth.
+            # The rate orders rows no better than chance: then the constant is all it is worth.
             out["rate"] = out["constant"]
     return out
 

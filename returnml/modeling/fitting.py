@@ -15,7 +15,7 @@ from returnml.settings import LabelSettings, TrainingSettings
 
 
 def fit(
-    lines: pl.DataFrame,
+    table: pl.DataFrame,
     x: np.ndarray,
     names: list[str],
     split: Split,
@@ -26,17 +26,17 @@ def fit(
     """Train and calibrate, as the settings say.
 
     Args:
-        lines: of the snapshot; ``x`` their features ``names``, float32, shape (n, inputs).
+        table: of the snapshot; ``x`` its features ``names``, float32, shape (n, inputs).
         params: LightGBM parameters.
 
     Returns:
         The trees, their calibration, and why it does not rise (empty where it does).
     """
-    y = lines["returned"].to_numpy()
+    y = table["label"].to_numpy()
     model = train(x[split.train], y[split.train], names, params, settings.rounds)
     calibration, problem = _calibrated(model, x[split.calibration], y[split.calibration])
     if settings.young_lines == "weighted":
-        rows, known, weight = _young(lines, split, label, calibration.probability(model.margin(x[split.purged])))
+        rows, known, weight = _young(table, split, label, calibration.probability(model.margin(x[split.purged])))
         both, labels = np.concatenate([split.train, rows]), np.concatenate([y[split.train], known])
         weights = np.concatenate([np.ones(len(split.train)), weight])
         model = train(x[both], labels, names, params, settings.rounds, weight=weights)
@@ -53,19 +53,19 @@ def _calibrated(model: TreeModel, x: np.ndarray, y: np.ndarray) -> tuple[Calibra
 
 
 def _young(
-    lines: pl.DataFrame, split: Split, label: LabelSettings, probability: np.ndarray
+    table: pl.DataFrame, split: Split, label: LabelSettings, probability: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row numbers, labels and weights of the gap's lines, as they stood when the hold-out began.
+    """Row numbers, labels and weights of the gap's rows, as they stood when the hold-out began.
 
     Args:
-        probability: of the gap's lines, by a model of mature ones.
+        probability: of the gap's rows, by a model of mature ones.
     """
-    ordered = lines["ordered_at"].to_physical().to_numpy()
-    known_at = lines["return_known_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
-    before = np.flatnonzero(ordered < split.holdout_start_us)
-    share = np.zeros(len(ordered))
+    anchor = table["anchor_at"].to_physical().to_numpy()
+    known_at = table["label_known_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
+    before = np.flatnonzero(anchor < split.holdout_start_us)
+    share = np.zeros(len(anchor))
     maturity_days = label.window_days + label.grace_days
-    share[before] = known_share(ordered[before], known_at[before], split.holdout_start_us, maturity_days)
+    share[before] = known_share(anchor[before], known_at[before], split.holdout_start_us, maturity_days)
     is_used = share[split.purged] >= LEAST_SHARE
     rows = split.purged[is_used]
     known = known_at[rows] < split.holdout_start_us

@@ -16,20 +16,20 @@ from returnml.release.folder import Release, load_release
 from returnml.release.manifest import Manifest
 
 
-def holdout_of(lines: pl.DataFrame, x: np.ndarray, rows: np.ndarray) -> HoldOut:
+def holdout_of(table: pl.DataFrame, x: np.ndarray, rows: np.ndarray) -> HoldOut:
     """
     Args:
-        lines: of the snapshot; ``x`` their features.
+        table: of the snapshot; ``x`` its features.
         rows: row numbers of the hold-out.
     """
-    part = lines[rows]
+    part = table[rows]
     return HoldOut(
         x=x[rows],
-        y=part["returned"].to_numpy(),
+        y=part["label"].to_numpy(),
         customer=part["customer_id"].to_numpy(),
-        ordered_at_us=part["ordered_at"].to_physical().to_numpy(),
-        line_value_cents=part["line_value_cents"].to_numpy(),
-        lines={name: part[name].to_list() for name in ("order_id", *SEGMENT_COLUMNS)},
+        anchor_us=part["anchor_at"].to_physical().to_numpy(),
+        value_cents=part["value_cents"].to_numpy(),
+        facts={name: part[name].to_list() for name in ("order_id", *SEGMENT_COLUMNS)},
     )
 
 

@@ -15,6 +15,7 @@ from returnml.modeling.gates.verdict import Verdict
 from returnml.modeling.report import html_images, markdown_table, page, quality_rows, table
 from returnml.policy.document import LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
+from returnml.tasks.declaration import Task
 
 _TOP_FEATURES = 10
 
@@ -37,10 +38,11 @@ class CardFacts:
 
     Attributes:
         made_from: facts of data and training, by name.
+        label: the task's rule.
         constant: inputs with one value in all of training.
     """
 
-    task: str
+    task: Task
     label: LabelSettings
     made_from: Mapping[str, str]
     evaluation: Evaluation
@@ -61,7 +63,7 @@ def as_markdown(facts: CardFacts, plots: Sequence[str]) -> bytes:
     Args:
         plots: names of the release's plots; they are linked, not embedded.
     """
-    out = [f"# Model card: {facts.task}"]
+    out = [f"# Model card: {facts.task.name}"]
     for section in sections(facts):
         out += [f"## {section.title}", *section.paragraphs]
         out += ["\n".join(f"* {text}" for text in section.bullets)] if section.bullets else []
@@ -82,19 +84,13 @@ def as_html(facts: CardFacts, plots: Mapping[str, bytes]) -> bytes:
         + "".join(table(head, rows) for head, rows in section.tables)
         for section in sections(facts)
     )
-    return page(f"Model card: {facts.task}", f"{body}{html_images(plots)}")
+    return page(f"Model card: {facts.task.name}", f"{body}{html_images(plots)}")
 
 
 def _purpose(facts: CardFacts) -> Section:
     return Section(
         "Purpose",
-        [
-            "Of an order line at checkout: the calibrated probability that any piece of it comes back within "
-            f"{facts.label.window_days} days of the order. From it and the policy follow "
-            "an expected cost and an action (allow, nudge, review, restrict).",
-            "It is meant for a shop's own order lines, in batch each morning and online at checkout. It is not meant to judge a "
-            "person's credit or honesty, to set prices, or for lines of another shop.",
-        ],
+        [facts.task.question, *(_filled(text, facts.label) for text in facts.task.purpose)],
     )
 
 
@@ -111,13 +107,13 @@ def _data(facts: CardFacts) -> Section:
 
 
 def _quality(facts: CardFacts) -> Section:
-    measured = facts.evaluation
+    measured, words = facts.evaluation, facts.task.words
     start = day_of(measured.holdout_start_us)
     return Section(
         "Quality",
         [
-            f"On {measured.rows:,} hold-out lines of {measured.customers:,} customers ordered from {start} on, "
-            f"{measured.returned:,} of them returned, which no training saw. "
+            f"On {measured.rows:,} hold-out {words.rows} of {measured.customers:,} customers, {words.anchored} from {start} on, "
+            f"which no training saw; {measured.positives:,} of them {words.positive}. "
             f"Maturity: {measured.maturity}. 95% intervals from {measured.replicates} "
             "customer-bootstrap replicates."
         ],
@@ -145,7 +141,7 @@ def _segments(facts: CardFacts) -> Section:
         "Segments",
         ["Predicted and actual rates of the large segments on the hold-out; the last column is the gap that is allowed, and what "
          "chance may add."],
-        tables=[(["segment", "lines", "predicted", "came back", "allowed"], rows)],
+        tables=[(["segment", facts.task.words.rows, "predicted", facts.task.words.positive, "allowed"], rows)],
     )  # fmt: skip
 
 
@@ -167,18 +163,15 @@ def _policy(facts: CardFacts) -> Section:
 
 
 def _limits(facts: CardFacts) -> Section:
-    maturity = facts.evaluation.maturity
+    words = facts.task.words
     judged = [s.lines for s in facts.verdict.segments if s.column != "all"]
-    window = f"A return counts within {maturity.window_days} days and if known {maturity.grace_days} days later"
     constant = f"{', '.join(facts.constant[:12])}{' and others' if len(facts.constant) > 12 else ''}"
     return Section(
         "Limits",
         bullets=[
-            f"{window}; later ones do not.",
+            *(_filled(text, facts.label) for text in facts.task.limits),
             "The hold-out is one period: another season may be calibrated differently. Drift is measured daily.",
-            f"{len(judged)} product groups and countries had enough lines to be judged; of smaller ones nothing is said.",
-            "Probabilities are of lines treated as they were; what an action prevents is the policy's estimate.",
-            "A customer or article without history is scored from the order alone, with more uncertainty.",
+            f"{len(judged)} product groups and countries had enough {words.rows} to be judged; of smaller ones nothing is said.",
             *(
                 [f"{len(facts.constant)} inputs had one value in training and play no part: {constant}."]
                 if facts.constant
@@ -186,6 +179,10 @@ def _limits(facts: CardFacts) -> Section:
             ),
         ],
     )
+
+
+def _filled(text: str, label: LabelSettings) -> str:
+    return text.format(window_days=label.window_days, grace_days=label.grace_days)
 
 
 def _rule(rule: Rule) -> str:

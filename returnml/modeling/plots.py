@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from returnml.tasks.declaration import Words
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -20,26 +22,27 @@ INK, MODEL, BASELINE = "#333333", "#0b6e99", "#c44536"
 
 
 def draw_plots(
-    y: np.ndarray, probability: np.ndarray, baseline: np.ndarray, names: Sequence[str], importance: np.ndarray
+    y: np.ndarray, probability: np.ndarray, baseline: np.ndarray, names: Sequence[str], importance: np.ndarray, words: Words
 ) -> dict[str, bytes]:
     """Draw all plots.
 
     Args:
         y, probability, baseline: hold-out labels, the model's and the simple rate's probabilities, shape (n,).
         names, importance: inputs and their share of gain.
+        words: how the task's rows are spoken of.
 
     Returns:
         PNG by name: ``calibration``, ``curves`` (ROC and precision-recall), ``lift`` and ``importance``.
     """
     return {
-        "calibration": _calibration(y, probability),
+        "calibration": _calibration(y, probability, words),
         "curves": _curves(y, probability, baseline),
-        "lift": _lift(y, probability, baseline),
+        "lift": _lift(y, probability, baseline, words),
         "importance": _importance(names, importance),
     }
 
 
-def _calibration(y: np.ndarray, p: np.ndarray) -> bytes:
+def _calibration(y: np.ndarray, p: np.ndarray, words: Words) -> bytes:
     figure, (top, bottom) = new_figure(2, 1, (5.5, 5.5), height_ratios=[3, 1])
     parts = np.array_split(np.argsort(p, kind="stable"), min(15, len(p)))
     mean = np.array([p[i].mean() for i in parts])
@@ -48,10 +51,10 @@ def _calibration(y: np.ndarray, p: np.ndarray) -> bytes:
     largest = float(max(mean.max(), (rate + error).max())) * 1.05
     top.plot([0, largest], [0, largest], color=INK, lw=0.8, ls="--", label="perfect")
     top.errorbar(mean, rate, error, fmt="o", ms=4, color=MODEL, lw=1, label="equal-mass bins, 95%")
-    top.set(title="Calibration on the hold-out", ylabel="share that came back", xlim=(0, largest), ylim=(0, largest))
+    top.set(title="Calibration on the hold-out", ylabel=f"share that {words.positive}", xlim=(0, largest), ylim=(0, largest))
     top.legend(frameon=False)
     bottom.hist(p, bins=np.linspace(0, largest, 50), color=MODEL)
-    bottom.set(xlabel="predicted probability", ylabel="lines", xlim=(0, largest), yscale="log")
+    bottom.set(xlabel="predicted probability", ylabel=words.rows, xlim=(0, largest), yscale="log")
     return png(figure)
 
 
@@ -71,7 +74,7 @@ def _curves(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
     return png(figure)
 
 
-def _lift(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
+def _lift(y: np.ndarray, p: np.ndarray, baseline: np.ndarray, words: Words) -> bytes:
     figure, (gain, lift) = new_figure(1, 2, (9, 4.2))
     for score, color, label in ((p, MODEL, "model"), (baseline, BASELINE, "simple rate")):
         tp, fp = _cumulative(y, score)
@@ -82,8 +85,8 @@ def _lift(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
         lift.plot(100 * share[k], caught[k] / share[k], color=color, lw=1.5, label=label)
     gain.plot([0, 100], [0, 100], color=INK, lw=0.8, ls="--")
     lift.axhline(1, color=INK, lw=0.8, ls="--")
-    gain.set(title="Gain", xlabel="% of lines, riskiest first", ylabel="% of returns caught")
-    lift.set(title="Lift", xlabel="% of lines, riskiest first", ylabel="times the base rate", xscale="log")
+    gain.set(title="Gain", xlabel=f"% of {words.rows}, riskiest first", ylabel=f"% caught of those that {words.positive}")
+    lift.set(title="Lift", xlabel=f"% of {words.rows}, riskiest first", ylabel="times the base rate", xscale="log")
     gain.legend(frameon=False, loc="lower right")
     return png(figure)
 

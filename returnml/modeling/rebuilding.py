@@ -8,20 +8,20 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.features.declarations import FeatureSet
 from returnml.modeling.candidate import POLICY_FILE, train_release
 from returnml.modeling.snapshot import SnapshotError, read_snapshot, verify_snapshot
 from returnml.policy.document import Policy
 from returnml.release.folder import Release, load_release
 from returnml.release.promotion import copy_release
-from returnml.settings import DataPaths, GateSettings, LabelSettings, Settings, TrainingSettings
+from returnml.settings import DataPaths, GateSettings, Settings, TrainingSettings
+from returnml.tasks.declaration import Task
 
 
 class RebuildError(Exception):
     """A release that cannot be made again here; the message says what is missing."""
 
 
-def rebuild(release: Release, feature_set: FeatureSet, paths: DataPaths) -> list[str]:
+def rebuild(release: Release, task: Task, paths: DataPaths) -> list[str]:
     """Train again on the release's snapshot with what its manifest says, in a folder of its own.
 
     Returns:
@@ -31,7 +31,7 @@ def rebuild(release: Release, feature_set: FeatureSet, paths: DataPaths) -> list
         RebuildError: if the snapshot, the feature set or a library's version is another.
         ReleaseError: if the champion that it was compared with cannot be read.
     """
-    manifest = release.manifest
+    manifest, feature_set = release.manifest, task.feature_set
     if manifest.feature_set_hash != feature_set.hash:
         raise RebuildError(
             f"{release.version}: made for feature set {manifest.feature_set_hash[:12]}; this code declares "
@@ -51,7 +51,7 @@ def rebuild(release: Release, feature_set: FeatureSet, paths: DataPaths) -> list
         if manifest.compared_with is not None:
             copy_release(load_release(paths.releases / manifest.compared_with), settings)
         again = train_release(
-            snapshot, feature_set, settings, settings.paths.releases, manifest.compared_with, policy=policy
+            snapshot, task, settings, settings.paths.releases, manifest.compared_with, policy=policy
         ).release.manifest
     names = sorted({*manifest.files, *again.files})
     differing = [name for name in names if manifest.files.get(name) != again.files.get(name)]
@@ -64,6 +64,5 @@ def _settings(release: Release, folder: str) -> Settings:
     return Settings(
         data=str(Path(folder)),
         training=msgspec.convert(known, TrainingSettings),
-        label=msgspec.convert(manifest.label, LabelSettings),
         gates=msgspec.convert(manifest.gates, GateSettings),
     )

@@ -10,6 +10,7 @@ from html import escape
 from returnml.ledger.instants import day_of
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
+from returnml.tasks.declaration import Words
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:980px;margin:2rem auto;padding:0 1rem}
@@ -31,11 +32,13 @@ _FIGURES = {
     "lift_top_5pct": "Lift in the riskiest 5%",
     "lift_top_10pct": "Lift in the riskiest 10%",
     "mean_probability": "Mean probability",
-    "base_rate": "Share that came back",
+    "base_rate": "Share of labels that are 1",
 }
 
 
-def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, verdict: Verdict, plots: dict[str, bytes]) -> bytes:
+def render_report(
+    title: str, facts: dict[str, str], evaluation: Evaluation, verdict: Verdict, plots: dict[str, bytes], words: Words
+) -> bytes:
     """Render the page.
 
     Args:
@@ -44,6 +47,7 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, ver
         evaluation: figures with intervals and baselines.
         verdict: on the gates.
         plots: PNG by name, embedded.
+        words: how the task's rows are spoken of.
 
     Returns:
         UTF-8 HTML without any reference to another file; the same arguments give the same bytes.
@@ -51,8 +55,8 @@ def render_report(title: str, facts: dict[str, str], evaluation: Evaluation, ver
     start = day_of(evaluation.holdout_start_us)
     parity = evaluation.parity
     summary = (
-        f"{evaluation.rows:,} hold-out lines of {evaluation.customers:,} customers ordered from {start} on, "
-        f"{evaluation.returned:,} of them returned. Labels: {evaluation.maturity}. "
+        f"{evaluation.rows:,} hold-out {words.rows} of {evaluation.customers:,} customers, {words.anchored} from {start} on; "
+        f"{evaluation.positives:,} of them {words.positive}. Labels: {evaluation.maturity}. "
         f"95% intervals from {evaluation.replicates} customer-bootstrap replicates."
     )
     proof = (

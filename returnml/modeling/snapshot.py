@@ -1,6 +1,6 @@
-"""Training snapshots: an immutable folder of mature lines, named after the hash of what is in it.
+"""Training snapshots: an immutable folder of a task's mature rows, named after the hash of what is in it.
 
-Belongs here: the files of a snapshot. Must not be here: which lines are mature (``warehouse.training`` asks the tables).
+Belongs here: the files of a snapshot. Must not be here: which rows are mature (``warehouse.training`` asks the tables).
 """
 
 from __future__ import annotations
@@ -16,29 +16,25 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from returnml.features.declarations import FeatureSet
-from returnml.policy.document import SEGMENT_COLUMNS
 from returnml.release.files import sync_folder, write_synced
 from returnml.settings import LabelSettings
+from returnml.tasks.declaration import FACT_COLUMNS, Task
 
-LINES_FILE = "lines.parquet"
+ROWS_FILE = "rows.parquet"
 FEATURES_FILE = "features.parquet"
 MANIFEST_FILE = "manifest.json"
 
-LINE_COLUMNS: dict[str, pl.DataType] = {
-    "line_id": pl.String(),
-    "order_id": pl.String(),
-    "customer_id": pl.String(),
-    "article_id": pl.String(),
-    "ordered_at": pl.Datetime("us"),
+ROW_COLUMNS: dict[str, pl.DataType] = {
+    "row_id": pl.String(),
+    "anchor_at": pl.Datetime("us"),
     "requested_at": pl.Datetime("us"),
-    "returned": pl.Int8(),
-    "return_known_at": pl.Datetime("us"),
-    "line_value_cents": pl.Int64(),
-    "currency": pl.String(),
-    **{name: pl.String() for name in SEGMENT_COLUMNS},
+    "label": pl.Int8(),
+    "label_known_at": pl.Datetime("us"),
+    "value_cents": pl.Int64(),
+    **{name: pl.String() for name in FACT_COLUMNS},
 }
-"""What a line carries besides its features. ``return_known_at``: of the first return that counts; null without one."""
+"""What a row carries besides its features. ``anchor_at``: when the label's window began. ``label_known_at``: when a label of 1
+was first known; null where it is 0."""
 
 
 class SnapshotError(Exception):
@@ -46,23 +42,26 @@ class SnapshotError(Exception):
 
 
 class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the lines are. Nothing here depends on when or where the snapshot was made.
+    """What the rows are. Nothing here depends on when or where the snapshot was made.
 
     Attributes:
+        label: the task's rule: what its window and grace are.
+        positives: rows with label 1.
         cut_off_us: labels known at or before this instant were used, later ones not.
         vectors: how many are ``logged``, as the service computed them, and how many ``recomputed`` in batch.
         content_sha256: of the rows, column by column, and of every field here but itself; the folder's name.
     """
 
+    task: str
     feature_set: str
     feature_set_hash: str
     features: list[str]
     cut_off_us: int
     label: LabelSettings
     rows: int
-    returned: int
-    first_ordered_at_us: int
-    last_ordered_at_us: int
+    positives: int
+    first_anchor_us: int
+    last_anchor_us: int
     vectors: dict[str, int]
     content_sha256: str = ""
 
@@ -84,68 +83,70 @@ class Snapshot:
 
     @property
     def base_rate(self) -> float:
-        """Share of lines that came back."""
-        return self.manifest.returned / self.manifest.rows
+        """Share of rows with label 1."""
+        return self.manifest.positives / self.manifest.rows
 
-    def lines(self) -> pl.DataFrame:
-        """``LINE_COLUMNS`` of every line, ordered by (ordered_at, line_id)."""
-        return pl.read_parquet(self.path / LINES_FILE)
+    def table(self) -> pl.DataFrame:
+        """``ROW_COLUMNS`` of every row, ordered by (anchor_at, row_id)."""
+        return pl.read_parquet(self.path / ROWS_FILE)
 
     def matrix(self) -> np.ndarray:
-        """The features, float32, shape (rows, features), C order; missing is NaN. Rows as in ``lines``."""
+        """The features, float32, shape (rows, features), C order; missing is NaN. Rows as in ``table``."""
         return pl.read_parquet(self.path / FEATURES_FILE).to_numpy(order="c")
 
 
 def write_snapshot(
-    lines: pl.DataFrame,
+    table: pl.DataFrame,
     features: pl.DataFrame,
-    feature_set: FeatureSet,
+    task: Task,
     cut_off_us: int,
     label: LabelSettings,
     training_root: Path,
     logged: int = 0,
 ) -> Snapshot:
-    """Write the snapshot of these lines, or return the equal one that is already there (then nothing is written).
+    """Write the snapshot of these rows, or return the equal one that is already there (then nothing is written).
 
     Args:
-        lines: ``LINE_COLUMNS``; any row order.
-        features: one column per feature, rows as in ``lines``. (Apart, as a feature may be named like a line's column.)
-        feature_set: the declarations that the features were computed from.
+        table: ``ROW_COLUMNS``; any row order.
+        features: one column per feature, rows as in ``table``. (Apart, as a feature may be named like a row's column.)
+        task: whose rows these are, with the declarations that the features were computed from.
         cut_off_us: microseconds since the epoch.
-        label: the label rule of column ``returned``.
+        label: the task's rule of column ``label``.
         training_root: the folder of all snapshots.
         logged: how many of the vectors are those that the service computed.
 
     Raises:
-        SnapshotError: without lines, without an absent column, or with a line twice.
+        SnapshotError: without rows, without an absent column, or with a row twice.
     """
-    for frame, names in ((lines, LINE_COLUMNS), (features, feature_set.outputs)):
+    feature_set = task.feature_set
+    for frame, names in ((table, ROW_COLUMNS), (features, feature_set.outputs)):
         absent = [name for name in names if name not in frame.columns]
         if absent:
             raise SnapshotError(f"training snapshot: no column {absent[0]!r}; missing is not zero")
-    if lines.is_empty():
-        raise SnapshotError("training snapshot: no mature line up to the cut-off")
-    lines, features = _canonical(lines, features.select(feature_set.outputs))
-    if lines["line_id"].n_unique() != lines.height:
-        twice = lines.filter(pl.col("line_id").is_duplicated())["line_id"][0]
-        raise SnapshotError(f"training snapshot: line {twice!r} is in it twice")
-    ordered_us = lines["ordered_at"].to_physical()
+    if table.is_empty():
+        raise SnapshotError("training snapshot: no mature row up to the cut-off")
+    table, features = _canonical(table, features.select(feature_set.outputs))
+    if table["row_id"].n_unique() != table.height:
+        twice = table.filter(pl.col("row_id").is_duplicated())["row_id"][0]
+        raise SnapshotError(f"training snapshot: row {twice!r} is in it twice")
+    anchor_us = table["anchor_at"].to_physical()
     manifest = SnapshotManifest(
+        task=task.name,
         feature_set=feature_set.name,
         feature_set_hash=feature_set.hash,
         features=list(feature_set.outputs),
         cut_off_us=cut_off_us,
         label=label,
-        rows=lines.height,
-        returned=int(lines["returned"].cast(pl.Int64).sum()),
-        first_ordered_at_us=int(ordered_us[0]),
-        last_ordered_at_us=int(ordered_us[-1]),
-        vectors={"logged": logged, "recomputed": lines.height - logged},
+        rows=table.height,
+        positives=int(table["label"].cast(pl.Int64).sum()),
+        first_anchor_us=int(anchor_us[0]),
+        last_anchor_us=int(anchor_us[-1]),
+        vectors={"logged": logged, "recomputed": table.height - logged},
     )
-    manifest = msgspec.structs.replace(manifest, content_sha256=_content_sha256(lines, features, manifest))
+    manifest = msgspec.structs.replace(manifest, content_sha256=_content_sha256(table, features, manifest))
     target = training_root / manifest.content_sha256[:32]
     if not target.exists():
-        _write(lines, features, manifest, target)
+        _write(table, features, manifest, target)
     return read_snapshot(target)
 
 
@@ -173,23 +174,23 @@ def verify_snapshot(snapshot: Snapshot) -> None:
     Raises:
         SnapshotError: if the rows are not those that the manifest was made for.
     """
-    lines, features = _canonical(snapshot.lines(), pl.read_parquet(snapshot.path / FEATURES_FILE))
-    found = _content_sha256(lines, features, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
+    table, features = _canonical(snapshot.table(), pl.read_parquet(snapshot.path / FEATURES_FILE))
+    found = _content_sha256(table, features, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
     if found != snapshot.hash:
         raise SnapshotError(f"{snapshot.path}: rows of hash {found[:12]}, expected {snapshot.hash[:12]}")
 
 
-def _canonical(lines: pl.DataFrame, features: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _canonical(table: pl.DataFrame, features: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One order, one type, one bit pattern for missing: so that equal content has equal bytes."""
-    lines = lines.select(pl.col(name).cast(dtype) for name, dtype in LINE_COLUMNS.items())
-    order = lines.select(pl.arg_sort_by("ordered_at", "line_id")).to_series()
+    table = table.select(pl.col(name).cast(dtype) for name, dtype in ROW_COLUMNS.items())
+    order = table.select(pl.arg_sort_by("anchor_at", "row_id")).to_series()
     missing = float("nan")
-    return lines[order], features.select(pl.all().cast(pl.Float32).fill_null(missing).fill_nan(missing))[order]
+    return table[order], features.select(pl.all().cast(pl.Float32).fill_null(missing).fill_nan(missing))[order]
 
 
-def _content_sha256(lines: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManifest) -> str:
+def _content_sha256(table: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManifest) -> str:
     digest = hashlib.sha256(msgspec.json.encode(manifest, order="sorted"))
-    for column in [*lines.iter_columns(), *features.iter_columns()]:
+    for column in [*table.iter_columns(), *features.iter_columns()]:
         if column.dtype == pl.String:
             digest.update(column.str.len_bytes().fill_null(2**32 - 1).to_numpy().tobytes())
             digest.update("".join(column.fill_null("").to_list()).encode())
@@ -198,11 +199,11 @@ def _content_sha256(lines: pl.DataFrame, features: pl.DataFrame, manifest: Snaps
     return digest.hexdigest()
 
 
-def _write(lines: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManifest, target: Path) -> None:
+def _write(table: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManifest, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".snapshot-", dir=target.parent))
     try:
-        lines.write_parquet(temporary / LINES_FILE, compression="zstd", compression_level=3)
+        table.write_parquet(temporary / ROWS_FILE, compression="zstd", compression_level=3)
         features.write_parquet(temporary / FEATURES_FILE, compression="zstd", compression_level=3)
         write_synced(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         sync_folder(temporary)

@@ -1,8 +1,8 @@
-"""Temporal splits: train, calibration and hold-out by order time, and rolling origins.
+"""Temporal splits: train, calibration and hold-out by the anchors of the labels (of order lines: the order), and rolling origins.
 
-No two lines share the events that decide their labels (a return belongs to one line), so that parts that only touch
-leak no label. What may overlap is *knowledge*: a label of a line ordered just before the hold-out was not known when the
-hold-out began. Lines whose labels were open there are therefore purged, as far as the history is long enough.
+What may overlap between parts is *knowledge*: a label anchored just before the hold-out was not known when the hold-out began.
+Rows whose labels were open there are therefore purged, as far as the history is long enough. (No two order lines share the
+events that decide their labels; rows of one customer at neighbouring cut-offs do.)
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from returnml.features.windows import DAY_US, floor_day
+from returnml.settings import LabelSettings, TrainingSettings
 
 
 class SplitError(ValueError):
@@ -34,22 +36,22 @@ class Split:
     purged_days: int
 
 
-def temporal_split(ordered_at_us: np.ndarray, *, calibration_days: int, holdout_days: int, maturity_days: int) -> Split:
-    """Split lines by order time at UTC days: train, calibration, gap, hold-out.
+def temporal_split(anchor_us: np.ndarray, *, calibration_days: int, holdout_days: int, maturity_days: int) -> Split:
+    """Split rows by anchor at UTC days: train, calibration, gap, hold-out.
 
     The gap is the maturity of a label, so that the model could have been made when the hold-out began; for a shop whose
     history is too short for that, as much of it as leaves half of the days to training.
 
     Args:
-        ordered_at_us: int64, shape (n,).
+        anchor_us: int64, shape (n,).
         calibration_days: length of the calibration part.
-        holdout_days: length of the hold-out; its last day is the day of the last line.
+        holdout_days: length of the hold-out; its last day is the day of the last row.
         maturity_days: how long a label stays open (window and grace).
 
     Raises:
-        SplitError: if the days left to train on are fewer than the calibration's, or a part has no line.
+        SplitError: if the days left to train on are fewer than the calibration's, or a part has no row.
     """
-    first, end = floor_day(int(ordered_at_us.min())), floor_day(int(ordered_at_us.max())) + DAY_US
+    first, end = floor_day(int(anchor_us.min())), floor_day(int(anchor_us.max())) + DAY_US
     days = (end - first) // DAY_US
     purged_days = max(0, min(maturity_days, days // 2 - calibration_days - holdout_days))
     holdout_start = end - holdout_days * DAY_US
@@ -58,53 +60,67 @@ def temporal_split(ordered_at_us: np.ndarray, *, calibration_days: int, holdout_
     train_days = (calibration_start - first) // DAY_US
     if train_days < calibration_days:
         raise SplitError(
-            f"{days} days of mature lines leave {max(train_days, 0)} to train on, beside {holdout_days} of hold-out and "
+            f"{days} days of mature rows leave {max(train_days, 0)} to train on, beside {holdout_days} of hold-out and "
             f"{calibration_days} of calibration: {holdout_days + 2 * calibration_days} are needed (a label takes "
             f"{maturity_days} days more); land more history, or lower training.holdout_days and training.calibration_days"
         )
     split = Split(
-        train=np.flatnonzero(ordered_at_us < calibration_start),
-        calibration=np.flatnonzero((ordered_at_us >= calibration_start) & (ordered_at_us < calibration_end)),
-        purged=np.flatnonzero((ordered_at_us >= calibration_end) & (ordered_at_us < holdout_start)),
-        holdout=np.flatnonzero(ordered_at_us >= holdout_start),
+        train=np.flatnonzero(anchor_us < calibration_start),
+        calibration=np.flatnonzero((anchor_us >= calibration_start) & (anchor_us < calibration_end)),
+        purged=np.flatnonzero((anchor_us >= calibration_end) & (anchor_us < holdout_start)),
+        holdout=np.flatnonzero(anchor_us >= holdout_start),
         holdout_start_us=holdout_start,
         purged_days=purged_days,
     )
     for name in ("train", "calibration", "holdout"):
         if not len(getattr(split, name)):
             raise SplitError(
-                f"no line for the {name} part: {days} days of mature lines, of which {holdout_days} are hold-out and "
+                f"no row for the {name} part: {days} days of mature rows, of which {holdout_days} are hold-out and "
                 f"{calibration_days} calibration"
             )
     return split
 
 
+def split_rows(table: pl.DataFrame, label: LabelSettings, training: TrainingSettings) -> Split:
+    """The split of a snapshot's rows that the settings ask for.
+
+    Raises:
+        SplitError: see ``temporal_split``.
+    """
+    return temporal_split(
+        table["anchor_at"].to_physical().to_numpy(),
+        calibration_days=training.calibration_days,
+        holdout_days=training.holdout_days,
+        maturity_days=label.window_days + label.grace_days,
+    )
+
+
 @dataclass(frozen=True)
 class Fold:
-    """One rolling origin: train on what was mature at ``origin_us``, test on the lines ordered from there on."""
+    """One rolling origin: train on what was mature at ``origin_us``, test on the rows anchored from there on."""
 
     origin_us: int
     train: np.ndarray
     test: np.ndarray
 
 
-def rolling_origin(ordered_at_us: np.ndarray, origins_us: list[int], *, test_us: int, gap_us: int) -> list[Fold]:
+def rolling_origin(anchor_us: np.ndarray, origins_us: list[int], *, test_us: int, gap_us: int) -> list[Fold]:
     """Folds that repeat what would have been possible at each origin.
 
     Args:
-        ordered_at_us: int64, shape (n,).
+        anchor_us: int64, shape (n,).
         origins_us: start of each test part.
         test_us: length of each test part.
-        gap_us: lines ordered within this long before the origin are left out (their labels were open).
+        gap_us: rows anchored within this long before the origin are left out (their labels were open).
 
     Raises:
         SplitError: if a part of a fold is empty.
     """
     folds = []
     for origin in origins_us:
-        train = np.flatnonzero(ordered_at_us < origin - gap_us)
-        test = np.flatnonzero((ordered_at_us >= origin) & (ordered_at_us < origin + test_us))
+        train = np.flatnonzero(anchor_us < origin - gap_us)
+        test = np.flatnonzero((anchor_us >= origin) & (anchor_us < origin + test_us))
         if not len(train) or not len(test):
-            raise SplitError(f"fold at {origin}: {len(train)} train and {len(test)} test lines")
+            raise SplitError(f"fold at {origin}: {len(train)} train and {len(test)} test rows")
         folds.append(Fold(origin, train, test))
     return folds

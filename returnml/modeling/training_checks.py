@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from returnml.features.windows import DAY_US
 from returnml.modeling.snapshot import Snapshot, SnapshotError, verify_snapshot
-from returnml.settings import LabelSettings
 
 
-def check_snapshot(snapshot: Snapshot, label: LabelSettings) -> dict[str, str]:
+def check_snapshot(snapshot: Snapshot) -> dict[str, str]:
     """What is wrong, by check; the empty text where the check holds."""
     manifest = snapshot.manifest
     try:
@@ -15,11 +14,12 @@ def check_snapshot(snapshot: Snapshot, label: LabelSettings) -> dict[str, str]:
         broken = ""
     except SnapshotError as error:
         broken = str(error)
-    # a line that only has a flag matures at the end of its window
-    young = manifest.last_ordered_at_us > manifest.cut_off_us - label.window_days * DAY_US
-    mixed = 0 < manifest.returned < manifest.rows
+    # a label that only a flag tells matures at the end of its window
+    window_days = manifest.label.window_days
+    young = manifest.last_anchor_us > manifest.cut_off_us - window_days * DAY_US
+    mixed = 0 < manifest.positives < manifest.rows
     return {
         "hash_holds": broken,
-        "both_classes": "" if mixed else f"{manifest.returned} of {manifest.rows} lines came back",
-        "all_mature": f"the youngest line was ordered less than {label.window_days} days before the cut-off" if young else "",
+        "both_classes": "" if mixed else f"{manifest.positives} of {manifest.rows} labels are 1",
+        "all_mature": f"the youngest label began less than {window_days} days before the cut-off" if young else "",
     }

@@ -1,4 +1,4 @@
-"""The deployment state: one file, compare-and-set, the only truth about what serves.
+"""The deployment state of a task: one file, compare-and-set, the only truth about what decides.
 
 Every transition is also in the audit trail, an append-only file of hash-chained JSON lines. The state carries its own
 last audit record, so that a kill between the two writes is repaired by the next transition.
@@ -70,11 +70,12 @@ def read_state(path: Path) -> DeploymentState:
     """The state; revision 0 with nothing deployed where the file is not there yet.
 
     Raises:
-        DeploymentError: if it cannot be decoded.
+        DeploymentError: if it cannot be decoded, or the data root has one state for all tasks, as it was once.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=DeploymentState)
     except FileNotFoundError:
+        _refuse_shared(path)
         return DeploymentState()
     except msgspec.DecodeError as error:
         raise DeploymentError(f"{path}: {error}") from error
@@ -123,6 +124,15 @@ def transition(
         replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
         append(trail, record)
         return new
+
+
+def _refuse_shared(path: Path) -> None:
+    shared = path.parent.with_name(path.name)
+    if shared.exists():
+        raise DeploymentError(
+            f"{shared}: made before every task had a state of its own. It is that of the order lines' risk: move it and "
+            f"{audit_path(shared).name} into the folder of that task beside it (return_risk)"
+        )
 
 
 def audit_path(state: Path) -> Path:

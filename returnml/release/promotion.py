@@ -25,7 +25,7 @@ def promote(version: str, source: Settings, target: Settings, *, by: str, why: s
             f"`data` in [profiles.{target.profile}]"
         )
     release = load_release(source.paths.releases / version)
-    record = _made_champion(source, version)
+    record = _made_champion(source, release)
     arrived = copy_release(release, target)
     evidence = {
         "from_profile": source.profile,
@@ -36,7 +36,8 @@ def promote(version: str, source: Settings, target: Settings, *, by: str, why: s
         "from_at_us": str(record.at_us),
         "from_record_sha256": sha256(msgspec.json.encode(record)),
     }
-    state, approval = target.paths.deployment_state, target.gates.require_approval
+    task = release.manifest.task
+    state, approval = target.paths.deployment_state(task), target.of_task(task).gates.require_approval
     return settle(state, arrived, approval, by, clock, said=f"promoted from {source.profile}: {why}", evidence=evidence)
 
 
@@ -50,8 +51,8 @@ def copy_release(release: Release, target: Settings) -> Release:
     return write_release(target.paths.releases, msgspec.structs.replace(release.manifest, files={}), files)
 
 
-def _made_champion(source: Settings, version: str) -> AuditRecord:
-    state = source.paths.deployment_state
+def _made_champion(source: Settings, release: Release) -> AuditRecord:
+    state, version = source.paths.deployment_state(release.manifest.task), release.version
     records = [r for r in verify_audit(audit_path(state)) if r.after.get("champion") == version != r.before.get("champion")]
     if not records:
         raise DeploymentError(f"{state}: {version} never decided here; only what did is promoted")

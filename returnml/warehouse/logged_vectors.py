@@ -24,9 +24,10 @@ from returnml.monitoring.consistency import Agreement
 from returnml.warehouse.features import TABLE
 from returnml.warehouse.inference import LOG, MOMENTS, TABLES
 from returnml.warehouse.tables import ensure_tables
-from returnml.warehouse.training import MATURE
 
 BATCH_ROWS = 50_000
+MATURE = "o.mature_at <= $cut_off AND o.known_at <= $cut_off"
+"""Of an outcome ``o``: whether its label is known at a cut-off."""
 _BASKET = "basket"
 
 

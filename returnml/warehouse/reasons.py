@@ -1,4 +1,4 @@
-"""``scores.reasons``: why the riskiest lines of each day got their scores."""
+"""Why a task's riskiest rows of each day got their scores."""
 
 from __future__ import annotations
 
@@ -9,33 +9,21 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from returnml.features.declarations import FeatureSet
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import Release, load_release
+from returnml.tasks.declaration import Task
 from returnml.warehouse.partition import replace_partition
 from returnml.warehouse.tables import ensure_tables, table_frame
 
 if TYPE_CHECKING:
     import duckdb
 
-TABLE = "scores.reasons"
-COLUMNS = {
-    "day": "DATE",
-    "line_id": "VARCHAR",
-    "rank": "TINYINT",
-    "family": "VARCHAR",
-    "text": "VARCHAR",
-    "contribution": "DOUBLE",
-    "feature": "VARCHAR",
-    "value": "FLOAT",
-    "release": "VARCHAR",
-}
 _RISKIEST = """
-SELECT s.day, s.line_id, {columns} FROM features.order_lines f JOIN (
-    SELECT day, line_id FROM scores.daily WHERE day BETWEEN $first AND $last
-    QUALIFY row_number() OVER (PARTITION BY day ORDER BY expected_cost_cents DESC, line_id) <= $per_day
-) s ON f.day = s.day AND f.line_id = s.line_id WHERE f.day BETWEEN $first AND $last ORDER BY s.day, s.line_id"""
+SELECT {named}, {columns} FROM {table} f JOIN (
+    SELECT {named} FROM {scores} WHERE day BETWEEN $first AND $last
+    QUALIFY row_number() OVER (PARTITION BY day ORDER BY expected_cost_cents DESC, {named}) <= $per_day
+) s USING ({named}) WHERE f.day BETWEEN $first AND $last ORDER BY {named}"""
 
 
 class ReasonsError(Exception):
@@ -47,7 +35,7 @@ class ReasonsReport:
     """What was explained.
 
     Attributes:
-        lines: explained; those whose score nothing raises have no row.
+        lines: rows explained; those whose score nothing raises have no row.
         rows: reasons.
         unexplained: why there are none; empty where there are.
     """
@@ -59,51 +47,61 @@ class ReasonsReport:
 
 
 def build_reasons(
-    con: duckdb.DuckDBPyConnection, release_dir: Path, feature_set: FeatureSet, first: date, last: date, per_day: int
+    con: duckdb.DuckDBPyConnection, task: Task, release_dir: Path, first: date, last: date, per_day: int
 ) -> ReasonsReport:
-    """Explain the lines with the highest expected costs of each day from ``first`` to ``last`` (inclusive).
+    """Explain the task's rows with the highest expected costs of each day from ``first`` to ``last`` (inclusive).
 
     A release without an explainer, or of other features than those that have families, gives no reasons; the report says so.
 
     Args:
-        con: the warehouse, with these days' ``scores.daily`` and ``features.order_lines``.
+        con: the warehouse, with the task's scores and vectors of these days.
         release_dir: the release that scored these days.
-        feature_set: for which families are declared.
-        per_day: how many lines of each day.
+        task: for whose features families are declared.
+        per_day: how many rows of each day.
 
     Raises:
         ReleaseError: if the release folder is not what its manifest says.
         ReasonsError: if the days were scored by another release.
     """
     release = load_release(release_dir)
-    ensure_tables(con, {TABLE: COLUMNS})
-    found = table_frame((), COLUMNS)
-    lines, unexplained = 0, _unexplained(release, feature_set)
+    unexplained = _unexplained(release, task)
+    if task.reason_table is None:
+        return ReasonsReport(release.version, 0, 0, unexplained)
+    columns = task.reason_columns()
+    ensure_tables(con, {task.reason_table: columns})
+    found = table_frame((), columns)
+    lines = 0
     if not unexplained:
-        _refuse_foreign(con, release, first, last)
-        reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), feature_set)
-        lines, found = _explained(con, reasoner, release, (first, last), per_day)
-    replace_partition(con, TABLE, first, last, found, day_column="day", inputs_hash=f"{release.version} {per_day}")
+        _refuse_foreign(con, task, release, first, last)
+        reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), task.feature_set)
+        lines, found = _explained(con, task, reasoner, release, (first, last), per_day)
+    inputs = f"{release.version} {per_day}"
+    replace_partition(con, task.reason_table, first, last, found, day_column="day", inputs_hash=inputs)
     return ReasonsReport(release.version, lines, found.height, unexplained)
 
 
 def _explained(
-    con: duckdb.DuckDBPyConnection, reasoner: Reasoner, release: Release, days: tuple[date, date], per_day: int
+    con: duckdb.DuckDBPyConnection, task: Task, reasoner: Reasoner, release: Release, days: tuple[date, date], per_day: int
 ) -> tuple[int, pl.DataFrame]:
+    named = ["day", *(key for key in task.spine.keys if key != "day")]
     columns = ", ".join(f'f."{name}"' for name in release.manifest.inputs)
     params = {"first": days[0], "last": days[1], "per_day": per_day}
-    riskiest = con.sql(_RISKIEST.format(columns=columns), params=params).pl()
-    x = riskiest.drop("day", "line_id").to_numpy(order="c")
+    sql = _RISKIEST.format(named=", ".join(named), columns=columns, table=task.spine.table, scores=task.score_table)
+    riskiest = con.sql(sql, params=params).pl()
+    x = riskiest.drop(named).to_numpy(order="c")
     rows = (
-        (day, line_id, rank, r.family, r.text, r.contribution, r.feature, r.value, release.version)
-        for day, line_id, reasons in zip(riskiest["day"], riskiest["line_id"], reasoner.reasons(x), strict=True)
+        (*row, rank, r.family, r.text, r.contribution, r.feature, r.value, release.version)
+        for row, reasons in zip(riskiest.select(named).iter_rows(), reasoner.reasons(x), strict=True)
         for rank, r in enumerate(reasons, start=1)
     )
-    return riskiest.height, table_frame(rows, COLUMNS)
+    return riskiest.height, table_frame(rows, task.reason_columns())
 
 
-def _unexplained(release: Release, feature_set: FeatureSet) -> str:
+def _unexplained(release: Release, task: Task) -> str:
     """Why the release gives no reasons; empty where it does."""
+    feature_set = task.feature_set
+    if task.reason_table is None:
+        return f"no reasons are declared for {task.name}"
     if EXPLAINER_FILE not in release.manifest.files:
         return f"release {release.version} holds no {EXPLAINER_FILE}: train a new one"
     if release.manifest.feature_set_hash != feature_set.hash:
@@ -114,9 +112,9 @@ def _unexplained(release: Release, feature_set: FeatureSet) -> str:
     return ""
 
 
-def _refuse_foreign(con: duckdb.DuckDBPyConnection, release: Release, first: date, last: date) -> None:
+def _refuse_foreign(con: duckdb.DuckDBPyConnection, task: Task, release: Release, first: date, last: date) -> None:
     foreign = con.execute(
-        "SELECT day, release FROM scores.daily WHERE day BETWEEN ? AND ? AND release <> ? ORDER BY day LIMIT 1",
+        f"SELECT day, release FROM {task.score_table} WHERE day BETWEEN ? AND ? AND release <> ? ORDER BY day LIMIT 1",
         [first, last, release.version],
     ).fetchone()
     if foreign:

@@ -1,4 +1,4 @@
-"""Which lines a model may learn from: mature ones with a known outcome, up to a cut-off."""
+"""Which rows a task's model may learn from: those whose label is known at a cut-off."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from returnml.features.declarations import FeatureSet
 from returnml.features.windows import DAY_US
-from returnml.modeling.snapshot import LINE_COLUMNS, Snapshot, SnapshotError, write_snapshot
-from returnml.policy.document import SEGMENT_COLUMNS
+from returnml.ledger.instants import instant_us
+from returnml.modeling.snapshot import ROW_COLUMNS, Snapshot, SnapshotError, write_snapshot
 from returnml.settings import LabelSettings
+from returnml.tasks.declaration import FACT_COLUMNS, Task
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,118 +21,126 @@ if TYPE_CHECKING:
     from returnml.warehouse.logged_vectors import LoggedVectors
 
 _PREFIX = "feature."
-_EPOCH = datetime(1970, 1, 1)
+_LABELS = "task_labels"
 
 _SNAPSHOTS = """
+CREATE SCHEMA IF NOT EXISTS training;
 CREATE TABLE IF NOT EXISTS training.snapshots (
-    hash VARCHAR PRIMARY KEY, cut_off TIMESTAMP, rows BIGINT, base_rate DOUBLE, feature_set_hash VARCHAR, path VARCHAR
-)"""
+    hash VARCHAR PRIMARY KEY, task VARCHAR, cut_off TIMESTAMP, rows BIGINT, base_rate DOUBLE,
+    feature_set_hash VARCHAR, path VARCHAR
+);
+ALTER TABLE training.snapshots ADD COLUMN IF NOT EXISTS task VARCHAR
+"""
 
-MATURE = "o.mature_at <= $cut_off AND o.known_at <= $cut_off"
-"""Of an outcome ``o``: whether its label is known at a cut-off."""
 
-_FIRST_RETURN = """
-SELECT r.line_id, min(r.known_at) AS return_known_at FROM core.returns r JOIN core.outcomes o USING (line_id)
-WHERE o.returned = 1 AND r.known_at <= o.mature_at AND r.returned_at <= o.ordered_at + to_days($window_days)
-  AND NOT coalesce(r.is_cancellation, false)
-GROUP BY r.line_id"""
+class NothingMature(SnapshotError):
+    """No label is known at the cut-off yet."""
 
 
 def build_snapshot(
     con: duckdb.DuckDBPyConnection,
-    feature_set: FeatureSet,
+    task: Task,
     cut_off: datetime,
     training_root: Path,
-    label: LabelSettings,
+    shop_label: LabelSettings,
     logged: LoggedVectors | None = None,
 ) -> Snapshot:
-    """Freeze the mature lines up to a cut-off; the same content gives the same hash and writes nothing.
-
-    Lines of whole-order cancellations have no outcome and so are not in it.
+    """Freeze the task's mature rows up to a cut-off; the same content gives the same hash and writes nothing.
 
     Args:
-        con: the warehouse, with ``core.outcomes``, ``core.orders``, ``core.returns`` and ``features.order_lines``.
-        feature_set: what the features must have been computed from.
-        cut_off: naive UTC; an outcome that matured or was known later does not exist yet.
+        con: the warehouse, with the task's spine and what its queries read.
+        cut_off: naive UTC; a label that matured or was known later does not exist yet.
         training_root: the folder of all snapshots.
-        label: the rule that the outcomes were derived by; recorded, and checked against their maturity.
-        logged: of the same cut-off; lines that have one get the vector that they were scored with. Default: every vector
+        shop_label: the shop's rule, from which the task's follows; recorded, and checked against the labels' maturity.
+        logged: of the same cut-off; rows that have one get the vector that they were scored with. Default: every vector
             is the recomputed one.
 
     Raises:
-        SnapshotError: if there is no mature line, a mature line has no features, features are of another feature
-            set, or the outcomes were derived by another label rule.
+        NothingMature: if no label is known yet.
+        SnapshotError: if a mature row has no features or no facts, features are of another feature set, or labels were
+            derived by another rule.
     """
-    scope = {"cut_off": cut_off}
-    _refuse_unfit(con, feature_set, scope, label)
-    # Prefixed, as a feature may be named like a column of the line.
-    features = ", ".join(f'f."{name}" AS "{_PREFIX}{name}"' for name in feature_set.outputs)
-    segments = ", ".join(f"l.{name}" for name in SEGMENT_COLUMNS)
+    label = task.label_rule(shop_label)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_LABELS} AS {labels_query(task, cut_off, shop_label)}")
+    mature = _refuse_unfit(con, task, cut_off, label)
+    # Prefixed, as a feature may be named like a column of the row.
+    features = ", ".join(f'f."{name}" AS "{_PREFIX}{name}"' for name in task.feature_set.outputs)
+    facts = ", ".join(f"a.{name}" for name in FACT_COLUMNS)
+    keys = ", ".join(task.spine.keys)
     frame = con.sql(
         f"""
-        SELECT f.line_id, f.order_id, l.customer_id, l.article_id, o.ordered_at, f.requested_at,
-               o.returned::TINYINT AS returned, r.return_known_at, l.line_value_cents, l.currency, {segments}, {features}
-        FROM core.outcomes o JOIN features.order_lines f USING (line_id) JOIN core.orders l USING (line_id)
-        LEFT JOIN ({_FIRST_RETURN}) r USING (line_id)
-        WHERE {MATURE}
-        ORDER BY o.ordered_at, f.line_id""",
-        params={**scope, "window_days": label.window_days},
+        SELECT {task.spine.row_id} AS row_id, l.anchor_at, f.requested_at, l.label::TINYINT AS label, l.label_known_at,
+               a.{task.value} AS value_cents, {facts}, {features}
+        FROM {_LABELS} l JOIN {task.spine.table} f USING ({keys}) JOIN ({task.facts}) a USING ({keys})
+        ORDER BY l.anchor_at, row_id"""
     ).pl()
-    cut_off_us = (cut_off - _EPOCH) // (datetime.resolution)
-    vectors = frame.select(pl.col(f"{_PREFIX}{name}").alias(name) for name in feature_set.outputs)
+    con.execute(f"DROP TABLE {_LABELS}")
+    if frame.height != mature:
+        raise SnapshotError(f"training snapshot of {task.name}: {mature} mature rows, but {frame.height} with facts about them")
+    vectors = frame.select(pl.col(f"{_PREFIX}{name}").alias(name) for name in task.feature_set.outputs)
     taken = 0
     if logged is not None and logged.line_ids:
-        vectors, taken = _replaced(vectors, frame["line_id"], logged)
-    lines = frame.select(list(LINE_COLUMNS))
-    snapshot = write_snapshot(lines, vectors, feature_set, cut_off_us, label, training_root, logged=taken)
-    con.execute("CREATE SCHEMA IF NOT EXISTS training")
+        vectors, taken = _replaced(vectors, frame["row_id"], logged)
+    snapshot = write_snapshot(
+        frame.select(list(ROW_COLUMNS)), vectors, task, instant_us(cut_off), label, training_root, logged=taken
+    )
     con.execute(_SNAPSHOTS)
     con.execute(
-        "INSERT OR IGNORE INTO training.snapshots VALUES (?, ?, ?, ?, ?, ?)",
-        [snapshot.hash, cut_off, snapshot.rows, snapshot.base_rate, feature_set.hash, snapshot.path.name],
+        "INSERT OR IGNORE INTO training.snapshots (hash, task, cut_off, rows, base_rate, feature_set_hash, path) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [snapshot.hash, task.name, cut_off, snapshot.rows, snapshot.base_rate, task.feature_set.hash, snapshot.path.name],
     )
     return snapshot
 
 
-def _replaced(vectors: pl.DataFrame, line_ids: pl.Series, logged: LoggedVectors) -> tuple[pl.DataFrame, int]:
-    """The vectors with the logged ones in their lines' places, and how many these are."""
-    place = {line: i for i, line in enumerate(line_ids)}
+def labels_query(task: Task, cut_off: datetime, shop_label: LabelSettings) -> str:
+    """The task's labels that are known at a cut-off."""
+    return task.labels.format(
+        cut_off=f"TIMESTAMP '{cut_off}'", window_days=shop_label.window_days, grace_days=shop_label.grace_days
+    )
+
+
+def _replaced(vectors: pl.DataFrame, row_ids: pl.Series, logged: LoggedVectors) -> tuple[pl.DataFrame, int]:
+    """The vectors with the logged ones in their rows' places, and how many these are."""
+    place = {row: i for i, row in enumerate(row_ids)}
     rows = np.array([place.get(line, -1) for line in logged.line_ids], np.intp)
     matrix = vectors.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy(writable=True)
     matrix[rows[rows >= 0]] = np.concatenate(logged.matrices)[rows >= 0]
     return pl.DataFrame(matrix, schema=vectors.columns, orient="row"), int((rows >= 0).sum())
 
 
-def _refuse_unfit(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, scope: dict, label: LabelSettings) -> None:
+def _refuse_unfit(con: duckdb.DuckDBPyConnection, task: Task, cut_off: datetime, label: LabelSettings) -> int:
+    """How many labels are known; refuses those that nothing can be learnt from."""
+    spine, feature_set = task.spine, task.feature_set
     mature, without, first_day, foreign, foreign_day, other_rule = con.execute(
         f"""
-        SELECT count(*), count(*) FILTER (f.line_id IS NULL), min(o.ordered_at::DATE) FILTER (f.line_id IS NULL),
+        SELECT count(*), count(*) FILTER (f.feature_set_hash IS NULL), min(l.anchor_at::DATE) FILTER (f.feature_set_hash IS NULL),
                count(*) FILTER (f.feature_set_hash <> $hash), min(f.day) FILTER (f.feature_set_hash <> $hash),
-               count(*) FILTER (CASE epoch_us(o.mature_at) - epoch_us(o.ordered_at)
-                   WHEN $maturity_us THEN false WHEN $window_us THEN l.is_returned IS NULL ELSE true END)
-        FROM core.outcomes o JOIN core.orders l USING (line_id) LEFT JOIN features.order_lines f USING (line_id)
-        WHERE {MATURE}""",
+               count(*) FILTER (CASE epoch_us(l.matures_at) - epoch_us(l.anchor_at)
+                   WHEN $maturity_us THEN false WHEN $window_us THEN NOT l.is_flag ELSE true END)
+        FROM {_LABELS} l LEFT JOIN {spine.table} f USING ({", ".join(spine.keys)})""",
         {
-            **scope,
             "hash": feature_set.hash,
             "maturity_us": (label.window_days + label.grace_days) * DAY_US,
-            "window_us": label.window_days * DAY_US,  # of lines that only have a flag
+            "window_us": label.window_days * DAY_US,
         },
     ).fetchall()[0]
+    named, rows = f"training snapshot of {task.name}", task.words.rows
     if not mature:
-        raise SnapshotError(f"training snapshot: no mature line up to the cut-off {scope['cut_off']}")
+        raise NothingMature(f"{named}: none of the {rows} is mature up to the cut-off {cut_off}")
     if without:
         raise SnapshotError(
-            f"training snapshot: {without} of {mature} mature lines have no features (first ordered on {first_day}): "
-            "build features.order_lines for those days first"
+            f"{named}: {without} of {mature} mature {rows} have no features (first {task.words.anchored} on {first_day}): "
+            f"build {spine.table} for those days first"
         )
     if foreign:
         raise SnapshotError(
-            f"training snapshot: {foreign} lines from {foreign_day} on have features of another feature set than "
+            f"{named}: {foreign} {rows} from {foreign_day} on have features of another feature set than "
             f"{feature_set.name} {feature_set.hash[:12]}: rebuild those days"
         )
     if other_rule:
         raise SnapshotError(
-            f"training snapshot: {other_rule} of {mature} outcomes were not derived with a label window of {label.window_days} "
+            f"{named}: {other_rule} of {mature} labels were not derived with a label window of {label.window_days} "
             f"and a grace of {label.grace_days} days"
         )
+    return int(mature)

@@ -81,7 +81,7 @@ def _rows(shop: FlagShop, sql: str) -> list[tuple]:
 def test_the_line_runs_to_a_release_and_scores(shop: FlagShop):
     assert shop.run.failures == []
     assert shop.run.failed_checks == []
-    champion = read_state(shop.settings.paths.deployment_state).champion
+    champion = read_state(shop.settings.paths.deployment_state("return_risk")).champion
     assert champion is not None
     ((lines,),) = _rows(shop, "SELECT count(*) FROM core.orders")
     assert _rows(shop, "SELECT release, count(*) FROM scores.daily GROUP BY ALL") == [(champion, lines)]
@@ -121,6 +121,6 @@ def test_forecasts_say_that_there_are_no_return_times(shop: FlagShop):
 def test_an_order_is_scored_over_http(shop: FlagShop):
     customers = shop.orders["customer"].drop_nulls().unique().to_list()
     answer = score_one(shop.settings, None, customers)
-    assert answer.response["release"] == read_state(shop.settings.paths.deployment_state).champion
+    assert answer.response["release"] == read_state(shop.settings.paths.deployment_state("return_risk")).champion
     assert len(answer.response["lines"]) == len(answer.request["lines"])
     assert all(0 < line["probability"] < 1 and line["reasons"] for line in answer.response["lines"])

@@ -36,7 +36,7 @@ def test_the_line_runs_from_landing_files_to_scores(line):
 
 def test_the_first_release_decides_and_is_what_scored(line):
     settings, _ = line
-    champion = read_state(settings.paths.deployment_state).champion
+    champion = read_state(settings.paths.deployment_state("return_risk")).champion
     con = open_warehouse(settings.paths.published, read_only=True)
     scored_by = con.execute("SELECT DISTINCT release FROM scores.daily").fetchall()
     con.close()

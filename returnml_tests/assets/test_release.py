@@ -8,13 +8,14 @@ import dagster as dg
 import msgspec
 import pytest
 
-from returnml.assets.training import release
+from returnml.assets.training import build_release
 from returnml.ledger.clock import VirtualClock
 from returnml.modeling.candidate import GATES_FILE
 from returnml.modeling.gates.verdict import Gate, Verdict
 from returnml.release.deployment import audit_path, read_state, verify_audit
 from returnml.release.folder import Release, write_release
 from returnml.settings import GateSettings, Settings
+from returnml.tasks.declared import return_risk
 from returnml_tests.serving.shop import manifest
 
 
@@ -40,7 +41,7 @@ def settle(root: Path, candidate: Release, *, require_approval: bool = False) ->
     settings = Settings(data=str(root), gates=GateSettings(require_approval=require_approval))
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
-            [evaluation, release, scores],
+            [evaluation, build_release(return_risk.TASK), scores],
             instance=instance,
             resources={"settings": settings, "clock": VirtualClock(1), "io_manager": dg.mem_io_manager},
         )
@@ -60,7 +61,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_a_rejected_first_candidate_to_a_refused_successor(root: Path):
-    state = root / "deployment" / "state.json"
+    state = root / "deployment" / "return_risk" / "state.json"
     bad = write(root, 1, passed=False)
     result = settle(root, bad)
     assert result.success
@@ -90,6 +91,6 @@ def test_approval_is_waited_for(root: Path, tmp_path: Path):
     result = settle(tmp_path, first, require_approval=True)
     assert result.success
     assert not scored(result)
-    state = tmp_path / "deployment" / "state.json"
+    state = tmp_path / "deployment" / "return_risk" / "state.json"
     assert (read_state(state).champion, read_state(state).pending) == (None, first.version)
     assert [r.action for r in verify_audit(audit_path(state))] == ["make_pending"]

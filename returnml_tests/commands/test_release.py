@@ -40,7 +40,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[DataPaths, D
 
 def write(paths: DataPaths, seed: int, require_approval: bool, **changed: object) -> Release:
     release = write_release(paths.releases, manifest(seed=seed, **changed), {"model.onnx": b"m"})
-    settle(paths.deployment_state, release, require_approval, "test", VirtualClock(1))
+    settle(paths.deployment_state("return_risk"), release, require_approval, "test", VirtualClock(1))
     return release
 
 
@@ -64,12 +64,12 @@ def test_from_dev_to_prod_by_hand(roots: tuple[DataPaths, DataPaths], monkeypatc
     out = said("approve", good.version, "--by", "bea", "--why", "checked")
     assert "decides (revision 2)" in out
     assert "does not know the champion" in out
-    assert read_state(prod.deployment_state).champion == good.version
-    assert [(r.action, r.by) for r in verify_audit(audit_path(prod.deployment_state))] == [
+    assert read_state(prod.deployment_state("return_risk")).champion == good.version
+    assert [(r.action, r.by) for r in verify_audit(audit_path(prod.deployment_state("return_risk")))] == [
         ("make_pending", "ann"),
         ("approve", "bea"),
     ]
-    assert read_state(dev.deployment_state).revision == 1
+    assert read_state(dev.deployment_state("return_risk")).revision == 1
 
 
 def test_what_cannot_be_done_is_refused_in_one_line(roots: tuple[DataPaths, DataPaths]):
@@ -103,7 +103,7 @@ def test_the_jobs_say_the_same(tmp_path: Path):
     assert say("release_approve", "approve_release", second.version)
     assert not say("release_approve", "approve_release", first.version)
     assert defs.resolve_job_def("release_reconcile").execute_in_process().success
-    state = settings.paths.deployment_state
+    state = settings.paths.deployment_state("return_risk")
     assert read_state(state).champion == second.version
     assert [(r.action, r.by) for r in verify_audit(audit_path(state))] == [
         ("make_pending", "test"),

@@ -14,7 +14,7 @@ from returnml.commands.score import score
 from returnml.modeling.candidate import train_release
 from returnml.settings import DataPaths
 from returnml.warehouse.training import build_snapshot
-from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS, START, order_lines, warehouse
+from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 from returnml_tests.serving.shop import make_champion_of
 
 APP = typer.Typer()
@@ -27,8 +27,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
     paths = DataPaths(root)
     con = warehouse(order_lines())
-    snapshot = build_snapshot(con, FEATURE_SET, START + timedelta(days=200), paths.training, SETTINGS.label)
-    train_release(snapshot, FEATURE_SET, SETTINGS, paths.releases)
+    snapshot = build_snapshot(con, TASK, START + timedelta(days=200), paths.training, SETTINGS.label)
+    train_release(snapshot, TASK, SETTINGS, paths.releases)
     paths.warehouse.parent.mkdir()
     con.execute(f"ATTACH '{paths.warehouse}' AS file; COPY FROM DATABASE memory TO file; DETACH file")
     con.close()

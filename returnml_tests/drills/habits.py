@@ -38,7 +38,7 @@ TOP = 3
 
 def habits(paths: DataPaths) -> dict[str, dict[str, Any]]:
     """By kind of line: how many, and in what share of them the habit is among the first three reasons, and the first."""
-    release = load_release(paths.releases / str(read_state(paths.deployment_state).champion))
+    release = load_release(paths.releases / str(read_state(paths.deployment_state("return_risk")).champion))
     reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), ORDER_LINE)
     con = open_warehouse(paths.warehouse, read_only=True)
     columns = ", ".join(f'"{name}"' for name in ORDER_LINE.outputs)

@@ -11,10 +11,11 @@ import duckdb
 import numpy as np
 import pytest
 
-from returnml.assets.training import training_set
+from returnml.assets.training import build_training_set
 from returnml.features.order_line import ORDER_LINE
 from returnml.resources.warehouse import warehouse_resource
 from returnml.settings import Settings, TrainingSettings
+from returnml.tasks.declared import return_risk
 from returnml.warehouse.features import build_order_lines
 from returnml.warehouse.inference import MOMENTS, build_inference_log, build_moments
 from returnml.warehouse.logged_vectors import LoggedVectors, read_logged_vectors, sources_of
@@ -91,7 +92,9 @@ def test_unlinked_and_foreign_lines_are_counted(con):
     con.execute("DELETE FROM serving.moments WHERE line_id = ?", [line])
     con.execute(
         "UPDATE serving.inference_log SET feature_set_hash = 'other' WHERE request_id = "
-        "(SELECT min(request_id) FROM serving.moments)"
+        "(SELECT min(request_id) FROM serving.moments WHERE request_id NOT IN "
+        "(SELECT request_id FROM serving.inference_log WHERE line_id = ?))",
+        [line],
     )
     foreign = con.execute("SELECT count(*) FROM serving.inference_log WHERE feature_set_hash = 'other'").fetchall()[0][0]
     found = read(con)
@@ -147,10 +150,10 @@ def test_lines_ordered_otherwise_than_scored_are_compared_where_nothing_changed(
 
 
 def test_a_snapshot_of_logged_vectors_is_the_recomputed_one(con, tmp_path):
-    plain = build_snapshot(con, ORDER_LINE, CUT_OFF, tmp_path, LABEL)
+    plain = build_snapshot(con, return_risk.TASK, CUT_OFF, tmp_path, LABEL)
     line, _ = some_line(con)
     con.execute("DELETE FROM serving.moments WHERE line_id = ?", [line])
-    logged = build_snapshot(con, ORDER_LINE, CUT_OFF, tmp_path, LABEL, read(con))
+    logged = build_snapshot(con, return_risk.TASK, CUT_OFF, tmp_path, LABEL, read(con))
     assert plain.manifest.vectors == {"logged": 0, "recomputed": plain.rows}
     assert logged.manifest.vectors == {"logged": plain.rows - 1, "recomputed": 1}
     assert logged.hash != plain.hash
@@ -158,11 +161,11 @@ def test_a_snapshot_of_logged_vectors_is_the_recomputed_one(con, tmp_path):
 
 
 def test_a_snapshot_holds_what_was_logged(con, tmp_path):
-    plain = build_snapshot(con, ORDER_LINE, CUT_OFF, tmp_path, LABEL)
+    plain = build_snapshot(con, return_risk.TASK, CUT_OFF, tmp_path, LABEL)
     line = plant(con, "quantity")
-    logged = build_snapshot(con, ORDER_LINE, CUT_OFF, tmp_path, LABEL, read(con))
+    logged = build_snapshot(con, return_risk.TASK, CUT_OFF, tmp_path, LABEL, read(con))
     differs = logged.matrix().view(np.uint32) != plain.matrix().view(np.uint32)
-    assert [plain.lines()["line_id"][int(i)] for i in np.flatnonzero(differs.any(axis=1))] == [line]
+    assert [plain.table()["row_id"][int(i)] for i in np.flatnonzero(differs.any(axis=1))] == [line]
     assert [ORDER_LINE.outputs[j] for j in np.flatnonzero(differs.any(axis=0))] == ["quantity"]
 
 
@@ -170,7 +173,7 @@ def materialize(root: Path, vectors) -> dg.ExecuteInProcessResult:
     settings = Settings(data=str(root), training=TrainingSettings(vectors=vectors))
     resources = {"settings": settings, "warehouse": warehouse_resource(settings)}
     config = {"ops": {"training_set": {"config": {"cut_off": CUT_OFF.isoformat()}}}}
-    return dg.materialize([training_set], resources=resources, run_config=config, raise_on_error=False)
+    return dg.materialize([build_training_set(return_risk.TASK)], resources=resources, run_config=config, raise_on_error=False)
 
 
 @pytest.mark.parametrize(("vectors", "severity"), [("recomputed", "WARN"), ("logged", "ERROR")])

@@ -14,7 +14,7 @@ from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.snapshot import Snapshot
 from returnml.settings import GateSettings, Settings
 from returnml.warehouse.training import build_snapshot
-from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS, START, order_lines, warehouse
+from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 
 GATED = msgspec.structs.replace(SETTINGS, gates=GateSettings(min_segment_lines=200, max_gain_share=0.8))
 
@@ -27,7 +27,7 @@ class Shop:
 
     def snapshot(self, change: Callable[[pl.DataFrame], pl.DataFrame] = lambda lines: lines) -> Snapshot:
         con = warehouse(change(order_lines()))
-        return build_snapshot(con, FEATURE_SET, START + timedelta(days=200), self.root / "training", SETTINGS.label)
+        return build_snapshot(con, TASK, START + timedelta(days=200), self.root / "training", SETTINGS.label)
 
     def train(self, snapshot: Snapshot, settings: Settings = GATED, champion: str | None = None) -> Candidate:
-        return train_release(snapshot, FEATURE_SET, settings, self.root / "releases", champion)
+        return train_release(snapshot, TASK, settings, self.root / "releases", champion)

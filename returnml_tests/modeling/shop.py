@@ -5,6 +5,7 @@ One feature has the name of a line's column, as in the real feature set.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import duckdb
@@ -13,11 +14,13 @@ import polars as pl
 
 from returnml.features.declarations import FeatureSet, InputKind, RequestInput
 from returnml.settings import Settings, TrainingSettings
+from returnml.tasks.declared import return_risk
 
 FEATURES = ("alpha", "beta", "article_return_rate_lifetime", "gamma", "delta", "line_value_cents")
 FEATURE_SET = FeatureSet(
     "toy", 1, tuple(RequestInput(name, InputKind.INTEGER, f"Input {name}.", name) for name in FEATURES), (), (), ()
 )
+TASK = replace(return_risk.TASK, feature_set=FEATURE_SET)
 START = datetime(2024, 1, 1)
 SETTINGS = Settings(
     training=TrainingSettings(

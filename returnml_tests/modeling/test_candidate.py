@@ -1,5 +1,6 @@
 """A release repeats itself, is complete, and is better than no model where there is something to learn."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
 from returnml.modeling.reference import Reference
 from returnml.modeling.snapshot import Snapshot, SnapshotError
 from returnml.release.folder import load_release
+from returnml.settings import TaskSettings
 from returnml.warehouse.training import build_snapshot
-from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
+from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, TASK, order_lines, warehouse
 
 
 def snapshot_in(root: Path) -> Snapshot:
-    return build_snapshot(warehouse(order_lines()), FEATURE_SET, START + timedelta(days=200), root / "training", SETTINGS.label)
+    return build_snapshot(warehouse(order_lines()), TASK, START + timedelta(days=200), root / "training", SETTINGS.label)
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +34,11 @@ def snapshot(root: Path) -> Snapshot:
 
 @pytest.fixture(scope="module")
 def candidate(snapshot: Snapshot, root: Path) -> Candidate:
-    return train_release(snapshot, FEATURE_SET, SETTINGS, root / "releases")
+    return train_release(snapshot, TASK, SETTINGS, root / "releases")
 
 
 def test_the_same_data_and_seed_give_the_same_release(candidate: Candidate, tmp_path: Path):
-    again = train_release(snapshot_in(tmp_path), FEATURE_SET, SETTINGS, tmp_path / "releases")
+    again = train_release(snapshot_in(tmp_path), TASK, SETTINGS, tmp_path / "releases")
     assert again.release.version == candidate.release.version
     assert again.release.manifest == candidate.release.manifest
 
@@ -44,9 +46,7 @@ def test_the_same_data_and_seed_give_the_same_release(candidate: Candidate, tmp_
 def test_threads_do_not_change_the_release_and_the_seed_does(snapshot: Snapshot, candidate: Candidate, tmp_path: Path):
     def version(**changes: int) -> str:
         training = msgspec.structs.replace(SETTINGS.training, **changes)
-        return train_release(
-            snapshot, FEATURE_SET, msgspec.structs.replace(SETTINGS, training=training), tmp_path
-        ).release.version
+        return train_release(snapshot, TASK, msgspec.structs.replace(SETTINGS, training=training), tmp_path).release.version
 
     assert version(threads=2) == candidate.release.version
     assert version(seed=2) != candidate.release.version
@@ -89,4 +89,16 @@ def test_parity_was_proven_over_every_evaluated_row(candidate: Candidate):
 def test_a_snapshot_of_another_feature_set_is_refused(snapshot: Snapshot, tmp_path: Path):
     other = type(FEATURE_SET)("toy", 2, FEATURE_SET.request, (), (), ())
     with pytest.raises(SnapshotError, match="made with feature set"):
-        train_release(snapshot, other, SETTINGS, tmp_path)
+        train_release(snapshot, replace(TASK, feature_set=other), SETTINGS, tmp_path)
+
+
+def test_a_snapshot_of_another_task_is_refused(snapshot: Snapshot, tmp_path: Path):
+    with pytest.raises(SnapshotError, match="made for task return_risk, not other"):
+        train_release(snapshot, replace(TASK, name="other"), SETTINGS, tmp_path)
+
+
+def test_a_task_is_trained_with_its_own_settings(snapshot: Snapshot, tmp_path: Path):
+    own = msgspec.structs.replace(SETTINGS, tasks={TASK.name: TaskSettings(training={"rounds": 5}, gates={"min_auc": 0.9})})
+    manifest = train_release(snapshot, TASK, own, tmp_path).release.manifest
+    assert manifest.parameters["rounds"] == 5
+    assert "better_than_chance" in manifest.rejected

@@ -21,11 +21,12 @@ from returnml.modeling.gates.features import feature_aucs
 from returnml.modeling.gates.verdict import GATES, Verdict
 from returnml.modeling.metrics import mean_difference
 from returnml.modeling.onnx_export import export_onnx
+from returnml.modeling.snapshot import ROWS_FILE
 from returnml.policy.document import Policy, Thresholds
 from returnml.release.folder import load_release, write_release
 from returnml.settings import GateSettings
 from returnml_tests.modeling.gated import GATED, Shop
-from returnml_tests.modeling.shop import START
+from returnml_tests.modeling.shop import START, TASK
 
 
 def failed(candidate: Candidate) -> dict[str, str]:
@@ -39,7 +40,7 @@ def test_a_good_candidate_passes_and_says_so(good: Candidate):
     assert written == good.verdict
     assert good.release.manifest.rejected == []
     assert b"Gates: all hold" in good.release.read("report.html")
-    assert {segment.name for segment in good.verdict.segments} >= {"all lines", "country DE", "product_group (missing)"}
+    assert {segment.name for segment in good.verdict.segments} >= {"all rows", "country DE", "product_group (missing)"}
 
 
 def test_a_feature_that_knows_the_outcome_is_named(shop: Shop):
@@ -127,7 +128,7 @@ def test_a_miscalibrated_model_is_rejected(shop: Shop, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(fitting, "fit_calibration", off)
     found = failed(shop.train(shop.snapshot()))
-    assert "off are all lines" in found["calibrated_in_segments"]
+    assert "off are all rows" in found["calibrated_in_segments"]
     assert not {"export_parity", "no_flipped_decision", "better_than_chance"} & set(found)
 
 
@@ -158,9 +159,8 @@ def test_too_little_to_judge_by(shop: Shop):
 def test_changed_training_data_are_found(tmp_path: Path):
     shop = Shop(tmp_path)
     snapshot = shop.snapshot()
-    lines = snapshot.lines()
-    swapped = lines.with_columns(returned=pl.col("returned").shuffle(seed=1))
-    swapped.write_parquet(snapshot.path / "lines.parquet")
+    swapped = snapshot.table().with_columns(label=pl.col("label").shuffle(seed=1))
+    swapped.write_parquet(snapshot.path / ROWS_FILE)
     assert "hash_holds" in failed(shop.train(snapshot))["training_data"]
 
 
@@ -171,7 +171,7 @@ def evidence(scores: list[float], policy: Policy) -> Evidence:
         np.zeros((n, 1), np.float32), np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, 1_000), {"order_id": ["o"] * n}
     )
     graph = np.array(scores, np.float32)
-    return Evidence(["f"], np.ones(1), np.ones(1), held, graph, graph, None, policy, {}, "", None, "", 1)
+    return Evidence(["f"], np.ones(1), np.ones(1), held, graph, graph, None, policy, {}, "", None, "", 1, TASK.words)
 
 
 def test_thresholds_are_placed_among_the_scores():

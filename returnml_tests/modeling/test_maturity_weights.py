@@ -14,7 +14,7 @@ from returnml.modeling.candidate import train_release
 from returnml.modeling.evaluation import maturity_of
 from returnml.modeling.maturity_weights import known_share, young_weights
 from returnml.settings import LabelSettings
-from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS
+from returnml_tests.modeling.shop import SETTINGS, TASK
 from returnml_tests.modeling.test_candidate import snapshot_in
 
 NEVER = np.iinfo(np.int64).max
@@ -77,11 +77,11 @@ def test_a_release_with_young_lines_is_judged_on_the_same_mature_hold_out(tmp_pa
     weighted_settings = msgspec.structs.replace(
         SETTINGS, training=msgspec.structs.replace(SETTINGS.training, young_lines="weighted")
     )
-    plain = train_release(snapshot, FEATURE_SET, SETTINGS, tmp_path / "plain")
-    weighted = train_release(snapshot, FEATURE_SET, weighted_settings, tmp_path / "weighted")
+    plain = train_release(snapshot, TASK, SETTINGS, tmp_path / "plain")
+    weighted = train_release(snapshot, TASK, weighted_settings, tmp_path / "weighted")
     assert weighted.release.manifest.parameters["young_lines"] == "weighted"
     assert weighted.model.texts != plain.model.texts
-    for name in ("rows", "returned", "holdout_start_us", "maturity"):
+    for name in ("rows", "positives", "holdout_start_us", "maturity"):
         assert getattr(weighted.evaluation, name) == getattr(plain.evaluation, name)
     assert weighted.evaluation.maturity.mature_share == 1.0
     assert weighted.release.manifest.metrics["maturity_days"] == 33.0
@@ -91,4 +91,4 @@ def test_a_figure_of_young_lines_says_so():
     found = maturity_of(np.array([0, 10, 39]) * DAY_US, 40 * DAY_US, LabelSettings(window_days=30, grace_days=3))
     assert (found.days, found.youngest_days) == (33, 1)
     assert found.mature_share == pytest.approx(1 / 3)
-    assert str(found) == "33% of the lines mature (30 days of return window and 3 of grace), the youngest 1 days old"
+    assert str(found) == "33% mature (30 days of label window and 3 of grace), the youngest 1 days old"

@@ -13,12 +13,14 @@ from returnml.modeling.rebuilding import RebuildError, rebuild
 from returnml.release.folder import write_release
 from returnml.settings import DataPaths, GateSettings
 from returnml_tests.modeling.gated import GATED, Shop
-from returnml_tests.modeling.shop import FEATURE_SET
+from returnml_tests.modeling.shop import TASK
 
 
 def test_the_card_says_what_the_release_is(good: Candidate):
     text, page = (good.release.read(name).decode() for name in ("model_card.md", "model_card.html"))
     figures, (low, high) = good.evaluation.figures, good.evaluation.intervals["auc"]
+    assert text.startswith("# Model card: return_risk\n")
+    assert "<h1>Model card: return_risk</h1>" in page
     for card in (text, page):
         assert f"{figures['auc']:.4f}" in card
         assert f"{low:.4f} to {high:.4f}" in card
@@ -57,12 +59,12 @@ def test_a_release_is_made_again_from_its_manifest(shop: Shop, good: Candidate):
     settings = msgspec.structs.replace(GATED, training=training, policy=str(policy_file))
     release = shop.train(shop.snapshot(), settings, champion=good.release.version).release
     policy_file.unlink()
-    assert rebuild(release, FEATURE_SET, paths) == []
+    assert rebuild(release, TASK, paths) == []
 
     changed = msgspec.structs.replace(release.manifest, seed=8, parameters=release.manifest.parameters | {"seed": 8})
     forged = write_release(paths.releases, changed, {name: release.read(name) for name in changed.files})
-    assert {"model.onnx", "trees.txt"} <= set(rebuild(forged, FEATURE_SET, paths))
+    assert {"model.onnx", "trees.txt"} <= set(rebuild(forged, TASK, paths))
     older = msgspec.structs.replace(release.manifest, libraries={"numpy": "0.1"})
     foreign = write_release(paths.releases, older, {name: release.read(name) for name in older.files})
     with pytest.raises(RebuildError, match=r"numpy .* \(was 0\.1\)"):
-        rebuild(foreign, FEATURE_SET, paths)
+        rebuild(foreign, TASK, paths)

@@ -41,7 +41,7 @@ def test_every_label_was_known_when_the_holdout_began_if_history_allows(ordered_
 
 
 def test_too_short_a_history_is_refused():
-    message = "3 days of mature lines leave 0 to train on, beside 4 of hold-out and 5 of calibration: 14 are needed"
+    message = "3 days of mature rows leave 0 to train on, beside 4 of hold-out and 5 of calibration: 14 are needed"
     with pytest.raises(SplitError, match=message):
         temporal_split(np.array([0, 1, 2]) * DAY_US, **RULE)
 

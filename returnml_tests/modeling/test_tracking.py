@@ -14,7 +14,7 @@ from returnml.modeling.snapshot import Snapshot
 from returnml.modeling.tracking import EXPERIMENT, Logged, log_candidate, prepare_store, project_aliases
 from returnml.release.deployment import DeploymentState
 from returnml.warehouse.training import build_snapshot
-from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
+from returnml_tests.modeling.shop import FEATURES, SETTINGS, START, TASK, order_lines, warehouse
 from returnml_tests.serving.shop import make_champion_of
 
 
@@ -25,12 +25,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def snapshot(root: Path) -> Snapshot:
-    return build_snapshot(warehouse(order_lines()), FEATURE_SET, START + timedelta(days=200), root / "training", SETTINGS.label)
+    return build_snapshot(warehouse(order_lines()), TASK, START + timedelta(days=200), root / "training", SETTINGS.label)
 
 
 @pytest.fixture(scope="module")
 def candidate(snapshot: Snapshot, root: Path) -> Candidate:
-    return train_release(snapshot, FEATURE_SET, SETTINGS, root / "releases")
+    return train_release(snapshot, TASK, SETTINGS, root / "releases")
 
 
 @pytest.fixture(scope="module")

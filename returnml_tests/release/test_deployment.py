@@ -5,6 +5,7 @@ import pytest
 
 from returnml.ledger.clock import VirtualClock
 from returnml.release.deployment import DeploymentError, audit_path, read_state, transition, verify_audit
+from returnml.settings import DataPaths
 
 CLOCK = VirtualClock(1_700_000_000_000_000)
 
@@ -59,3 +60,17 @@ def test_an_edited_trail_is_found(tmp_path):
     trail.write_bytes(trail.read_bytes().replace(b'"by":"test"', b'"by":"else"', 1))
     with pytest.raises(DeploymentError, match="line 2: the chain is broken"):
         verify_audit(trail)
+
+
+def test_a_root_with_one_state_for_all_tasks_is_refused_until_it_is_moved(tmp_path):
+    paths = DataPaths(tmp_path)
+    shared = paths.deployments / "state.json"
+    promote(shared, "r1", 0)
+    with pytest.raises(DeploymentError, match=r"deployment/state\.json: made before.*audit\.jsonl.*return_risk"):
+        read_state(paths.deployment_state("return_risk"))
+    moved = paths.deployment_state("return_risk")
+    moved.parent.mkdir()
+    for file in (shared, audit_path(shared)):
+        file.rename(moved.with_name(file.name))
+    assert promote(moved, "r2", 1).previous == "r1"
+    assert read_state(paths.deployment_state("customer_risk")).champion is None

@@ -22,11 +22,11 @@ def write(settings: Settings, seed: int, **changed: object) -> Release:
 
 
 def settled(settings: Settings, release: Release) -> Settled:
-    return settle(settings.paths.deployment_state, release, settings.gates.require_approval, "dagster", CLOCK)
+    return settle(settings.paths.deployment_state("return_risk"), release, settings.gates.require_approval, "dagster", CLOCK)
 
 
 def actions(settings: Settings) -> list[tuple[str, str]]:
-    return [(r.action, r.by) for r in verify_audit(audit_path(settings.paths.deployment_state))]
+    return [(r.action, r.by) for r in verify_audit(audit_path(settings.paths.deployment_state("return_risk")))]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_what_passed_decides_and_what_did_not_is_kept(shop: Settings):
     assert settled(shop, first).why == "it decides already"
     second = write(shop, 3, compared_with=first.version)
     assert settled(shop, second).state.champion == second.version
-    assert read_state(shop.paths.deployment_state).previous == first.version
+    assert read_state(shop.paths.deployment_state("return_risk")).previous == first.version
     assert actions(shop) == [("make_champion", "dagster")] * 2
 
 
@@ -58,11 +58,11 @@ def test_what_was_compared_with_another_champion_waits(shop: Settings):
     assert second.verdict == "pending"
     assert "compared with one that is gone" in second.why
     assert settled(shop, write(shop, 3)).verdict == "pending"
-    assert read_state(shop.paths.deployment_state).champion == first.version
+    assert read_state(shop.paths.deployment_state("return_risk")).champion == first.version
 
 
 def test_a_person_approves(careful: Settings):
-    first, state = write(careful, 1), careful.paths.deployment_state
+    first, state = write(careful, 1), careful.paths.deployment_state("return_risk")
     assert settled(careful, first).verdict == "pending"
     assert settled(careful, first).state.revision == 1, "waiting again is no transition"
     approve(state, first, by="ann", why="looks right", clock=CLOCK)
@@ -74,7 +74,7 @@ def test_a_person_approves(careful: Settings):
 
 
 def test_a_person_rejects_and_it_does_not_come_back(careful: Settings):
-    first, state = write(careful, 1), careful.paths.deployment_state
+    first, state = write(careful, 1), careful.paths.deployment_state("return_risk")
     settled(careful, first)
     reject(state, first, by="bob", why="season sale", clock=CLOCK)
     again = settled(careful, first)
@@ -95,9 +95,9 @@ def test_a_newer_candidate_takes_the_place_of_the_one_that_waits(careful: Settin
     first, second = write(careful, 1), write(careful, 2)
     settled(careful, first)
     settled(careful, second)
-    assert read_state(careful.paths.deployment_state).pending == second.version
+    assert read_state(careful.paths.deployment_state("return_risk")).pending == second.version
     with pytest.raises(DeploymentError, match=f"pending: {second.version}"):
-        approve(careful.paths.deployment_state, first, by="ann", why="", clock=CLOCK)
+        approve(careful.paths.deployment_state("return_risk"), first, by="ann", why="", clock=CLOCK)
 
 
 def test_a_release_goes_from_root_to_root_with_its_record(shop: Settings, careful: Settings):
@@ -109,7 +109,7 @@ def test_a_release_goes_from_root_to_root_with_its_record(shop: Settings, carefu
     assert {p.relative_to(copied): p.read_bytes() for p in copied.rglob("*") if p.is_file()} == {
         p.relative_to(release.path): p.read_bytes() for p in release.path.rglob("*") if p.is_file()
     }
-    (record,) = verify_audit(audit_path(careful.paths.deployment_state))
+    (record,) = verify_audit(audit_path(careful.paths.deployment_state("return_risk")))
     assert record.evidence["from_profile"] == "dev"
     assert record.evidence["from_action"] == "make_champion"
     assert record.why.startswith("promoted from dev: a good week")

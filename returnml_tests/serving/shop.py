@@ -133,7 +133,7 @@ def deploy(data: Path, model: bytes | None = None, **changed: object) -> Release
 
 
 def make_champion_of(data: Path, version: str) -> DeploymentState:
-    path, clock = DataPaths(data).deployment_state, VirtualClock(CUT_OFF_US)
+    path, clock = DataPaths(data).deployment_state("return_risk"), VirtualClock(CUT_OFF_US)
     state = read_state(path)
     return transition(path, state, state.with_champion(version), action="make_champion", by="test", why="test", clock=clock)
 

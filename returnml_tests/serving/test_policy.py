@@ -69,7 +69,7 @@ def test_an_answer_is_decided_again_with_the_policy_of_then(settings, policy):
         [False, False],
         False,
     )
-    model = load_release(settings.paths.releases / read_state(settings.paths.deployment_state).champion).model
+    model = load_release(settings.paths.releases / read_state(settings.paths.deployment_state("return_risk")).champion).model
     assert [(n.action, n.replayed_action, n.is_identical) for n in replay(logged, ORDER_LINE, model)] == [
         ("restrict", "restrict", True),
         ("review", "review", True),

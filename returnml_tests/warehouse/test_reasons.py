@@ -1,5 +1,6 @@
 """``scores.reasons``: the riskiest lines of each day, explained by the release that scored them."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from returnml.reasons.kernel import Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import Release, write_release
 from returnml.settings import TrainingSettings
+from returnml.tasks.declared import return_risk
 from returnml.warehouse.reasons import ReasonsError, build_reasons
 from returnml_tests.serving import shop
 
 NAMES = ("quantity", "customer_returns_count_365d", "has_voucher", "hour_of_day")
 # its name is that of the scored feature set, for which the families are declared
 FEATURE_SET = FeatureSet("order_line", 1, tuple(RequestInput(n, InputKind.INTEGER, "", n) for n in NAMES), (), (), ())
+TASK = replace(return_risk.TASK, feature_set=FEATURE_SET)
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 3)
 PER_DAY = 7
 
@@ -66,7 +69,7 @@ def con(lines: pl.DataFrame, release: Release):
 
 
 def test_the_riskiest_lines_of_each_day_are_explained(con, release: Release, lines: pl.DataFrame, explainer: bytes):
-    report = build_reasons(con, release.path, FEATURE_SET, FIRST, LAST, PER_DAY)
+    report = build_reasons(con, TASK, release.path, FIRST, LAST, PER_DAY)
     by_risk = lines.sort(["day", "expected_cost_cents", "line_id"], descending=[False, True, False])
     riskiest = by_risk.group_by("day").head(PER_DAY)
     x = riskiest.select(NAMES).to_numpy(order="c")
@@ -82,25 +85,26 @@ def test_the_riskiest_lines_of_each_day_are_explained(con, release: Release, lin
 
 
 def test_a_day_is_replaced_whole(con, release: Release):
-    build_reasons(con, release.path, FEATURE_SET, FIRST, LAST, PER_DAY)
-    build_reasons(con, release.path, FEATURE_SET, LAST, LAST, 1)
+    build_reasons(con, TASK, release.path, FIRST, LAST, PER_DAY)
+    build_reasons(con, TASK, release.path, LAST, LAST, 1)
     counts = con.execute("SELECT day, count(DISTINCT line_id) FROM scores.reasons GROUP BY day ORDER BY day").fetchall()
     assert counts[-1] == (LAST, 1)
     assert all(count > 1 for _, count in counts[:-1])
 
 
 def test_a_release_that_cannot_explain_says_so(con, release: Release, tmp_path: Path):
-    build_reasons(con, release.path, FEATURE_SET, FIRST, LAST, PER_DAY)
+    build_reasons(con, TASK, release.path, FIRST, LAST, PER_DAY)
     old = write_release(tmp_path, shop.manifest(FEATURE_SET), {"model.onnx": b"old"})
-    report = build_reasons(con, old.path, FEATURE_SET, FIRST, LAST, PER_DAY)
+    report = build_reasons(con, TASK, old.path, FIRST, LAST, PER_DAY)
     assert (report.lines, report.rows) == (0, 0)
     assert f"release {old.version} holds no explainer.bin" in report.unexplained
     assert con.execute("SELECT count(*) FROM scores.reasons").fetchall() == [(0,)]
     other = FeatureSet("order_line", 2, FEATURE_SET.request, (), (), ())
-    assert "reasons are declared for order_line" in build_reasons(con, release.path, other, FIRST, LAST, PER_DAY).unexplained
+    report = build_reasons(con, replace(TASK, feature_set=other), release.path, FIRST, LAST, PER_DAY)
+    assert "reasons are declared for order_line" in report.unexplained
 
 
 def test_scores_of_another_release_are_refused(con, release: Release):
     con.execute("UPDATE scores.daily SET release = 'other' WHERE day = '2024-01-02'")
     with pytest.raises(ReasonsError, match="2024-01-02 was scored by release other"):
-        build_reasons(con, release.path, FEATURE_SET, FIRST, LAST, PER_DAY)
+        build_reasons(con, TASK, release.path, FIRST, LAST, PER_DAY)

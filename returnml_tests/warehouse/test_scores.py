@@ -1,5 +1,6 @@
 """Daily scores: the release's own probabilities, replaced whole, refused where they would be wrong."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -13,7 +14,7 @@ from returnml.policy.document import Costs, Policy, Segment, Thresholds
 from returnml.warehouse import scores
 from returnml.warehouse.scores import ScoresError, build_scores
 from returnml.warehouse.training import build_snapshot
-from returnml_tests.modeling.shop import FEATURE_SET, FEATURES, SETTINGS, START, order_lines, warehouse
+from returnml_tests.modeling.shop import FEATURES, SETTINGS, START, TASK, order_lines, warehouse
 
 FIRST, LAST = date(2024, 1, 5), date(2024, 1, 14)
 POLICY = Policy(
@@ -27,8 +28,8 @@ LINES = order_lines()
 @pytest.fixture(scope="module")
 def candidate(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
     root = tmp_path_factory.mktemp("scores")
-    snapshot = build_snapshot(warehouse(LINES), FEATURE_SET, START + timedelta(days=200), root / "training", SETTINGS.label)
-    return train_release(snapshot, FEATURE_SET, SETTINGS, root / "releases")
+    snapshot = build_snapshot(warehouse(LINES), TASK, START + timedelta(days=200), root / "training", SETTINGS.label)
+    return train_release(snapshot, TASK, SETTINGS, root / "releases")
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def con():
 @pytest.mark.parametrize("chunk_rows", [1, 500, 1_000_000])
 def test_scores_are_what_the_graph_says_of_each_line(con, candidate: Candidate, monkeypatch, chunk_rows: int):
     monkeypatch.setattr(scores, "CHUNK_ROWS", chunk_rows)
-    report = build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
+    report = build_scores(con, TASK, candidate.release.path, FIRST, LAST, POLICY)
     expected = LINES.filter(pl.col("ordered_at").dt.date().is_between(FIRST, LAST))
     found = con.sql("SELECT * FROM scores.daily").pl()
     assert report.rows == found.height == expected.height
@@ -64,36 +65,41 @@ def test_scores_are_what_the_graph_says_of_each_line(con, candidate: Candidate, 
 
 
 def test_scoring_again_changes_nothing_and_leaves_other_days_alone(con, candidate: Candidate):
-    build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
+    build_scores(con, TASK, candidate.release.path, FIRST, LAST, POLICY)
     before = con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl()
-    report = build_scores(con, candidate.release.path, date(2024, 1, 9), date(2024, 1, 9), POLICY)
+    report = build_scores(con, TASK, candidate.release.path, date(2024, 1, 9), date(2024, 1, 9), POLICY)
     assert report.rows == before.filter(pl.col("day") == date(2024, 1, 9)).height
     assert con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl().equals(before)
 
 
 def test_a_day_without_lines_gives_an_empty_partition(con, candidate: Candidate):
-    report = build_scores(con, candidate.release.path, date(2030, 1, 1), date(2030, 1, 2), POLICY)
+    report = build_scores(con, TASK, candidate.release.path, date(2030, 1, 1), date(2030, 1, 2), POLICY)
     assert (report.rows, report.expected_cost_cents) == (0, 0)
 
 
 def test_features_of_another_feature_set_are_refused(con, candidate: Candidate):
     con.execute("UPDATE features.order_lines SET feature_set_hash = 'other' WHERE day = '2024-01-09'")
     with pytest.raises(ScoresError, match="from 2024-01-09 on have features of another"):
-        build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
+        build_scores(con, TASK, candidate.release.path, FIRST, LAST, POLICY)
 
 
 def test_an_absent_feature_column_is_refused(con, candidate: Candidate):
     con.execute("ALTER TABLE features.order_lines DROP COLUMN gamma")
     with pytest.raises(ScoresError, match="no column 'gamma'"):
-        build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
+        build_scores(con, TASK, candidate.release.path, FIRST, LAST, POLICY)
 
 
 def test_a_failure_midway_leaves_the_old_partition(con, candidate: Candidate):
-    build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
+    build_scores(con, TASK, candidate.release.path, FIRST, LAST, POLICY)
     before = con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl()
     con.execute(
         "DELETE FROM core.orders WHERE line_id = (SELECT max(line_id) FROM features.order_lines WHERE day = '2024-01-14')"
     )
     with pytest.raises(ScoresError, match="rebuild these days"):
-        build_scores(con, candidate.release.path, FIRST, LAST, POLICY)
+        build_scores(con, TASK, candidate.release.path, FIRST, LAST, POLICY)
     assert con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl().equals(before)
+
+
+def test_a_release_of_another_task_is_refused(con, candidate: Candidate):
+    with pytest.raises(ScoresError, match="answers return_risk, not other"):
+        build_scores(con, replace(TASK, name="other"), candidate.release.path, FIRST, LAST, POLICY)

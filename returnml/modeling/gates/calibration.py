@@ -12,6 +12,7 @@ from returnml.modeling.gates.evidence import Evidence
 from returnml.modeling.gates.verdict import Gate, SegmentCalibration
 from returnml.modeling.metrics import CALIBRATION_BINS
 from returnml.settings import GateSettings
+from returnml.tasks.declaration import Words
 
 SEGMENTS = ("product_group", "country")
 _LEVEL = 0.05
@@ -20,7 +21,7 @@ _LEVEL = 0.05
 def calibration_gate(evidence: Evidence, limit: float) -> Gate:
     """The expected calibration error, beyond what chance alone shows on so few lines."""
     measured = evidence.evaluation
-    chance = chance_calibration_error(measured.returned / measured.rows, measured.rows)
+    chance = chance_calibration_error(measured.positives / measured.rows, measured.rows)
     error = measured.figures["calibration_error"]
     said, happened = measured.figures["mean_probability"], measured.figures["base_rate"]
     return Gate(
@@ -29,7 +30,7 @@ def calibration_gate(evidence: Evidence, limit: float) -> Gate:
         value=error,
         limit=limit + chance,
         reason=f"calibration error {error:.4f}, allowed {limit:g} and {chance:.4f} for chance; {said:.2%} were predicted, "
-        f"{happened:.2%} came back",
+        f"{happened:.2%} {evidence.words.positive}",
     )
 
 
@@ -49,7 +50,7 @@ def segments_of(evidence: Evidence, settings: GateSettings) -> list[SegmentCalib
     customer = np.unique(held.customer, return_inverse=True)[1]
     parts: list[tuple[str, str | None, np.ndarray]] = [("all", None, np.arange(len(held.y)))]
     for column in SEGMENTS:
-        for value, rows in _large(held.lines[column], settings.min_segment_lines):
+        for value, rows in _large(held.facts[column], settings.min_segment_lines):
             parts.append((column, value, rows))
     # One of many segments is off by chance more easily than one alone (Bonferroni).
     z = NormalDist().inv_cdf(1 - _LEVEL / 2 / len(parts))
@@ -80,7 +81,7 @@ def _large(values: Sequence[str | None], least: int) -> list[tuple[str | None, n
     return sorted(large, key=lambda part: (-len(part[1]), part[0] or ""))
 
 
-def segments_gate(segments: list[SegmentCalibration]) -> Gate:
+def segments_gate(segments: list[SegmentCalibration], words: Words) -> Gate:
     """The segment that is furthest from its bounds decides."""
     worst = max(segments, key=lambda s: s.gap - s.allowed_gap - s.noise)
     off = [s.name for s in segments if not s.is_calibrated]
@@ -91,6 +92,6 @@ def segments_gate(segments: list[SegmentCalibration]) -> Gate:
         value=worst.gap,
         limit=worst.allowed_gap + worst.noise,
         reason=f"{len(segments) - len(off)} of {len(segments)} large segments are within bounds; {named}nearest to or furthest "
-        f"beyond them is {worst.name}: {worst.predicted:.2%} predicted, {worst.actual:.2%} came back of {worst.lines:,} lines, "
-        f"allowed gap {worst.allowed_gap:.2%} and {worst.noise:.2%} for chance",
+        f"beyond them is {worst.name}: {worst.predicted:.2%} predicted, {worst.actual:.2%} {words.positive} of {worst.lines:,} "
+        f"{words.rows}, allowed gap {worst.allowed_gap:.2%} and {worst.noise:.2%} for chance",
     )

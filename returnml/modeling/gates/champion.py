@@ -21,19 +21,19 @@ def champion_gates(evidence: Evidence, settings: GateSettings) -> list[Gate]:
         reason = evidence.incomparable or "nothing decides yet: there is no champion to compare with"
         return [Gate(name=name, passed=True, value=None, limit=None, reason=reason) for name in names]
     held = evidence.holdout
-    rows = np.flatnonzero(held.ordered_at_us >= rival.unseen_from_us)
-    returned = int(held.y[rows].sum())
-    if min(returned, len(rows) - returned) < settings.min_holdout_returns:
+    rows = np.flatnonzero(held.anchor_us >= rival.unseen_from_us)
+    positives = int(held.y[rows].sum())
+    if min(positives, len(rows) - positives) < settings.min_holdout_returns:
         reason = (
-            f"only {len(rows)} of {len(held.y)} hold-out lines were ordered after what the champion {rival.version} was made "
-            "from: no fair comparison"
+            f"only {len(rows)} of {len(held.y)} hold-out {evidence.words.rows} were {evidence.words.anchored} after what the "
+            f"champion {rival.version} was made from: no fair comparison"
         )
         return [Gate(name=name, passed=False, value=None, limit=None, reason=reason) for name in names]
     pairs = {
         "log_loss_not_worse": [log_losses(held.y[rows], p[rows]) for p in (evidence.from_graph, rival.probability)],
         "cost_not_worse": [policy_costs(evidence.policy, p, held)[rows] for p in (evidence.from_graph, rival.probability)],
     }
-    units = {"log_loss_not_worse": "log loss", "cost_not_worse": "cents a line"}
+    units = {"log_loss_not_worse": "log loss", "cost_not_worse": f"cents a {evidence.words.row}"}
     return [
         _not_worse(name, units[name], ours, theirs, held.customer[rows], names[name], rival.version, evidence.seed)
         for name, (ours, theirs) in pairs.items()
@@ -41,11 +41,11 @@ def champion_gates(evidence: Evidence, settings: GateSettings) -> list[Gate]:
 
 
 def policy_costs(policy: Policy, probability: np.ndarray, held: HoldOut) -> np.ndarray:
-    """What each line costs with the actions that these probabilities lead to, given whether it came back: cents,
+    """What each row costs with the actions that these probabilities lead to, given its label: cents,
     float64, shape (n,)."""
     decider = Decider(policy)
-    action = decider.decide(probability, held.line_value_cents, held.lines).action
-    return decider.costs_cents(held.y, held.line_value_cents, held.lines)[action, np.arange(len(action))]
+    action = decider.decide(probability, held.value_cents, held.facts).action
+    return decider.costs_cents(held.y, held.value_cents, held.facts)[action, np.arange(len(action))]
 
 
 def _not_worse(

@@ -26,9 +26,7 @@ def parity_gate(evidence: Evidence) -> Gate:
 def flips_gate(evidence: Evidence) -> Gate:
     """Every hold-out line, decided from both."""
     decider, held = Decider(evidence.policy), evidence.holdout
-    graph, trees = (
-        decider.decide(p, held.line_value_cents, held.lines).action for p in (evidence.from_graph, evidence.from_trees)
-    )
+    graph, trees = (decider.decide(p, held.value_cents, held.facts).action for p in (evidence.from_graph, evidence.from_trees))
     flipped = np.flatnonzero(graph != trees)
     example = ""
     if len(flipped):
@@ -50,7 +48,7 @@ def flips_gate(evidence: Evidence) -> Gate:
 def threshold_gaps(evidence: Evidence) -> list[ThresholdGap]:
     """Every threshold of the policy among the graph's scores of the lines that it decides about."""
     policy, held = evidence.policy, evidence.holdout
-    segment = Decider(policy).segment_of(held.lines, len(held.y))
+    segment = Decider(policy).segment_of(held.facts, len(held.y))
     found = []
     for i, (name, rule) in enumerate([("rule", policy.rule), *((s.name, s.rule) for s in policy.segments)], start=-1):
         if not isinstance(rule, Thresholds):

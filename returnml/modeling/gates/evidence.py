@@ -10,24 +10,25 @@ import numpy as np
 
 from returnml.modeling.evaluation import Evaluation
 from returnml.policy.document import Policy
+from returnml.tasks.declaration import Words
 
 
 @dataclass(frozen=True)
 class HoldOut:
-    """Mature lines that no training saw; every array has shape (n,) or (n, inputs).
+    """Mature rows that no training saw; every array has shape (n,) or (n, inputs).
 
     Attributes:
         x: float32 features.
         y: 0 or 1.
-        lines: the policy's columns and the segments', each of length n.
+        facts: the policy's columns and the segments', each of length n.
     """
 
     x: np.ndarray
     y: np.ndarray
     customer: np.ndarray
-    ordered_at_us: np.ndarray
-    line_value_cents: np.ndarray
-    lines: Mapping[str, Sequence[Any]]
+    anchor_us: np.ndarray
+    value_cents: np.ndarray
+    facts: Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Rival:
 
     Attributes:
         probability: by its own graph, shape (n,).
-        unseen_from_us: lines ordered before were in its own training or before its hold-out, and are not compared.
+        unseen_from_us: rows anchored before were in its own training or before its hold-out, and are not compared.
     """
 
     version: str
@@ -71,3 +72,4 @@ class Evidence:
     rival: Rival | None
     incomparable: str
     seed: int
+    words: Words

@@ -27,7 +27,7 @@ def judge(evidence: Evidence, settings: GateSettings) -> Verdict:
         *_quality(evidence, settings),
         *feature_gates(evidence, settings),
         calibration_gate(evidence, settings.max_calibration_error),
-        segments_gate(segments),
+        segments_gate(segments, evidence.words),
         *champion_gates(evidence, settings),
     ]
     order = list(GATES)
@@ -48,20 +48,21 @@ def _training_data(evidence: Evidence) -> Gate:
 
 
 def _enough(evidence: Evidence, limit: int) -> Gate:
-    returned = evidence.evaluation.returned
-    kept = evidence.evaluation.rows - returned
+    words, positives = evidence.words, evidence.evaluation.positives
+    negatives = evidence.evaluation.rows - positives
     return Gate(
         name="enough_evidence",
-        passed=min(returned, kept) >= limit,
-        value=float(min(returned, kept)),
+        passed=min(positives, negatives) >= limit,
+        value=float(min(positives, negatives)),
         limit=float(limit),
-        reason=f"the hold-out has {returned:,} returned and {kept:,} kept lines; {limit} of each are needed",
+        reason=f"of the hold-out's {words.rows} {positives:,} {words.positive} and {negatives:,} {words.negative}; "
+        f"{limit} of each are needed",
     )
 
 
 def _not_constant(evidence: Evidence) -> Gate:
     scores = len(np.unique(evidence.from_graph))
-    said = f"{scores:,} different scores on {len(evidence.from_graph):,} hold-out lines"
+    said = f"{scores:,} different scores on {len(evidence.from_graph):,} hold-out {evidence.words.rows}"
     return Gate(name="not_constant", passed=scores > 1, value=float(scores), limit=2.0, reason=said)
 
 
@@ -72,7 +73,7 @@ def _calibration_rises(evidence: Evidence) -> Gate:
         passed=not problem,
         value=None,
         limit=None,
-        reason=problem or "higher scores came back more often on the calibration part",
+        reason=problem or f"of higher scores more {evidence.words.positive} on the calibration part",
     )
 
 

@@ -6,22 +6,22 @@ import msgspec
 
 GATES = {
     "training_data": "The training data passed their checks.",
-    "enough_evidence": "The hold-out has enough returned and kept lines to judge by.",
+    "enough_evidence": "The hold-out has enough rows of either label to judge by.",
     "export_parity": "The exported graph gives what the trained model gives.",
-    "no_flipped_decision": "Graph and trained model decide the same about every hold-out line.",
+    "no_flipped_decision": "Graph and trained model decide the same about every hold-out row.",
     "thresholds_between_scores": "No threshold of the policy lies closer to a score than the export's rounding.",
-    "not_constant": "The model tells lines apart.",
-    "calibration_rises": "Calibration keeps the model's order: higher scores came back more often.",
-    "better_than_chance": "It orders lines better than chance.",
+    "not_constant": "The model tells rows apart.",
+    "calibration_rises": "Calibration keeps the model's order: of higher scores more are positive.",
+    "better_than_chance": "It orders rows better than chance.",
     "beats_baselines": "AUC and log loss are better than those of every baseline.",
-    "not_too_good": "It does not order lines better than anybody could know.",
-    "no_leaking_feature": "No feature alone orders lines nearly as well as the whole model.",
+    "not_too_good": "It does not order rows better than anybody could know.",
+    "no_leaking_feature": "No feature alone orders rows nearly as well as the whole model.",
     "no_dominant_feature": "No feature makes up most of the model.",
     "no_dead_feature": "What the model uses still varies on the hold-out.",
-    "calibrated": "Probabilities mean what they say, over all lines.",
+    "calibrated": "Probabilities mean what they say, over all rows.",
     "calibrated_in_segments": "And in every large product group and country.",
-    "log_loss_not_worse": "Log loss is at least as good as the champion's on the same lines.",
-    "cost_not_worse": "The policy's cost is at least as good as with the champion on the same lines.",
+    "log_loss_not_worse": "Log loss is at least as good as the champion's on the same rows.",
+    "cost_not_worse": "The policy's cost is at least as good as with the champion on the same rows.",
 }
 """Every gate and what it says when it holds, in the order of their telling."""
 
@@ -90,7 +90,7 @@ class SegmentCalibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     @property
     def name(self) -> str:
-        return "all lines" if self.column == "all" else f"{self.column} {'(missing)' if self.value is None else self.value}"
+        return "all rows" if self.column == "all" else f"{self.column} {'(missing)' if self.value is None else self.value}"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

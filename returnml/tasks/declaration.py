@@ -1,0 +1,163 @@
+"""What a scored question is, as data: its rows, their moment, their label and maturity, its features and its costs.
+
+Training, gates, cards, releases, deployment and scores are made from this declaration alone; no code asks for a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from returnml.features.declarations import FeatureSet
+from returnml.policy.document import SEGMENT_COLUMNS, Policy
+from returnml.settings import LabelSettings
+
+FACT_COLUMNS = ("order_id", "customer_id", "article_id", "currency", *SEGMENT_COLUMNS)
+"""What is known of every task's row besides its value; null where it has no meaning."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+class TaskError(ValueError):
+    """A task that is not declared as it must be, or that there is none of; the message names it."""
+
+
+class Moments(StrEnum):
+    """When the rows of a spine are scored."""
+
+    EACH_DAY = "each_day"  # every row at a moment of its own; a day's rows are written together
+    CUT_OFF = "cut_off"  # all rows at once, at the nightly cut-off
+
+
+@dataclass(frozen=True)
+class Spine:
+    """The rows that questions are asked about, and the table that has their vectors.
+
+    Attributes:
+        table: the warehouse table: ``day``, ``keys``, ``requested_at``, ``feature_set_hash`` and the features.
+        asset: the Dagster asset that writes it.
+        keys: columns that name a row.
+        row_id: SQL over the keys that gives every row one name, a string.
+        is_logged: whether the service's inference log has answers about these rows.
+    """
+
+    name: str
+    table: str
+    asset: str
+    keys: tuple[str, ...]
+    row_id: str
+    moments: Moments
+    is_logged: bool = False
+
+
+@dataclass(frozen=True)
+class Words:
+    """How reports speak of a task.
+
+    Attributes:
+        row, rows: what is scored: ``order line``.
+        anchored: what happened when the label's window began: ``ordered``.
+        positive: what a label of 1 says has happened: ``came back``.
+        negative: what a label of 0 says: ``were kept``.
+    """
+
+    row: str
+    rows: str
+    anchored: str
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scored question.
+
+    Attributes:
+        name: of the task, of its registered model and the first part of its releases' versions.
+        question: what a probability is the probability of; one sentence.
+        feature_set: the model's inputs; the spine's table has them.
+        label_rule: from the shop's label settings to the task's: the window in which the label is decided, and the grace
+            after it. Both together are its maturity: how long after the anchor a label is known.
+        labels: a query: ``keys``, ``anchor_at``, ``matures_at``, ``label`` (0 or 1), ``label_known_at`` (when a label of 1
+            was first known; else null) and ``is_flag`` (whether the shop's own flag tells it, which is final at the end of the
+            window), one row for each label known at ``{cut_off}``. It may use ``{window_days}`` and
+            ``{grace_days}`` of the shop's settings. Times are naive UTC; in braces stand SQL literals.
+        labels_from: Dagster assets that ``labels`` reads.
+        facts: a query: ``keys``, ``FACT_COLUMNS`` and ``value``, one row for each row of the spine.
+        facts_from: Dagster assets that ``facts`` reads.
+        copied_from: those of them whose columns it copies under their name.
+        value: the column of ``facts`` that has what is at stake, minor units of ``currency``.
+        score_table: where scores go, e.g. ``scores.daily``.
+        score_columns: columns of ``facts`` (or keys) that its rows carry, with SQL types.
+        reason_table: where the reasons of the riskiest rows go; None: they are not explained.
+        words: how reports speak of it.
+        purpose, limits: paragraphs and bullets of the model card.
+        policy: turns a probability into expected cost and action, where the settings name no file; None: the shop's own
+            policy (setting ``policy``).
+        asset_prefix: of its Dagster assets' keys.
+        rate_features: as-of rates that are a model of their own; the first that the features have is the baseline.
+    """
+
+    name: str
+    question: str
+    spine: Spine
+    feature_set: FeatureSet
+    label_rule: Callable[[LabelSettings], LabelSettings]
+    labels: str
+    labels_from: tuple[str, ...]
+    facts: str
+    facts_from: tuple[str, ...]
+    copied_from: tuple[str, ...]
+    value: str
+    score_table: str
+    score_columns: dict[str, str]
+    words: Words
+    purpose: tuple[str, ...]
+    limits: tuple[str, ...]
+    policy: Policy | None
+    asset_prefix: tuple[str, ...]
+    reason_table: str | None = None
+    rate_features: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise TaskError(f"task {self.name!r}: lower case letters, digits and _ only: it names folders and tables")
+        for table in (self.score_table, self.reason_table):
+            if table is not None and table.count(".") != 1:
+                raise TaskError(f"task {self.name}: {table!r} must be schema.table")
+        absent = [key for key in self.spine.keys if key != "day" and key not in self.score_columns]
+        if absent:
+            raise TaskError(f"task {self.name}: score_columns lack {absent[0]!r}, a key of {self.spine.table}")
+
+    def score_table_columns(self) -> dict[str, str]:
+        """Column to SQL type of the score table."""
+        return {
+            "day": "DATE",
+            **self.score_columns,
+            "requested_at": "TIMESTAMP",
+            "probability": "FLOAT",
+            "expected_cost_cents": "BIGINT",
+            self.value: "BIGINT",
+            "currency": "VARCHAR",
+            "release": "VARCHAR",
+            "feature_set_hash": "VARCHAR",
+            "action": "VARCHAR",
+            "is_explored": "BOOLEAN",
+            "policy_hash": "VARCHAR",
+        }
+
+    def reason_columns(self) -> dict[str, str]:
+        """Column to SQL type of the reason table."""
+        return {
+            "day": "DATE",
+            **{key: self.score_columns[key] for key in self.spine.keys if key != "day"},
+            "rank": "TINYINT",
+            "family": "VARCHAR",
+            "text": "VARCHAR",
+            "contribution": "DOUBLE",
+            "feature": "VARCHAR",
+            "value": "FLOAT",
+            "release": "VARCHAR",
+        }

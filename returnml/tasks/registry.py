@@ -1,0 +1,60 @@
+"""Which tasks there are: every module of ``returnml.tasks.declared``. There is no list to edit."""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+
+from returnml.settings import Settings
+from returnml.tasks import declared
+from returnml.tasks.declaration import Task, TaskError
+
+
+def tasks_of(package: ModuleType) -> dict[str, Task]:
+    """The tasks of a package by name, in alphabetical order.
+
+    Raises:
+        TaskError: naming the module that has no ``TASK`` or another task's name, or two tasks with one table or prefix.
+    """
+    found: dict[str, Task] = {}
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        name = f"{package.__name__}.{module.name}"
+        task = getattr(import_module(name), "TASK", None)
+        if not isinstance(task, Task):
+            raise TaskError(f"{name}: declares no TASK")
+        if task.name != module.name:
+            raise TaskError(f"{name}: its TASK is named {task.name!r}; file and task have one name")
+        for other in found.values():
+            for shared in ("score_table", "asset_prefix"):
+                if getattr(other, shared) == getattr(task, shared):
+                    raise TaskError(f"{name}: has the {shared} of {other.name}, {getattr(task, shared)!r}")
+        found[task.name] = task
+    return found
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """The registered tasks by name."""
+    return tasks_of(declared)
+
+
+def task_named(name: str) -> Task:
+    """
+    Raises:
+        TaskError: naming those that there are.
+    """
+    try:
+        return tasks()[name]
+    except KeyError:
+        raise TaskError(f"there is no task {name!r}: {', '.join(tasks())}") from None
+
+
+def refuse_unknown(settings: Settings) -> None:
+    """
+    Raises:
+        TaskError: if the settings speak of a task that there is not.
+    """
+    for name in settings.tasks:
+        task_named(name)
