@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -292,13 +293,11 @@ def main() -> None:
     parser.add_argument("--redis", action="store_true")
     options = parser.parse_args()
     begun = time.monotonic()
-    redis = RedisProcess() if options.redis else None
-    try:
-        with tempfile.TemporaryDirectory(prefix="returnml-drill-") as folder:
-            report = drill(Path(folder), options.kills, options.seed, redis)
-    finally:
-        if redis is not None:
-            redis.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="returnml-drill-") as folder,
+        closing(RedisProcess()) if options.redis else nullcontext() as redis,
+    ):
+        report = drill(Path(folder), options.kills, options.seed, redis)
     everything = report.kills.pop("everything", 0)
     of = ", ".join(f"{times} of a {victim}" for victim, times in sorted(report.kills.items()))
     print(

@@ -69,11 +69,8 @@ def kept_on(backend: str) -> Iterator[dict[str, str]]:
     if backend == "lmdb":
         yield {}
         return
-    server = RedisProcess()
-    try:
-        yield {"RETURNML_STORE__BACKEND": backend, "RETURNML_STORE__REDIS_URL": server.url}
-    finally:
-        server.close()
+    with closing(RedisProcess()) as server:
+        yield server.environ
 
 
 def main() -> None:

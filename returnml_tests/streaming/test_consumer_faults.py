@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -16,10 +17,10 @@ import pytest
 from confluent_kafka import Consumer
 
 from returnml.ledger.log import read
-from returnml.settings import DataPaths, StoreSettings
+from returnml.settings import DataPaths
 from returnml.store.inlet import EventInlet
 from returnml.warehouse.generation import publish_generation
-from returnml_tests.redis_server import PREFIX, RedisProcess
+from returnml_tests.redis_server import RedisProcess
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT
 from returnml_tests.streaming.stream_shop import GROUP, QUICK, TOPIC, consume, consumer, ids, placed, settings
@@ -284,13 +285,10 @@ def test_a_writer_that_is_slower_than_the_group_allows_loses_nothing(kafka, data
 
 
 def test_a_redis_that_goes_away_is_waited_for(kafka, tmp_path, running):
-    server = RedisProcess()
-    try:
+    with closing(RedisProcess()) as server:
         store = DataPaths(tmp_path / "data").store
         publish_generation(shop.warehouse(), shop.FEATURE_SETS, shop.CUT_OFF_US, server.backend(store))
-        chosen = msgspec.structs.replace(
-            settings(tmp_path / "data", kafka.servers), store=StoreSettings("redis", server.url, PREFIX)
-        )
+        chosen = msgspec.structs.replace(settings(tmp_path / "data", kafka.servers), store=server.settings)
         kafka.send(TOPIC, [placed(1)])
         one = running(chosen)
         eventually(lambda: one.taken.messages == 1)
@@ -303,5 +301,3 @@ def test_a_redis_that_goes_away_is_waited_for(kafka, tmp_path, running):
         eventually(lambda: one.taken.messages == 2)
         eventually(lambda: kafka.committed(GROUP, TOPIC) == 2)
         assert ids(tmp_path / "data") == ["e1", "e2"]
-    finally:
-        server.close()
