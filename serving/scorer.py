@@ -53,7 +53,8 @@ class Scorer:
 
     def feature_time(self) -> FeatureTime:
         """What the store says just now."""
-        return self._store.read([], lambda seen, _, __: feature_time(seen))
+        seen, _, _ = self._store.read([])
+        return feature_time(seen)
 
     def score(self, order: Order, now_us: int) -> Scored:
         """Score every line of an order as of now.

@@ -113,9 +113,7 @@ class LiveTiles:
         kept = starts != NULL
         kept[1:] &= (owner[1:] != owner[:-1]) | (starts[1:] != starts[:-1])
         counts = np.bincount(owner[kept], minlength=len(pending))
-        words = interleave(
-            width, np.cumsum(counts) - counts, counts, starts[kept], np.concatenate([old_rows, added])[order[kept]]
-        )
+        words = interleave(width, counts, starts[kept], np.concatenate([old_rows, added])[order[kept]])
         content, ends = words.tobytes(), (np.cumsum(counts) * (WORD * (1 + width))).tolist()
         return [content[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
@@ -196,9 +194,8 @@ class Combination:
         self._low = np.array([low for _, _, low in found if low is not None], np.intp)
 
     def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
-        """int64, shape (words, columns), both; missing is ``NULL``."""
-        # What is added up is missing in both or in neither; the operations that are not are put right below.
-        words = np.where(earlier == NULL, NULL, earlier + later)
+        """int64, shape (words, columns), both; missing is ``NULL``. Where what is added up is missing in ``earlier``, ``later`` has 0."""
+        words = earlier + later
         if len(self._greatest):
             words[self._greatest] = np.maximum(earlier[self._greatest], later[self._greatest])
         if len(self._least):

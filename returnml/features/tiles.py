@@ -147,22 +147,25 @@ class GroupLayout:
                 row[measure.offset : measure.offset + measure.words] = 0
         return row.tobytes()
 
+    def measure_of(self, aggregate: Aggregate) -> Measure:
+        """What a row holds for an aggregate."""
+        a = aggregate.aggregation
+        return self._by_key[(a.stream.name, a.operation, a.column)]
+
     def word_of(self, aggregate: Aggregate, windows: Sequence[Window]) -> int:
         """Where an aggregate's value starts in ``read`` of one key at the starts of ``windows``."""
-        a = aggregate.aggregation
-        measure = self._by_key[(a.stream.name, a.operation, a.column)]
-        return windows.index(aggregate.window) * self.row_width + measure.offset
+        return windows.index(aggregate.window) * self.row_width + self.measure_of(aggregate).offset
 
     def as_data(self) -> list:
         """What a generation's manifest says about the group; a reader refuses any other."""
         measures = [[m.name, m.words] for m in self.measures]
         return [self.group.name, list(self.group.keys), measures, sorted(w.name for w in self.windows)]
 
-    def read(self, value: memoryview | None, starts_us: Sequence[int | None]) -> list[bytes | memoryview]:
+    def read(self, value: bytes | None, starts_us: Sequence[int | None]) -> list[bytes]:
         """The rows of one key.
 
         Args:
-            value: as stored (of the type of ``bytes``); None for an unknown key.
+            value: as stored; None for an unknown key.
             starts_us: the start of each window that is asked for; None for ``lifetime``. Ascending ones are
                 found fastest.
 
@@ -173,8 +176,8 @@ class GroupLayout:
             return [self.empty_row] * len(starts_us)
         size = WORD * self.row_width
         tiles = len(value) // (WORD + size)
-        starts = value.cast("q")
-        rows: list[bytes | memoryview] = []
+        starts = memoryview(value).cast("q")
+        rows: list[bytes] = []
         first = WORD * tiles
         i, before = 0, NULL
         for start_us in starts_us:
@@ -194,24 +197,28 @@ class GroupLayout:
         return rows
 
 
-def encode(layout: GroupLayout, first: np.ndarray, starts_us: np.ndarray, tiles: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Turn per-tile measures of many keys into stored values.
+def first_start(value: bytes) -> int:
+    """The start of a stored value's first tile."""
+    return int.from_bytes(value[:WORD], "little", signed=True)
+
+
+def suffixes(layout: GroupLayout, first: np.ndarray, tiles: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Turn per-tile measures of many keys into rows, each of its tile and all of the key's after it.
 
     Args:
         layout: of the group.
         first: int64, shape (keys,): index of each key's first tile; every key has one at least.
-        starts_us: int64, shape (n,): tile starts, ascending within a key.
         tiles: by ``Measure.name`` the measure of each tile alone: int64, shape (n,), ``NULL`` where missing. Of
             ``SUM_OF_SQUARES`` shape (4, n): 31-bit limbs, lowest first. Of ``DISTINCT`` the number of values that
             occur in this tile and not in any later one of the key.
 
     Returns:
-        int64, the values one after the other; key ``k`` starts at word ``first[k] * (1 + row_width)``.
+        int64, shape (n, row_width).
 
     Raises:
         TileError: where a total would leave its bits.
     """
-    n = len(starts_us)
+    n = np.shape(tiles[layout.measures[0].name])[-1]
     counts = np.diff(np.append(first, n))
     rows = np.empty((n, layout.row_width), np.int64)
     for measure in layout.measures:
@@ -226,7 +233,7 @@ def encode(layout: GroupLayout, first: np.ndarray, starts_us: np.ndarray, tiles:
             rows[:, measure.offset] = _suffix_extreme(values, counts, is_max=measure.operation is Operation.MAX)
         else:
             rows[:, measure.offset] = _suffix_last(values, first, counts)
-    return interleave(layout.row_width, first, counts, starts_us, rows)
+    return rows
 
 
 def _suffix_sum(values: np.ndarray, first: np.ndarray, counts: np.ndarray, name: str) -> np.ndarray:
@@ -273,10 +280,14 @@ def _suffix_last(values: np.ndarray, first: np.ndarray, counts: np.ndarray) -> n
     return np.where(position <= last, values[last], NULL)
 
 
-def interleave(width: int, first: np.ndarray, counts: np.ndarray, starts_us: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The values of many keys, one after the other, from all their tiles: the first and the number of each key's."""
+def interleave(width: int, counts: np.ndarray, starts_us: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The values of many keys, one after the other, from all their tiles and the number of each key's.
+
+    Returns:
+        int64; a key's value is ``counts[k] * (1 + width)`` words.
+    """
     words = np.empty(len(starts_us) * (1 + width), "<i8")
-    starts_at, rows_at = _places(width, first, counts)
+    starts_at, rows_at = places(width, _begins(width, counts), counts)
     words[starts_at] = starts_us
     words[rows_at] = rows
     return words
@@ -284,13 +295,22 @@ def interleave(width: int, first: np.ndarray, counts: np.ndarray, starts_us: np.
 
 def separate(width: int, counts: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The tiles' starts and rows from the values of many keys, one after the other: what ``interleave`` was given."""
-    starts_at, rows_at = _places(width, np.cumsum(counts) - counts, counts)
+    starts_at, rows_at = places(width, _begins(width, counts), counts)
     return words[starts_at], words[rows_at]
 
 
-def _places(width: int, first: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each tile the words that hold its start, shape (n,), and its row, shape (n, width)."""
-    within = np.arange(counts.sum()) - np.repeat(first, counts)
-    begin = np.repeat(first * (1 + width), counts)
+def _begins(width: int, counts: np.ndarray) -> np.ndarray:
+    return (np.cumsum(counts) - counts) * (1 + width)
+
+
+def places(width: int, begins: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each tile the words that hold its start, shape (n,), and its row, shape (n, width).
+
+    Args:
+        begins: the word at which each key's value begins.
+        counts: of each key's tiles.
+    """
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    begin = np.repeat(begins, counts)
     at = begin + np.repeat(counts, counts) + within * width
     return begin + within, at[:, None] + np.arange(width)

@@ -82,29 +82,29 @@ def merge_lists(
 
 
 def count_new(
-    layout: GroupLayout,
-    rows: Sequence[bytes | memoryview],
-    published: bytes | memoryview | None,
-    listed: bytes | memoryview | None,
-    starts_us: Sequence[int | None],
-) -> list[bytes | memoryview]:
-    """Write into a key's live rows how many values of a window the generation's row has not counted.
+    layout: GroupLayout, published: bytes | None, listed: bytes | None, asked: Sequence[tuple[int, int | None]]
+) -> list[int]:
+    """How many values of a key's live part the generation has not counted.
 
     Args:
-        rows: the live row of each window.
         published, listed: the lists of the generation and of the live part.
-        starts_us: of each window; None for ``lifetime``.
+        asked: positions in ``GroupLayout.distinct``, each with the start of a window; None for ``lifetime``.
+
+    Returns:
+        One number for each that is asked for.
     """
-    counted = [array("q", bytes(row)) for row in rows]
-    old = decode_lists(layout, published)
-    for measure, (values, lasts), (known, known_lasts) in zip(layout.distinct, decode_lists(layout, listed), old, strict=True):
-        at = np.searchsorted(known, values)
-        at[at == len(known)] = 0
+    new = []
+    for (values, lasts), (known, known_lasts) in zip(decode_lists(layout, listed), decode_lists(layout, published), strict=True):
         before = np.full(len(values), NULL)
         if len(known):
+            at = np.searchsorted(known, values)
+            at[at == len(known)] = 0
             is_known = known[at] == values
             before[is_known] = known_lasts[at[is_known]]
-        for row, start_us in zip(counted, starts_us, strict=True):
-            first = NULL + 1 if start_us is None else start_us
-            row[measure.offset] = int(((lasts >= first) & (before < first)).sum())
-    return [row.tobytes() for row in counted]
+        new.append((lasts, before))
+    found = []
+    for i, start_us in asked:
+        lasts, before = new[i]
+        first = NULL + 1 if start_us is None else start_us
+        found.append(int(np.count_nonzero((lasts >= first) & (before < first))))
+    return found

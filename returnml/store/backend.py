@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.log import START, Position
@@ -23,8 +23,7 @@ META, STATE, EVENTS = range(3)
 POINTER, MARK = b"pointer", b"mark"
 _MARK_WORDS = struct.Struct("<4Q")
 
-T = TypeVar("T")
-Values = list[memoryview | None]
+Values = list[bytes | None]
 
 
 class StoreUnavailable(StoreError):
@@ -42,8 +41,8 @@ class Published(Protocol):
     @property
     def cut_off_us(self) -> int: ...
 
-    def read(self, keys: Sequence[bytes], consume: Callable[[Values], T]) -> T:
-        """Hand the values of ``keys`` (None where unknown) to ``consume``; the buffers are valid only inside it."""
+    def read(self, keys: Sequence[bytes]) -> Values:
+        """The values of ``keys``, None where unknown."""
         ...
 
 
@@ -74,8 +73,8 @@ class Snapshot:
         return max(now_us, self.generation.cut_off_us, self.known_at_us + 1)
 
 
-Consume = Callable[[Snapshot, Values, Values | None], T]
-"""Takes what is seen, the generation's values and the live ones (None where there is no live part)."""
+Found = tuple[Snapshot, Values, Values | None]
+"""What is seen, the generation's values and the live ones (None where there is no live part)."""
 Choose = Callable[[str | None], Published]
 """From the name of the published generation to the one to read: that one, or an older one if it must be refused."""
 
@@ -136,8 +135,8 @@ class Backend(Protocol):
         """
         ...
 
-    def read(self, keys: Sequence[bytes], choose: Choose, consume: Consume[T]) -> T:
-        """Hand pointer, mark and values, all of one snapshot, to ``consume``; the buffers are valid only inside it.
+    def read(self, keys: Sequence[bytes], choose: Choose) -> Found:
+        """Pointer, mark and the values of ``keys``, all of one snapshot.
 
         Where ``choose`` takes another generation than the published one, that one is read alone: the live part is the
         published one's.
@@ -168,13 +167,13 @@ class Backend(Protocol):
         ...
 
 
-def read_generation(generation: Published, keys: Sequence[bytes], consume: Consume[T], is_stale: bool = False) -> T:
+def read_generation(generation: Published, keys: Sequence[bytes], is_stale: bool = False) -> Found:
     """Read a generation alone: as of the events that it holds."""
     snapshot = Snapshot(generation, generation.manifest.ledger_seq, generation.cut_off_us - 1, is_stale)
-    return generation.read(keys, lambda published: consume(snapshot, published, None))
+    return snapshot, generation.read(keys), None
 
 
-def decode_mark(value: bytes | memoryview | None) -> Mark:
+def decode_mark(value: bytes | None) -> Mark:
     if value is None:
         return Mark()
     seq, known_at_us, segment, byte = _MARK_WORDS.unpack(value)
@@ -194,7 +193,7 @@ def write_mark(transaction: Transaction, mark: Mark) -> None:
 def read_published(transaction: Transaction) -> str | None:
     """The name of the published generation."""
     value = transaction.get(META, POINTER)
-    return None if value is None else bytes(value).decode()
+    return None if value is None else value.decode()
 
 
 def write_published(transaction: Transaction, name: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
 
 from returnml.features.declarations import FeatureSet
 from returnml.store.backend import (
@@ -17,7 +16,7 @@ from returnml.store.backend import (
     META,
     STATE,
     Choose,
-    Consume,
+    Found,
     Snapshot,
     Transaction,
     decode_mark,
@@ -28,7 +27,6 @@ from returnml.store.generation import Generation, open_generation
 from returnml.store.lmdb_backend import LiveDatabase, open_live
 
 LIVE_FOLDER = "live"
-T = TypeVar("T")
 
 
 class LmdbBackend:
@@ -45,16 +43,15 @@ class LmdbBackend:
     def open(self, name: str, feature_set: FeatureSet, is_verified: bool = True) -> Generation:
         return open_generation(self.root / name, feature_set, is_verified)
 
-    def read(self, keys: Sequence[bytes], choose: Choose, consume: Consume[T]) -> T:
+    def read(self, keys: Sequence[bytes], choose: Choose) -> Found:
         with self._database().reading() as transaction:
             name = read_published(transaction)
             generation = choose(name)
             if generation.name != name:
-                return read_generation(generation, keys, consume, is_stale=True)
+                return read_generation(generation, keys, is_stale=True)
             mark = decode_mark(transaction.get(META, MARK))
-            snapshot = Snapshot(generation, mark.seq, mark.known_at_us)
             live = transaction.get_all(STATE, keys)
-            return generation.read(keys, lambda published: consume(snapshot, published, live))
+        return Snapshot(generation, mark.seq, mark.known_at_us), generation.read(keys), live
 
     def writing(self) -> AbstractContextManager[Transaction]:
         return self._database().writing()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
+from returnml.features.tiles import WORD
 from returnml.store.backend import Values
+from returnml.store.keys import TILES, in_section
 from returnml.store.lmdb_backend import DATABASE_FILE, LmdbReader
 from returnml.store.manifest import (
     MANIFEST_FILE,
@@ -23,7 +24,26 @@ from returnml.store.manifest import (
     require_served,
 )
 
-T = TypeVar("T")
+
+Item = tuple[bytes, bytes | memoryview]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Many values, one after the other.
+
+    Attributes:
+        words: int64.
+        ends: int64, shape (keys,): where each value ends, in words.
+    """
+
+    words: np.ndarray
+    ends: np.ndarray
+
+    def values(self) -> list[memoryview]:
+        content = memoryview(self.words.tobytes())
+        ends = (self.ends * WORD).tolist()
+        return [content[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 @dataclass(frozen=True)
@@ -32,26 +52,23 @@ class EncodedGroup:
 
     Attributes:
         keys: encoded, in any order, no two alike.
-        words: int64, all values one after the other, in the order of ``keys``.
-        ends: int64, shape (keys,): where each value ends, in words.
-        tiles: how many tiles they hold.
-        lists: ascending by key, the values of ``distinct`` measures (see ``features.live_tiles``).
+        heads, tiles: the values in the order of ``keys`` (see ``features.heads`` and ``features.tiles``).
+        tile_count: how many tiles they hold.
+        lists: ascending by key, the values of ``distinct`` measures (see ``features.value_lists``).
     """
 
     name: str
     keys: list[bytes]
-    words: np.ndarray
-    ends: np.ndarray
-    tiles: int
-    lists: Sequence[tuple[bytes, bytes]] = ()
+    heads: Packed
+    tiles: Packed
+    tile_count: int
+    lists: Sequence[Item] = ()
 
-    def items(self) -> Iterator[tuple[bytes, memoryview]]:
-        """Keys in ascending order with their values."""
-        content = memoryview(self.words.tobytes())
-        ends = (self.ends * 8).tolist()
-        begins = [0, *ends[:-1]]
-        for i in sorted(range(len(self.keys)), key=self.keys.__getitem__):
-            yield self.keys[i], content[begins[i] : ends[i]]
+    def items(self) -> tuple[list[Item], list[Item]]:
+        """Heads and tiles, each with their keys in ascending order."""
+        order = sorted(range(len(self.keys)), key=self.keys.__getitem__)
+        heads, tiles = self.heads.values(), self.tiles.values()
+        return [(self.keys[i], heads[i]) for i in order], [(in_section(TILES, self.keys[i]), tiles[i]) for i in order]
 
 
 class Generation:
@@ -67,9 +84,9 @@ class Generation:
     def cut_off_us(self) -> int:
         return self.manifest.cut_off_us
 
-    def read(self, keys: Sequence[bytes], consume: Callable[[Values], T]) -> T:
-        """Hand the values of ``keys`` (None where unknown) to ``consume``; the buffers are valid only inside it."""
-        return self._reader.read(keys, consume)
+    def read(self, keys: Sequence[bytes]) -> Values:
+        """The values of ``keys``, None where unknown."""
+        return self._reader.read(keys)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys in ascending order, with their values."""

@@ -9,8 +9,10 @@ from functools import lru_cache
 MAX_BYTES = 480
 """LMDB takes 511; longer keys are stored under their hash."""
 
-LISTS = 0x80
-"""Added to a group's number: the lists of values of its ``distinct`` measures."""
+GROUPS = 0x40
+"""Groups are numbered below this. In a generation a group's own section holds heads, in the live part tiles."""
+TILES, LISTS = 0x40, 0x80
+"""Added to a group's number: a generation's tiles; the lists of values of ``distinct`` measures."""
 LINES, RETURNS, INSPECTIONS = 0xF0, 0xF1, 0xF2
 """Sections of the index: what is known of order lines, and which returns and inspections there are."""
 
@@ -27,20 +29,23 @@ def encode_key(group: int, parts: Iterable[str]) -> bytes:
     b'\x03\x00\x02c1\x00\x02a9'
 
     Args:
-        group: the group's position in its feature set, below 128, or a section of the above.
+        group: the group's position in its feature set, below ``GROUPS``, or a section of the above.
         parts: the key columns' values, none of them null.
 
     Raises:
         ValueError: for a part of more than 65,534 bytes.
     """
-    return join_key(group, b"".join([encode_part(part) for part in parts]))
+    return bounded(_PREFIXES[group] + b"".join([encode_part(part) for part in parts]))
 
 
-def join_key(group: int, body: bytes) -> bytes:
-    """The key of an entity whose parts are encoded and joined already."""
-    if len(body) > MAX_BYTES:
-        body = _HASHED + hashlib.sha256(body).digest()
-    return _PREFIXES[group] + body
+def bounded(key: bytes) -> bytes:
+    """The key to store for a section's number and encoded parts, however long these are."""
+    return key if len(key) <= 1 + MAX_BYTES else key[:1] + _HASHED + hashlib.sha256(key[1:]).digest()
+
+
+def in_section(section: int, key: bytes) -> bytes:
+    """The key of the same entity in another of its group's sections, ``TILES`` or ``LISTS``."""
+    return _PREFIXES[key[0] + section] + key[1:]
 
 
 def describe_key(key: bytes) -> tuple[int | str, list[str]]:
@@ -49,7 +54,7 @@ def describe_key(key: bytes) -> tuple[int | str, list[str]]:
     >>> describe_key(b"\x03\x00\x02c1\x00\x02a9"), describe_key(b"\xf0\x00\x02l1")
     ((3, ['c1', 'a9']), ('order line', ['l1']))
     """
-    section: int | str = _SECTIONS.get(key[0], key[0] & ~LISTS)
+    section: int | str = _SECTIONS.get(key[0], key[0] % GROUPS)
     body = key[1:]
     parts: list[str] = []
     if body[: len(_HASHED)] != _HASHED:

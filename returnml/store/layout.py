@@ -10,6 +10,7 @@ from returnml.features.declarations import KeyGroup, Operation
 from returnml.features.live_tiles import LiveGroup
 from returnml.features.tiles import GroupLayout
 from returnml.release.files import sha256
+from returnml.store.keys import GROUPS
 
 
 class StoreLayout:
@@ -17,9 +18,14 @@ class StoreLayout:
 
     Args:
         groups: the union of what the feature sets declare (``features.union``).
+
+    Raises:
+        ValueError: for more groups than keys can number.
     """
 
     def __init__(self, groups: Sequence[KeyGroup]) -> None:
+        if len(groups) > GROUPS:
+            raise ValueError(f"{len(groups)} key groups: a store holds at most {GROUPS}")
         self.groups = [GroupLayout(group) for group in groups]
         self.fed_by: dict[str, list[tuple[int, GroupLayout, str]]] = {}
         for i, group in enumerate(groups):

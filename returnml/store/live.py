@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TypeVar
 
 from returnml.features.declarations import FeatureSet
-from returnml.store.backend import Backend, Consume, Published, StoreUnavailable, read_generation
+from returnml.store.backend import Backend, Found, Published, StoreUnavailable, read_generation
 from returnml.store.generation import open_generation
 from returnml.store.manifest import StoreError, read_pointer
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class LiveStore:
@@ -79,8 +77,8 @@ class LiveStore:
         self._verified = self._current = generation
         self._refused = None
 
-    def read(self, keys: Sequence[bytes], consume: Consume[T]) -> T:
-        """Hand the values of ``keys``, all of one snapshot, to ``consume``; the buffers are valid only inside it.
+    def read(self, keys: Sequence[bytes]) -> Found:
+        """The values of ``keys``, all of one snapshot.
 
         Where the published generation was refused, what is read is the one before it *without* a live part, which is
         the published one's: old, and exact for the mark that the snapshot says.
@@ -90,11 +88,11 @@ class LiveStore:
             StoreError: while there is no good generation.
         """
         try:
-            return self._backend.read(keys, self._choose, consume)
+            return self._backend.read(keys, self._choose)
         except StoreUnavailable:
             if self._last is None:
                 raise
-            return read_generation(self._last, keys, consume, is_stale=True)
+            return read_generation(self._last, keys, is_stale=True)
 
     def _keep_last(self) -> None:
         """Have the generation at hand that this host's folder says was published last."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import lmdb
 
@@ -16,8 +16,6 @@ from returnml.store.manifest import StoreError
 
 DATABASE_FILE = "data.mdb"
 LOCK_FILE = "lock.mdb"
-
-T = TypeVar("T")
 
 _open_environments: weakref.WeakValueDictionary[tuple[int, int], _Environment] = weakref.WeakValueDictionary()
 _opening = threading.Lock()
@@ -47,14 +45,11 @@ class LmdbReader:
         self._environment = environment
         self._begin = environment.lmdb.begin
 
-    def read(self, keys: Sequence[bytes], consume: Callable[[list[memoryview | None]], T]) -> T:
-        """Hand the values of ``keys`` to ``consume``, all from one snapshot and without copying.
-
-        The buffers are valid only inside ``consume``.
-        """
-        with self._begin(buffers=True) as transaction:
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of ``keys``, None where unknown."""
+        with self._begin() as transaction:
             get = transaction.get
-            return consume([get(key) for key in keys])
+            return [get(key) for key in keys]
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys in ascending order, with their values."""
@@ -97,7 +92,7 @@ class LiveTransaction:
         self._tables = tables
 
     def get(self, table: int, key: bytes) -> Any:
-        """The value as bytes, or as a buffer that is valid only inside a reading transaction; None where there is none."""
+        """The value as bytes; None where there is none."""
         return self._transaction.get(key, db=self._tables[table])
 
     def get_all(self, table: int, keys: Sequence[bytes]) -> list[Any]:
@@ -139,7 +134,7 @@ class LiveDatabase:
     @contextmanager
     def reading(self) -> Iterator[LiveTransaction]:
         """One snapshot; never blocks and is never blocked."""
-        with self._lmdb.begin(buffers=True) as transaction:
+        with self._lmdb.begin() as transaction:
             yield LiveTransaction(transaction, self._tables)
 
     @contextmanager

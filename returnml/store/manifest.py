@@ -15,7 +15,7 @@ from returnml.store.layout import StoreLayout
 
 MANIFEST_FILE = "manifest.json"
 POINTER_FILE = "current.json"
-FORMAT = 3
+FORMAT = 4
 
 
 class StoreError(Exception):
@@ -122,8 +122,10 @@ def require_served(manifest: GenerationManifest, feature_set: FeatureSet, where:
         where: it is, for the message.
 
     Raises:
-        StoreError: naming what it serves, or that its rows are laid out otherwise than this code reads them.
+        StoreError: naming its format, what it serves, or that its rows are laid out otherwise than this code reads them.
     """
+    if manifest.format != FORMAT:
+        raise StoreError(f"{where}: format {manifest.format}, this code reads {FORMAT}: publish again")
     if not store_ready(manifest, feature_set.hash):
         served = ", ".join(f"{s.name} {s.hash[:12]}" for s in manifest.feature_sets)
         raise StoreError(
@@ -188,8 +190,6 @@ def read_manifest(folder: Path) -> GenerationManifest:
         raise StoreError(f"{path}: not readable: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise StoreError(f"{path}: {error}") from error
-    if manifest.format != FORMAT:
-        raise StoreError(f"{path}: format {manifest.format}, this code reads {FORMAT}")
     if manifest.name != folder.name:
         raise StoreError(f"{path}: the manifest is of generation {manifest.name}")
     return manifest

@@ -92,7 +92,8 @@ class OnlineFeatures:
         plan = self._plan
         while True:
             if plan is None:
-                plan = ReadPlan(self.feature_set, self._read([], lambda seen, _, __: seen.generation.manifest))
+                seen, _, _ = self._read([])
+                plan = ReadPlan(self.feature_set, seen.generation.manifest)
             try:
                 seen, words = plan.words(order, now_us, self._read)
             except OtherPromise as other:

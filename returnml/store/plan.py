@@ -1,7 +1,6 @@
 """How a feature set's aggregates are read: keys, windows and words, worked out once.
 
-All rows that a request needs (for each key and window one) are joined into one array of words; each aggregate of
-each line is then one index into it. In front lie a block of missing values, for lines without the key.
+A generation's first two days are answered from heads, later ones from tiles; the live part has tiles alone.
 """
 
 from __future__ import annotations
@@ -11,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation
+from returnml.features.declarations import FeatureSet, Operation
+from returnml.features.heads import DAYS
 from returnml.features.live_tiles import Combination
-from returnml.features.tiles import NULL, WORD
+from returnml.features.tiles import NULL, first_start
 from returnml.features.value_lists import count_new
-from returnml.features.windows import Window
-from returnml.store.backend import Consume, Snapshot, Values
-from returnml.store.keys import LISTS, encode_part, join_key
+from returnml.features.windows import DAY_US, FIVE_MINUTES_US, Window
+from returnml.store.backend import Found, Snapshot, Values
+from returnml.store.blocks import Columns, Group, HeadBlocks, RowBlocks, Starts
+from returnml.store.keys import LISTS, MAX_BYTES, TILES, bounded, encode_part, in_section
 from returnml.store.manifest import GenerationManifest, require_served
 
-Joined = tuple[Snapshot, bytes, bytes | None]
-Read = Callable[[Sequence[bytes], Consume[Joined]], Joined]
+Read = Callable[[Sequence[bytes]], Found]
 """``LiveStore.read``, or ``backend.read_generation`` of one."""
 
 
@@ -47,23 +47,20 @@ class ReadPlan:
         require_served(manifest, feature_set, manifest.name)
         self.feature_set = feature_set
         self._promise = manifest.promise
-        self._numbers = [manifest.layout.number_of(group) for group in feature_set.groups]
-        self._layouts = [manifest.layout.groups[number] for number in self._numbers]
-        self._windows = [_windows_of(group) for group in feature_set.groups]
+        numbers = [manifest.layout.number_of(group) for group in feature_set.groups]
+        held = manifest.layout.groups
+        self._groups = [Group(group, n, held[n]) for group, n in zip(feature_set.groups, numbers, strict=True)]
+        self._heads = HeadBlocks(feature_set, self._groups)
+        self._tiles = RowBlocks(feature_set, self._groups)
+        self._latest = RowBlocks(feature_set, self._groups, is_latest=True)
         self._key_columns = list(dict.fromkeys(column for group in feature_set.groups for column in group.keys))
-        self._block = [len(w) * layout.row_width for w, layout in zip(self._windows, self._layouts, strict=True)]
-        self._nulls = np.full(max(self._block, default=0), NULL, "<i8").tobytes()
-        position = {group.name: i for i, group in enumerate(feature_set.groups)}
-        aggregates = feature_set.aggregates
-        self._group_of = np.array([position[a.group.name] for a in aggregates], np.intp)
-        self._word_of = np.array([self._word(position[a.group.name], a) for a in aggregates], np.intp)[:, None]
-        operations = [a.aggregation.operation for a in aggregates]
+        operations = [a.aggregation.operation for a in feature_set.aggregates]
         self._since = np.array([i for i, o in enumerate(operations) if o is Operation.SINCE_LAST], np.intp)
         self._wide = [i for i, o in enumerate(operations) if o is Operation.SUM_OF_SQUARES]
         low = {i: len(operations) + n for n, i in enumerate(self._wide)}
         self._combine = Combination([(o, i, low.get(i)) for i, o in enumerate(operations)])
-        self._starts_at: int | None = None
-        self._starts: list[list[int | None]] = []
+        self._counted = [(g, counted) for g, group in enumerate(self._groups) if (counted := _counted(feature_set, group))]
+        self._edges = Edges(self._groups, 0)
 
     def words(self, order: Mapping[str, Sequence[Any]], now_us: int, read: Read) -> tuple[Snapshot, np.ndarray]:
         """What was seen, and the words of every aggregate of every line as of ``Snapshot.moment_us(now_us)``.
@@ -75,73 +72,34 @@ class ReadPlan:
         Raises:
             OtherPromise: if the generation is not of those that the plan was made for.
         """
-        keys: list[bytes] = []
-        lists: list[bytes] = []
-        owners: list[int] = []
-        begins: list[list[int]] = []
-        parts = {column: [None if v is None else encode_part(v) for v in order[column]] for column in self._key_columns}
-        at = len(self._nulls) // WORD
-        for g, layout in enumerate(self._layouts):
-            block, number = self._block[g], self._numbers[g]
-            known: dict[bytes, int] = {}
-            line_begins = []
-            for body in _joined([parts[column] for column in layout.group.keys]):
-                if body is None:
-                    line_begins.append(0)
-                    continue
-                begin = known.get(body)
-                if begin is None:
-                    begin, at = at, at + block
-                    known[body] = begin
-                    keys.append(join_key(number, body))
-                    owners.append(g)
-                    if layout.distinct:
-                        lists.append(join_key(number + LISTS, body))
-                line_begins.append(begin)
-            begins.append(line_begins)
-
-        def join(snapshot: Snapshot, published: Values, live: Values | None) -> Joined:
-            if snapshot.generation.manifest.promise != self._promise:
-                raise OtherPromise(snapshot.generation.manifest)
-            starts = self._window_starts(snapshot.moment_us(now_us))
-            rows = self._rows(owners, published, starts)
-            if live is None or not any(live):
-                return snapshot, rows, None
-            return snapshot, rows, self._live_rows(owners, published, live, starts)
-
-        snapshot, published, live = read(keys + lists, join)
-        index = np.array(begins, np.intp).take(self._group_of, 0)
-        index += self._word_of
-        if self._wide:
-            index = np.concatenate([index, index[self._wide] + 1])
-        words = np.frombuffer(published, "<i8").take(index)
-        if live is not None:
-            words = self._combine(words, np.frombuffer(live, "<i8").take(index))
+        columns, keys = self._keys(order)
+        lists = [in_section(LISTS, key) for g, _ in self._counted for key in self._known(columns, g)]
+        snapshot, published, live = read(keys + lists)
+        generation = snapshot.generation
+        if generation.manifest.promise != self._promise:
+            raise OtherPromise(generation.manifest)
+        at_us = snapshot.moment_us(now_us)
+        edges = self._edges
+        if edges.slot != at_us // FIVE_MINUTES_US:
+            edges = self._edges = Edges(self._groups, at_us)
+        day = at_us // DAY_US - generation.cut_off_us // DAY_US
+        if day < DAYS:
+            words = self._heads.words(columns, dict(zip(keys, published, strict=False)), day, edges.short)
+        else:
+            tiles = generation.read([in_section(TILES, key) for key in keys])
+            words = self._tiles.words(columns, dict(zip(keys, tiles, strict=True)), edges.all, is_published=True)
+        if live is None:
+            return snapshot, words
+        later = {key: value for key, value in zip(keys, live, strict=False) if value is not None}
+        if not later:
+            return snapshot, words
+        if all([first_start(value) >= edges.last_day_us for value in later.values()]):
+            words = self._combine(words, self._latest.words(columns, later, edges.latest))
+        else:
+            words = self._combine(words, self._tiles.words(columns, later, edges.all))
+        if lists:
+            self._count_new(words, columns, at_us, published[len(keys) :], live[len(keys) :])
         return snapshot, words
-
-    def _word(self, g: int, aggregate: Aggregate) -> int:
-        return self._layouts[g].word_of(aggregate, self._windows[g])
-
-    def _rows(self, owners: list[int], values: Values, starts: list[list[int | None]]) -> bytes:
-        layouts = self._layouts
-        rows: list[bytes | memoryview] = [self._nulls]
-        for g, value in zip(owners, values, strict=False):  # the lists of values come after the rows
-            rows += layouts[g].read(value, starts[g])
-        return b"".join(rows)
-
-    def _live_rows(self, owners: list[int], published: Values, live: Values, starts: list[list[int | None]]) -> bytes:
-        rows: list[bytes | memoryview] = [self._nulls]
-        at = len(owners)
-        for g, value in zip(owners, live, strict=False):
-            layout = self._layouts[g]
-            own: list[bytes | memoryview] = layout.read(value, starts[g])
-            if layout.distinct:
-                if value is not None:
-                    own = count_new(layout, own, published[at], live[at], starts[g])
-                at += 1
-            rows += own
-        return b"".join(rows)
-
     def fill(self, out: np.ndarray, words: np.ndarray, requested_at_us: int) -> None:
         """Write the aggregates as float64 (aggregates, lines), missing as NaN."""
         aggregates = len(out)
@@ -158,27 +116,69 @@ class ReadPlan:
         """The aggregates as integers, None where missing, in ``FeatureSet.aggregates`` order."""
         return exact_values(self.feature_set, words, requested_at_us)
 
-    def _window_starts(self, requested_at_us: int) -> list[list[int | None]]:
-        """By group the start of each of its windows; they change once a hop."""
-        hop = requested_at_us // 300_000_000
-        if hop != self._starts_at:
-            self._starts = [[w.start_us(requested_at_us) for w in windows] for windows in self._windows]
-            self._starts_at = hop
-        return self._starts
+    def _keys(self, order: Mapping[str, Sequence[Any]]) -> tuple[list[list[bytes]], list[bytes]]:
+        """By group the key of each line, and all keys, each once."""
+        parts = {column: [None if v is None else encode_part(v) for v in order[column]] for column in self._key_columns}
+        partial = {column for column, encoded in parts.items() if None in encoded}
+        columns: list[list[bytes]] = []
+        keys: list[bytes] = []
+        for group in self._groups:
+            of_lines = zip(*[parts[column] for column in group.key_columns], strict=True)
+            null = group.null
+            if partial.isdisjoint(group.key_columns):
+                own = [null + b"".join(line) for line in of_lines]
+                keys += dict.fromkeys(own)
+            else:
+                own = [null if None in line else null + b"".join(line) for line in of_lines]
+                keys += [key for key in dict.fromkeys(own) if key != null]
+            columns.append(own)
+        if max(map(len, keys), default=0) > MAX_BYTES:
+            columns = [[bounded(key) for key in own] for own in columns]
+            keys = [bounded(key) for key in keys]
+        return columns, keys
+
+    def _count_new(self, words: np.ndarray, columns: Columns, at_us: int, known: Values, listed: Values) -> None:
+        """Add to what ``distinct`` counted in the generation the values that are new in the live part."""
+        pairs = zip(known, listed, strict=True)
+        for g, counted in self._counted:
+            for key in self._known(columns, g):
+                published, live = next(pairs)
+                if live is not None:
+                    asked = [(m, window.start_us(at_us)) for _, m, window in counted]
+                    lines = [i for i, other in enumerate(columns[g]) if other == key]
+                    for (row, *_), new in zip(counted, count_new(self._groups[g].layout, published, live, asked), strict=True):
+                        words[row, lines] += new
+
+    def _known(self, columns: Columns, g: int) -> list[bytes]:
+        """The keys of a group, each once."""
+        return [key for key in dict.fromkeys(columns[g]) if key != self._groups[g].null]
 
 
-def _windows_of(group: KeyGroup) -> tuple[Window, ...]:
-    """Longest first: the searched tile only moves forward, but where hours begin before a shorter window of days."""
-    windows = dict.fromkeys(aggregate.window for aggregate in group.aggregates())
-    return tuple(sorted(windows, key=lambda w: -(w.length_us or 1 << 62)))
+class Edges:
+    """The starts of all windows of requests within the same five minutes, by group.
+
+    Attributes:
+        all, short: of all windows, and of those in minutes and hours.
+        latest: of the rows of ``RowBlocks(is_latest=True)``.
+        last_day_us: the latest at which a window in days begins.
+    """
+
+    def __init__(self, groups: Sequence[Group], at_us: int) -> None:
+        self.slot = at_us // FIVE_MINUTES_US
+        self.all: list[Starts] = [[w.start_us(at_us) for w in group.windows] for group in groups]
+        self.short: list[Starts] = [[w.start_us(at_us) for w in group.short] for group in groups]
+        self.latest: list[Starts] = [[None, *short] for short in self.short]
+        days = [w.start_us(at_us) for group in groups for w in group.windows if w.hop_us == DAY_US]
+        self.last_day_us = max((start for start in days if start is not None), default=NULL)
 
 
-def _joined(columns: list[list[bytes | None]]) -> list[bytes | None]:
-    """For each line its encoded key parts as one; None where a part is missing."""
-    joined = columns[0]
-    for column in columns[1:]:
-        joined = [None if a is None or b is None else a + b for a, b in zip(joined, column, strict=True)]
-    return joined
+def _counted(feature_set: FeatureSet, group: Group) -> list[tuple[int, int, Window]]:
+    """Of each ``distinct`` aggregate of a group its row of words, its position among the lists, and its window."""
+    return [
+        (row, group.layout.distinct.index(group.layout.measure_of(a)), a.window)
+        for row, a in enumerate(feature_set.aggregates)
+        if a.group.name == group.name and a.aggregation.operation is Operation.DISTINCT
+    ]
 
 
 def exact_values(feature_set: FeatureSet, words: np.ndarray, requested_at_us: int) -> list[list[int | None]]:

@@ -15,7 +15,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.union import union
 from returnml.release.files import locked, sync_folder, write_synced
 from returnml.store.backend import Backend
-from returnml.store.generation import EncodedGroup, Generation, file_hash, open_generation
+from returnml.store.generation import EncodedGroup, Generation, Item, file_hash, open_generation
 from returnml.store.layout import StoreLayout
 from returnml.store.lmdb_backend import DATABASE_FILE, write_database
 from returnml.store.manifest import (
@@ -64,9 +64,8 @@ def write_generation(
     with locked(store_root / ".lock"):
         for dead in store_root.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(dead)
-        items: list[tuple[bytes, bytes | memoryview]] = [item for group in groups for item in group.items()]
-        items += [item for group in groups for item in group.lists]
-        items += index
+        heads, tiles = zip(*(group.items() for group in groups), strict=True)
+        items: list[Item] = [item for part in (*heads, *tiles, *(group.lists for group in groups), index) for item in part]
         content_sha256 = _content_hash([layout_hash, *(f.hash for f in served)], ledger_seq, items)
         target = store_root / generation_name(cut_off_us, content_sha256)
         if not _is_intact(target):
@@ -79,7 +78,7 @@ def write_generation(
                 feature_sets=served,
                 layout_hash=layout_hash,
                 streams={s.name: stream_manifest(s) for group in declared for s in group.streams},
-                groups=[group_manifest(d, len(g.keys), g.tiles) for d, g in zip(declared, groups, strict=True)],
+                groups=[group_manifest(d, len(g.keys), g.tile_count) for d, g in zip(declared, groups, strict=True)],
                 content_sha256=content_sha256,
                 database_bytes=size,
                 database_sha256=digest,
@@ -120,7 +119,7 @@ def _is_intact(folder: Path) -> bool:
         return False
 
 
-def _content_hash(declared: Sequence[str], ledger_seq: int, items: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
+def _content_hash(declared: Sequence[str], ledger_seq: int, items: Iterable[Item]) -> str:
     digest = hashlib.sha256(f"{' '.join(declared)} {ledger_seq}".encode())
     for key, value in items:
         digest.update(len(key).to_bytes(4, "big") + len(value).to_bytes(8, "big") + key)

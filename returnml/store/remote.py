@@ -15,10 +15,9 @@ is an unknown customer only in a hash that answers for itself.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -28,7 +27,7 @@ from returnml.store.backend import (
     POINTER,
     STATE,
     Choose,
-    Consume,
+    Found,
     Published,
     Snapshot,
     Transaction,
@@ -41,7 +40,6 @@ from returnml.store.manifest import GenerationManifest, StoreError, read_manifes
 from returnml.store.redis_backend import RedisServer, encode
 from returnml.store.remote_turn import MANIFEST, SIZE, TABLES, Names, RemoteTransaction, chunks
 
-T = TypeVar("T")
 
 
 class RemoteGeneration:
@@ -57,10 +55,10 @@ class RemoteGeneration:
     def cut_off_us(self) -> int:
         return self.manifest.cut_off_us
 
-    def read(self, keys: Sequence[bytes], consume: Callable[[Values], T]) -> T:
+    def read(self, keys: Sequence[bytes]) -> Values:
         size, *values = self._server.call("HMGET", self._key, SIZE, *keys)
         _check_there(size, self.name, self._server)
-        return consume(_buffers(values))
+        return values
 
 
 class RedisBackend:
@@ -106,7 +104,7 @@ class RedisBackend:
             raise StoreError(f"{self._server.name}: generation {name}: torn or changed: it does not have its {int(size)} keys")
         return RemoteGeneration(self._server, key, manifest)
 
-    def read(self, keys: Sequence[bytes], choose: Choose, consume: Consume[T]) -> T:
+    def read(self, keys: Sequence[bytes], choose: Choose) -> Found:
         names = self._names
         fields = [SIZE, *keys]
         while True:
@@ -120,11 +118,11 @@ class RedisBackend:
         name = None if seen is None else seen.decode()
         generation = choose(name)
         if generation.name != name:
-            return read_generation(generation, keys, consume, is_stale=True)
+            return read_generation(generation, keys, is_stale=True)
         _check_there(published[0], name, self._server)
         _check_there(live[0], "the live part", self._server)
         at = decode_mark(mark)
-        return consume(Snapshot(generation, at.seq, at.known_at_us), _buffers(published[1:]), _buffers(live[1:]))
+        return Snapshot(generation, at.seq, at.known_at_us), published[1:], live[1:]
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
@@ -169,7 +167,3 @@ class RedisBackend:
 def _check_there(size: bytes | None, what: str | None, server: RedisServer) -> None:
     if size is None:
         raise StoreError(f"{server.name}: {what} is gone: publish again")
-
-
-def _buffers(values: Sequence[bytes | None]) -> Values:
-    return [None if value is None else memoryview(value) for value in values]

@@ -12,7 +12,9 @@ _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday = 0
 
 Columns = Mapping[str, Sequence[Any]]
 Values = list[int | None]
-_Sames = Mapping[tuple[str, ...], list[list[int] | None]]
+_Same = list[list[int] | None] | None
+"""Of each line those that are the same in something, None where that is missing; None: every line is alone."""
+_Sames = Mapping[tuple[str, ...], _Same]
 
 
 class RequestPlan:
@@ -46,21 +48,19 @@ def _input(declared: RequestInput) -> Callable[[Columns, int, int], Values]:
     return lambda _, at_us, lines: [(at_us // DAY_US + _EPOCH_WEEKDAY) % 7] * lines
 
 
-def _members(order: Columns, by: tuple[str, ...]) -> list[list[int] | None]:
+def _members(order: Columns, by: tuple[str, ...]) -> _Same:
     """For each line the lines that are the same ``by`` these columns, itself included; None where one of them is missing."""
-    found: dict[tuple, list[int] | None] = {}
-    same = list(zip(*(order[column] for column in by), strict=True))
+    same = [None if None in key else key for key in zip(*[order[column] for column in by], strict=True)]
+    if None not in same and len({*same}) == len(same):
+        return None
+    found: dict[tuple | None, list[int]] = {}
     for i, key in enumerate(same):
-        members = found.get(key)
-        if members is not None:
-            members.append(i)
-        elif key not in found:
-            found[key] = None if None in key else [i]
-    return [found[key] for key in same]
+        found.setdefault(key, []).append(i)
+    return [None if key is None else found[key] for key in same]
 
 
 def _basket(declared: BasketAggregate) -> Callable[[Columns, int, _Sames], Values]:
-    reduce = _REDUCE[declared.operation]
+    reduce, alone = _REDUCE[declared.operation], _ALONE[declared.operation]
     column = declared.column
 
     def whole(order: Columns, lines: int, _: _Sames) -> Values:
@@ -68,7 +68,10 @@ def _basket(declared: BasketAggregate) -> Callable[[Columns, int, _Sames], Value
 
     def by(order: Columns, lines: int, sames: _Sames) -> Values:
         values: Sequence[Any] = range(lines) if column is None else order[column]
-        return [None if same is None else reduce([values[i] for i in same]) for same in sames[declared.by]]
+        same = sames[declared.by]
+        if same is None:
+            return alone(values)
+        return [None if members is None else reduce([values[i] for i in members]) for members in same]
 
     return by if declared.by else whole
 
@@ -78,3 +81,15 @@ _REDUCE: dict[Operation, Callable[[Sequence[Any]], int]] = {
     Operation.SUM: lambda values: sum([v for v in values if v is not None]),
     Operation.DISTINCT: lambda values: len({v for v in values if v is not None}),
 }
+
+
+def _is_there(values: Sequence[Any]) -> Values:
+    return [0 if v is None else 1 for v in values]
+
+
+_ALONE: dict[Operation, Callable[[Sequence[Any]], Values]] = {
+    Operation.COUNT: _is_there,
+    Operation.SUM: lambda values: [0 if v is None else v for v in values],
+    Operation.DISTINCT: _is_there,
+}
+"""The same for every value alone."""

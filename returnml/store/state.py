@@ -13,7 +13,7 @@ import msgspec
 from returnml.features.live_tiles import LiveTiles
 from returnml.ledger.events import AnyEvent, InspectionCompleted, LedgerEvent, OrderPlaced, ReturnReceived
 from returnml.ledger.validator import KnownLine, Verdict
-from returnml.store.backend import STATE, Published, Transaction, Values
+from returnml.store.backend import STATE, Published, Transaction
 from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
 from returnml.store.rows import KEYS, Row, StoredLine, order_rows, return_row
 
@@ -50,7 +50,7 @@ class LiveState:
                 if event.line_id is not None:
                     keys.append(encode_key(LINES, (event.line_id,)))
         self._transaction.load(STATE, keys)
-        self._history = dict(zip(keys, self.generation.read(keys, _copied), strict=True))
+        self._history = dict(zip(keys, self.generation.read(keys), strict=True))
 
     def line(self, line_id: str) -> KnownLine | None:
         stored = self._line(line_id)
@@ -148,9 +148,5 @@ class LiveState:
         if value is None:
             value = self._transaction.get(STATE, key)
         if value is None:
-            value = self._history[key] if key in self._history else self.generation.read([key], _copied)[0]
+            value = self._history[key] if key in self._history else self.generation.read([key])[0]
         return value
-
-
-def _copied(values: Values) -> list[bytes | None]:
-    return [None if value is None else bytes(value) for value in values]

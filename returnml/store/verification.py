@@ -181,7 +181,7 @@ def _compare_generations(local: Generation, published: Published) -> Iterator[st
     items = local.items()
     while batch := list(islice(items, _AT_ONCE)):
         keys = [bytes(key) for key, _ in batch]
-        loaded = published.read(keys, lambda values: [None if v is None else bytes(v) for v in values])
+        loaded = published.read(keys)
         for (key, value), other in zip_longest(batch, loaded):
             if bytes(value) != other:
                 named = _named(local.manifest.layout, bytes(key))

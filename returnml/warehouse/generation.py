@@ -13,14 +13,15 @@ import numpy as np
 import polars as pl
 
 from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.heads import HeadLayout
 from returnml.features.sql_dialect import quote, text_code
-from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, encode
+from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, interleave, suffixes
 from returnml.features.union import union
 from returnml.features.value_lists import encode_lists
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US
 from returnml.ledger.events import CustomerErased
 from returnml.store.backend import Backend
-from returnml.store.generation import EncodedGroup, Generation
+from returnml.store.generation import EncodedGroup, Generation, Packed
 from returnml.store.keys import LISTS, encode_key
 from returnml.store.publishing import write_generation
 from returnml.warehouse.line_index import line_index
@@ -85,10 +86,18 @@ def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cu
         is_first[1:] = np.logical_or.reduce([(key != key.shift(1)).to_numpy()[1:] for key in keys])
     first = np.flatnonzero(is_first)
     tiles = {measure.name: _values(frame, measure) for measure in layout.measures}
-    words = encode(layout, first, frame["start_us"].to_numpy(), tiles)
-    ends = np.append(first[1:], n)[: len(first)] * (1 + layout.row_width)
+    starts_us, rows = frame["start_us"].to_numpy(), suffixes(layout, first, tiles)
+    ends = np.append(first[1:], n)[: len(first)]
+    words = interleave(layout.row_width, ends - first, starts_us, rows)
     encoded = [encode_key(index, parts) for parts in zip(*(key.gather(first).to_list() for key in keys), strict=True)]
-    return EncodedGroup(group.name, encoded, words, ends, n, _lists(con, index, layout, cutoff_us))
+    return EncodedGroup(
+        group.name,
+        encoded,
+        Packed(*HeadLayout(layout).encode(first, starts_us, rows, cutoff_us)),
+        Packed(words, ends * (1 + layout.row_width)),
+        n,
+        _lists(con, index, layout, cutoff_us),
+    )
 
 
 def _lists(con: duckdb.DuckDBPyConnection, index: int, layout: GroupLayout, cutoff_us: int) -> list[tuple[bytes, bytes]]:

@@ -60,7 +60,7 @@ def test_a_killed_load_is_never_published_and_is_removed(store, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             publish(store, NOW + 10, ledger_seq=1)
     assert len(keys(store)) == len(before) + 1
-    assert LiveStore(store, FEATURES).read([], lambda seen, *_: seen.generation.cut_off_us) == T0
+    assert LiveStore(store, FEATURES).read([])[0].generation.cut_off_us == T0
     publish(store, NOW + 10, ledger_seq=1)
     assert len(keys(store)) == len(before) + 1  # the generation; what the killed one left is gone
     assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
