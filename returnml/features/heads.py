@@ -72,7 +72,9 @@ class HeadLayout:
         size = WORD * self.width
         return recent.read(head[size : len(head) - size] or None, starts_us)
 
-    def encode(self, first: np.ndarray, starts_us: np.ndarray, rows: np.ndarray, cut_off_us: int) -> tuple[np.ndarray, np.ndarray]:
+    def encode(
+        self, first: np.ndarray, starts_us: np.ndarray, rows: np.ndarray, cut_off_us: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The heads of many keys.
 
         Args:

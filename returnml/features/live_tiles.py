@@ -194,7 +194,10 @@ class Combination:
         self._low = np.array([low for _, _, low in found if low is not None], np.intp)
 
     def __call__(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
-        """int64, shape (words, columns), both; missing is ``NULL``. Where what is added up is missing in ``earlier``, ``later`` has 0."""
+        """int64, shape (words, columns), both; missing is ``NULL``.
+
+        Where what is added up is missing in ``earlier``, ``later`` has 0: it stays missing.
+        """
         words = earlier + later
         if len(self._greatest):
             words[self._greatest] = np.maximum(earlier[self._greatest], later[self._greatest])

@@ -18,6 +18,7 @@ Pure arithmetic on integers and bytes. Must not be here: databases, stores, keys
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ NULL = -(1 << 63)
 """The word of a missing value. No stored measure reaches it: magnitudes are checked to stay below 2**62."""
 
 WORD = 8
+_START = struct.Struct("<q")
 _LOW_BITS = 62
 _LIMB_BITS = 31
 LIMBS = 4
@@ -199,7 +201,8 @@ class GroupLayout:
 
 def first_start(value: bytes) -> int:
     """The start of a stored value's first tile."""
-    return int.from_bytes(value[:WORD], "little", signed=True)
+    [start_us] = _START.unpack_from(value)
+    return int(start_us)
 
 
 def suffixes(layout: GroupLayout, first: np.ndarray, tiles: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -173,15 +173,18 @@ def read_generation(generation: Published, keys: Sequence[bytes], is_stale: bool
     return snapshot, generation.read(keys), None
 
 
-def decode_mark(value: bytes | None) -> Mark:
+def snapshot_at(generation: Published, mark: bytes | None) -> Snapshot:
+    """A generation with the live part at a stored mark."""
+    seq, known_at_us, _, _ = (0, 0, 0, 0) if mark is None else _MARK_WORDS.unpack(mark)
+    return Snapshot(generation, seq, known_at_us)
+
+
+def read_mark(transaction: Transaction) -> Mark:
+    value = transaction.get(META, MARK)
     if value is None:
         return Mark()
     seq, known_at_us, segment, byte = _MARK_WORDS.unpack(value)
     return Mark(seq, known_at_us, Position(segment, byte))
-
-
-def read_mark(transaction: Transaction) -> Mark:
-    return decode_mark(transaction.get(META, MARK))
 
 
 def write_mark(transaction: Transaction, mark: Mark) -> None:

@@ -13,15 +13,14 @@ import numpy as np
 
 from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation
 from returnml.features.heads import DAYS, HeadLayout
-from returnml.features.tiles import NULL, WORD, GroupLayout
+from returnml.features.tiles import NULL, WORD, GroupLayout, first_start
 from returnml.features.windows import DAY_US
+from returnml.store.backend import Values
 
 Starts = Sequence[int | None]
 """Of windows; None for ``lifetime``."""
 Columns = Sequence[Sequence[bytes]]
 """By group the key of each line."""
-Found = dict[bytes, bytes | None]
-"""Values by key; None or absent where unknown."""
 
 
 class Group:
@@ -59,7 +58,11 @@ class Arrangement:
     """
 
     def __init__(
-        self, feature_set: FeatureSet, groups: Sequence[Group], empties: Sequence[bytes], word_of: Callable[[Group, Aggregate], int]
+        self,
+        feature_set: FeatureSet,
+        groups: Sequence[Group],
+        empties: Sequence[bytes],
+        word_of: Callable[[Group, Aggregate], int],
     ) -> None:
         self.empties = list(empties)
         self.nulls = {g.null: np.full(len(e) // WORD, NULL, "<i8").tobytes() for g, e in zip(groups, empties, strict=True)}
@@ -72,6 +75,13 @@ class Arrangement:
             if aggregate.aggregation.operation is Operation.SUM_OF_SQUARES:
                 low.append(index[-1] + 1)
         self._index = np.array(index + low, np.intp)
+
+    def side_by_side(self, columns: Columns, blocks: dict[bytes, bytes]) -> np.ndarray:
+        """The words of blocks by key; keys that have none are without events."""
+        get, empties = blocks.get, self.empties
+        return self.words(
+            [get(key, empty) for of_line in zip(*columns, strict=True) for key, empty in zip(of_line, empties, strict=True)]
+        )
 
     def words(self, blocks: Sequence[bytes]) -> np.ndarray:
         """int64, shape (aggregates + wide ones, lines), from each line's blocks, line after line."""
@@ -96,14 +106,15 @@ class HeadBlocks:
                     parts[g] = slice(None)
         self._arrangement = Arrangement(feature_set, groups, empties, _word_in_head)
 
-    def words(self, columns: Columns, found: Found, day: int, short: Sequence[Starts]) -> np.ndarray:
+    def words(self, columns: Columns, keys: Sequence[bytes], values: Values, day: int, short: Sequence[Starts]) -> np.ndarray:
         """int64, shape (aggregates + wide ones, lines).
 
         Args:
-            found: the heads; changed.
+            values: the heads of ``keys``.
             day: of the request, 0 for the heads' first.
             short: by group the starts of its windows in minutes and hours.
         """
+        found = dict(zip(keys, values, strict=True))
         for g, heads, recent, parts, none in self._short:
             for key in dict.fromkeys(columns[g]):
                 head = found.get(key)
@@ -116,43 +127,70 @@ class HeadBlocks:
         return self._arrangement.words(
             [
                 (get(key) or empty)[part]
-                for keys in zip(*columns, strict=True)
-                for key, empty, part in zip(keys, empties, parts, strict=True)
+                for of_line in zip(*columns, strict=True)
+                for key, empty, part in zip(of_line, empties, parts, strict=True)
             ]
         )
 
 
-class RowBlocks:
-    """Of tiles.
+class TileBlocks:
+    """Of tiles: a row for each window."""
 
-    Args:
-        is_latest: whether all windows in days begin before the first tile, as they do in live ones as a rule: its row
-            serves all of them, in front of those of windows in minutes and hours. Else there is one for each window.
-    """
-
-    def __init__(self, feature_set: FeatureSet, groups: Sequence[Group], is_latest: bool = False) -> None:
+    def __init__(self, feature_set: FeatureSet, groups: Sequence[Group]) -> None:
         self._layouts = {group.number: (g, group.layout) for g, group in enumerate(groups)}
-        rows = [1 + len(group.short) if is_latest else len(group.windows) for group in groups]
-        empties = [group.layout.empty_row * n for group, n in zip(groups, rows, strict=True)]
-        self._arrangement = Arrangement(feature_set, groups, empties, _word_in_latest if is_latest else _word_in_rows)
+        empties = [group.layout.empty_row * len(group.windows) for group in groups]
+        self._arrangement = Arrangement(feature_set, groups, empties, _word_in_rows)
 
-    def words(self, columns: Columns, found: Found, starts: Sequence[Starts], is_published: bool = False) -> np.ndarray:
+    def words(
+        self, columns: Columns, keys: Sequence[bytes], values: Values, starts: Sequence[Starts], is_published: bool
+    ) -> np.ndarray:
         """int64, shape (aggregates + wide ones, lines).
 
         Args:
-            found: the tiles.
-            starts: by group those of its rows.
+            values: the tiles of ``keys``.
+            starts: by group those of its windows.
             is_published: whether a line without a key has missing values; else those of a key without events.
         """
-        blocks: dict[bytes, bytes] = dict(self._arrangement.nulls) if is_published else {}
-        for key, value in found.items():
+        blocks = dict(self._arrangement.nulls) if is_published else {}
+        for key, value in zip(keys, values, strict=True):
             if value is not None:
                 g, layout = self._layouts[key[0]]
                 blocks[key] = b"".join(layout.read(value, starts[g]))
-        get, empties = blocks.get, self._arrangement.empties
-        return self._arrangement.words(
-            [get(key, empty) for keys in zip(*columns, strict=True) for key, empty in zip(keys, empties, strict=True)]
-        )
+        return self._arrangement.side_by_side(columns, blocks)
+
+
+class LatestBlocks:
+    """Of live tiles before which all windows in days begin, as they do as a rule: one row serves all of these, in front of
+    a row for each window in minutes and hours."""
+
+    def __init__(self, feature_set: FeatureSet, groups: Sequence[Group]) -> None:
+        self._layouts = {
+            group.number: (g, group.layout, WORD * (1 + group.layout.row_width), WORD * group.layout.row_width)
+            for g, group in enumerate(groups)
+        }
+        empties = [group.layout.empty_row * (1 + len(group.short)) for group in groups]
+        self._arrangement = Arrangement(feature_set, groups, empties, _word_in_latest)
+
+    def words(
+        self, columns: Columns, keys: Sequence[bytes], values: Values, short: Sequence[Starts], last_day_us: int
+    ) -> np.ndarray | None:
+        """int64, shape (aggregates + wide ones, lines), a line without a key as one without events; None where a tile
+        starts before ``last_day_us``.
+
+        Args:
+            values: the tiles of ``keys``.
+            short: by group the starts of its windows in minutes and hours.
+        """
+        blocks: dict[bytes, bytes] = {}
+        for key, value in zip(keys, values, strict=True):
+            if value is not None:
+                if first_start(value) < last_day_us:
+                    return None
+                g, layout, tile, row = self._layouts[key[0]]
+                first = WORD * (len(value) // tile)
+                block = value[first : first + row]
+                blocks[key] = block + b"".join(layout.read(value, short[g])) if short[g] else block
+        return self._arrangement.side_by_side(columns, blocks)
 
 
 def _word_in_head(group: Group, aggregate: Aggregate) -> int:

@@ -12,16 +12,11 @@ from pathlib import Path
 
 from returnml.features.declarations import FeatureSet
 from returnml.store.backend import (
-    MARK,
-    META,
-    STATE,
     Choose,
     Found,
-    Snapshot,
     Transaction,
-    decode_mark,
     read_generation,
-    read_published,
+    snapshot_at,
 )
 from returnml.store.generation import Generation, open_generation
 from returnml.store.lmdb_backend import LiveDatabase, open_live
@@ -37,21 +32,19 @@ class LmdbBackend:
         self._live: LiveDatabase | None = None
 
     def published(self) -> str | None:
-        with self._database().reading() as transaction:
-            return read_published(transaction)
+        name, _, _ = self._database().read([])
+        return None if name is None else name.decode()
 
     def open(self, name: str, feature_set: FeatureSet, is_verified: bool = True) -> Generation:
         return open_generation(self.root / name, feature_set, is_verified)
 
     def read(self, keys: Sequence[bytes], choose: Choose) -> Found:
-        with self._database().reading() as transaction:
-            name = read_published(transaction)
-            generation = choose(name)
-            if generation.name != name:
-                return read_generation(generation, keys, is_stale=True)
-            mark = decode_mark(transaction.get(META, MARK))
-            live = transaction.get_all(STATE, keys)
-        return Snapshot(generation, mark.seq, mark.known_at_us), generation.read(keys), live
+        pointer, mark, live = self._database().read(keys)
+        name = None if pointer is None else pointer.decode()
+        generation = choose(name)
+        if generation.name != name:
+            return read_generation(generation, keys, is_stale=True)
+        return snapshot_at(generation, mark), generation.read(keys), live
 
     def writing(self) -> AbstractContextManager[Transaction]:
         return self._database().writing()

@@ -24,7 +24,6 @@ from returnml.store.manifest import (
     require_served,
 )
 
-
 Item = tuple[bytes, bytes | memoryview]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import lmdb
 
-from returnml.store.backend import EVENTS, META, STATE
+from returnml.store.backend import EVENTS, MARK, META, POINTER, STATE
 from returnml.store.manifest import StoreError
 
 DATABASE_FILE = "data.mdb"
@@ -83,7 +83,7 @@ _open_lives: weakref.WeakValueDictionary[tuple[int, int], LiveDatabase] = weakre
 
 
 class LiveTransaction:
-    """Reads and, where it was opened so, writes the tables ``META``, ``STATE`` and ``EVENTS`` as one."""
+    """Reads and writes the tables ``META``, ``STATE`` and ``EVENTS`` as one."""
 
     is_remote = False
 
@@ -94,11 +94,6 @@ class LiveTransaction:
     def get(self, table: int, key: bytes) -> Any:
         """The value as bytes; None where there is none."""
         return self._transaction.get(key, db=self._tables[table])
-
-    def get_all(self, table: int, keys: Sequence[bytes]) -> list[Any]:
-        """The values of ``keys``, as ``get`` gives them."""
-        get, db = self._transaction.get, self._tables[table]
-        return [get(key, None, db) for key in keys]
 
     def put(self, table: int, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value, db=self._tables[table])
@@ -131,11 +126,11 @@ class LiveDatabase:
         self._lmdb = lmdb.open(str(folder), map_size=MAP_BYTES, max_dbs=len(_LIVE_TABLES), metasync=False, max_spare_txns=8)
         self._tables = [self._lmdb.open_db(_LIVE_TABLES[table]) for table in sorted(_LIVE_TABLES)]
 
-    @contextmanager
-    def reading(self) -> Iterator[LiveTransaction]:
-        """One snapshot; never blocks and is never blocked."""
-        with self._lmdb.begin() as transaction:
-            yield LiveTransaction(transaction, self._tables)
+    def read(self, keys: Sequence[bytes]) -> tuple[bytes | None, bytes | None, list[bytes | None]]:
+        """The pointer, the mark, and the values of ``keys`` in ``STATE``, of one snapshot; never blocks and is never blocked."""
+        with self._lmdb.begin(self._tables[STATE]) as transaction:
+            get, meta = transaction.get, self._tables[META]
+            return get(POINTER, None, meta), get(MARK, None, meta), [get(key) for key in keys]
 
     @contextmanager
     def writing(self) -> Iterator[LiveTransaction]:

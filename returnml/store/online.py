@@ -83,7 +83,7 @@ class OnlineFeatures:
         work = self._program.matrix(words.shape[1])
         first = self._first_aggregate
         if first:
-            work[:first] = np.array(request, np.float64)
+            work[:first] = request
         plan.fill(work[first : first + len(self.feature_set.aggregates)], words, requested_at_us)
         return Vectors(self._program.run(work), requested_at_us, seen, request, words, plan)
 

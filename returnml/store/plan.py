@@ -6,6 +6,7 @@ A generation's first two days are answered from heads, later ones from tiles; th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ import numpy as np
 from returnml.features.declarations import FeatureSet, Operation
 from returnml.features.heads import DAYS
 from returnml.features.live_tiles import Combination
-from returnml.features.tiles import NULL, first_start
+from returnml.features.tiles import NULL
 from returnml.features.value_lists import count_new
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US, Window
-from returnml.store.backend import Found, Snapshot, Values
-from returnml.store.blocks import Columns, Group, HeadBlocks, RowBlocks, Starts
+from returnml.store.backend import Found, Snapshot
+from returnml.store.blocks import Columns, Group, HeadBlocks, LatestBlocks, Starts, TileBlocks
 from returnml.store.keys import LISTS, MAX_BYTES, TILES, bounded, encode_part, in_section
 from returnml.store.manifest import GenerationManifest, require_served
 
@@ -51,15 +52,17 @@ class ReadPlan:
         held = manifest.layout.groups
         self._groups = [Group(group, n, held[n]) for group, n in zip(feature_set.groups, numbers, strict=True)]
         self._heads = HeadBlocks(feature_set, self._groups)
-        self._tiles = RowBlocks(feature_set, self._groups)
-        self._latest = RowBlocks(feature_set, self._groups, is_latest=True)
+        self._tiles = TileBlocks(feature_set, self._groups)
+        self._latest = LatestBlocks(feature_set, self._groups)
         self._key_columns = list(dict.fromkeys(column for group in feature_set.groups for column in group.keys))
         operations = [a.aggregation.operation for a in feature_set.aggregates]
         self._since = np.array([i for i, o in enumerate(operations) if o is Operation.SINCE_LAST], np.intp)
         self._wide = [i for i, o in enumerate(operations) if o is Operation.SUM_OF_SQUARES]
         low = {i: len(operations) + n for n, i in enumerate(self._wide)}
         self._combine = Combination([(o, i, low.get(i)) for i, o in enumerate(operations)])
-        self._counted = [(g, counted) for g, group in enumerate(self._groups) if (counted := _counted(feature_set, group))]
+        self._counted = {
+            group.number: (g, counted) for g, group in enumerate(self._groups) if (counted := _counted(feature_set, group))
+        }
         self._edges = Edges(self._groups, 0)
 
     def words(self, order: Mapping[str, Sequence[Any]], now_us: int, read: Read) -> tuple[Snapshot, np.ndarray]:
@@ -73,7 +76,8 @@ class ReadPlan:
             OtherPromise: if the generation is not of those that the plan was made for.
         """
         columns, keys = self._keys(order)
-        lists = [in_section(LISTS, key) for g, _ in self._counted for key in self._known(columns, g)]
+        known = len(keys)
+        lists = [in_section(LISTS, key) for key in keys if key[0] in self._counted]
         snapshot, published, live = read(keys + lists)
         generation = snapshot.generation
         if generation.manifest.promise != self._promise:
@@ -84,29 +88,27 @@ class ReadPlan:
             edges = self._edges = Edges(self._groups, at_us)
         day = at_us // DAY_US - generation.cut_off_us // DAY_US
         if day < DAYS:
-            words = self._heads.words(columns, dict(zip(keys, published, strict=False)), day, edges.short)
+            words = self._heads.words(columns, keys, published[:known], day, edges.short)
         else:
             tiles = generation.read([in_section(TILES, key) for key in keys])
-            words = self._tiles.words(columns, dict(zip(keys, tiles, strict=True)), edges.all, is_published=True)
-        if live is None:
-            return snapshot, words
-        later = {key: value for key, value in zip(keys, live, strict=False) if value is not None}
-        if not later:
-            return snapshot, words
-        if all([first_start(value) >= edges.last_day_us for value in later.values()]):
-            words = self._combine(words, self._latest.words(columns, later, edges.latest))
-        else:
-            words = self._combine(words, self._tiles.words(columns, later, edges.all))
-        if lists:
-            self._count_new(words, columns, at_us, published[len(keys) :], live[len(keys) :])
+            words = self._tiles.words(columns, keys, tiles, edges.all, is_published=True)
+        if live is not None and any(live):
+            later = self._latest.words(columns, keys, live[:known], edges.short, edges.last_day_us)
+            if later is None:
+                later = self._tiles.words(columns, keys, live[:known], edges.all, is_published=False)
+            words = self._combine(words, later)
+            for key, before, listed in zip(lists, published[known:], live[known:], strict=True):
+                if listed is not None:
+                    self._count_new(words, columns, key, before, listed, at_us)
         return snapshot, words
+
     def fill(self, out: np.ndarray, words: np.ndarray, requested_at_us: int) -> None:
         """Write the aggregates as float64 (aggregates, lines), missing as NaN."""
         aggregates = len(out)
         out[:] = words[:aggregates]
-        out[words[:aggregates] == NULL] = np.nan
         if len(self._since):
             out[self._since] = requested_at_us - out[self._since]
+        np.putmask(out, words[:aggregates] == NULL, np.nan)
         if self._wide:
             exact = self.exact(words, requested_at_us)
             for i in self._wide:
@@ -118,40 +120,42 @@ class ReadPlan:
 
     def _keys(self, order: Mapping[str, Sequence[Any]]) -> tuple[list[list[bytes]], list[bytes]]:
         """By group the key of each line, and all keys, each once."""
-        parts = {column: [None if v is None else encode_part(v) for v in order[column]] for column in self._key_columns}
-        partial = {column for column, encoded in parts.items() if None in encoded}
+        partial = {name for name in self._key_columns if None in order[name]}
+        encoded: dict[str, list[Any]] = {
+            name: [None if v is None else encode_part(v) for v in order[name]]
+            if name in partial
+            else list(map(encode_part, order[name]))
+            for name in self._key_columns
+        }
         columns: list[list[bytes]] = []
-        keys: list[bytes] = []
         for group in self._groups:
-            of_lines = zip(*[parts[column] for column in group.key_columns], strict=True)
             null = group.null
-            if partial.isdisjoint(group.key_columns):
-                own = [null + b"".join(line) for line in of_lines]
-                keys += dict.fromkeys(own)
+            of_lines = zip(repeat(null), *[encoded[name] for name in group.key_columns], strict=False)
+            if not partial or partial.isdisjoint(group.key_columns):
+                columns.append(list(map(b"".join, of_lines)))
             else:
-                own = [null if None in line else null + b"".join(line) for line in of_lines]
-                keys += [key for key in dict.fromkeys(own) if key != null]
-            columns.append(own)
-        if max(map(len, keys), default=0) > MAX_BYTES:
+                columns.append([null if None in line else b"".join(line) for line in of_lines])
+        keys = list(dict.fromkeys(chain.from_iterable(columns)))
+        if max(map(len, keys)) > MAX_BYTES:
             columns = [[bounded(key) for key in own] for own in columns]
             keys = [bounded(key) for key in keys]
+        if partial:
+            keys = [key for key in keys if len(key) > 1]
         return columns, keys
 
-    def _count_new(self, words: np.ndarray, columns: Columns, at_us: int, known: Values, listed: Values) -> None:
-        """Add to what ``distinct`` counted in the generation the values that are new in the live part."""
-        pairs = zip(known, listed, strict=True)
-        for g, counted in self._counted:
-            for key in self._known(columns, g):
-                published, live = next(pairs)
-                if live is not None:
-                    asked = [(m, window.start_us(at_us)) for _, m, window in counted]
-                    lines = [i for i, other in enumerate(columns[g]) if other == key]
-                    for (row, *_), new in zip(counted, count_new(self._groups[g].layout, published, live, asked), strict=True):
-                        words[row, lines] += new
+    def _count_new(
+        self, words: np.ndarray, columns: Columns, key: bytes, published: bytes | None, live: bytes, at_us: int
+    ) -> None:
+        """Add to what ``distinct`` counted in the generation the values that are new in the live part.
 
-    def _known(self, columns: Columns, g: int) -> list[bytes]:
-        """The keys of a group, each once."""
-        return [key for key in dict.fromkeys(columns[g]) if key != self._groups[g].null]
+        Args:
+            key: of the lists ``published`` and ``live``.
+        """
+        g, counted = self._counted[key[0] - LISTS]
+        asked = [(m, window.start_us(at_us)) for _, m, window in counted]
+        lines = [i for i, other in enumerate(columns[g]) if other[1:] == key[1:]]
+        for (row, *_), new in zip(counted, count_new(self._groups[g].layout, published, live, asked), strict=True):
+            words[row, lines] += new
 
 
 class Edges:
@@ -159,7 +163,6 @@ class Edges:
 
     Attributes:
         all, short: of all windows, and of those in minutes and hours.
-        latest: of the rows of ``RowBlocks(is_latest=True)``.
         last_day_us: the latest at which a window in days begins.
     """
 
@@ -167,7 +170,6 @@ class Edges:
         self.slot = at_us // FIVE_MINUTES_US
         self.all: list[Starts] = [[w.start_us(at_us) for w in group.windows] for group in groups]
         self.short: list[Starts] = [[w.start_us(at_us) for w in group.short] for group in groups]
-        self.latest: list[Starts] = [[None, *short] for short in self.short]
         days = [w.start_us(at_us) for group in groups for w in group.windows if w.hop_us == DAY_US]
         self.last_day_us = max((start for start in days if start is not None), default=NULL)
 

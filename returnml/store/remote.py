@@ -29,17 +29,15 @@ from returnml.store.backend import (
     Choose,
     Found,
     Published,
-    Snapshot,
     Transaction,
     Values,
-    decode_mark,
     read_generation,
+    snapshot_at,
 )
 from returnml.store.generation import Generation
 from returnml.store.manifest import GenerationManifest, StoreError, read_manifest, require_served
 from returnml.store.redis_backend import RedisServer, encode
 from returnml.store.remote_turn import MANIFEST, SIZE, TABLES, Names, RemoteTransaction, chunks
-
 
 
 class RemoteGeneration:
@@ -121,8 +119,7 @@ class RedisBackend:
             return read_generation(generation, keys, is_stale=True)
         _check_there(published[0], name, self._server)
         _check_there(live[0], "the live part", self._server)
-        at = decode_mark(mark)
-        return Snapshot(generation, at.seq, at.known_at_us), published[1:], live[1:]
+        return snapshot_at(generation, mark), published[1:], live[1:]
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
+from returnml.features.heads import HeadLayout
 from returnml.features.order_line import ORDER_LINE
-from returnml.features.tiles import GroupLayout
 from returnml.features.vector import assemble
 from returnml.ledger.inference import find, read_day
 from returnml.modeling import replay as replaying
@@ -79,15 +79,15 @@ def test_a_planted_bug_is_caught_and_named(scored: Scored, tmp_path, monkeypatch
     """One online aggregation reads the window next to its own."""
     for part in ("store", "releases", "deployment"):
         shutil.copytree(scored.data / part, tmp_path / part)
-    right = GroupLayout.word_of
+    right = HeadLayout.word_of
 
-    def wrong(self: GroupLayout, aggregate, windows):
+    def wrong(self: HeadLayout, aggregate):
         if aggregate.name == "article_orders_quantity_sum_30d":
-            aggregate = next(a for a in self.group.aggregates() if a.name == "article_orders_quantity_sum_1d")
-        return right(self, aggregate, windows)
+            aggregate = next(a for a in aggregate.group.aggregates() if a.name == "article_orders_quantity_sum_1d")
+        return right(self, aggregate)
 
     with monkeypatch.context() as patched:
-        patched.setattr(GroupLayout, "word_of", wrong)
+        patched.setattr(HeadLayout, "word_of", wrong)
         score_day(tmp_path, scored.con, orders=15)
     build_inference_log(scored.con, tmp_path / "logs" / "inference", LAST, LAST)
     report = build_consistency(scored.con, ORDER_LINE, LAST, LAST)

@@ -14,10 +14,10 @@ import pytest
 from returnml.features.tiles import TileError
 from returnml.features.windows import DAY_US
 from returnml.store.embedded import LmdbBackend
-from returnml.store.generation import open_current, open_generation
-from returnml.store.keys import encode_key
+from returnml.store.generation import Generation, open_current, open_generation
+from returnml.store.keys import LISTS, TILES, encode_key
 from returnml.store.lmdb_backend import DATABASE_FILE
-from returnml.store.manifest import POINTER_FILE, StoreError, read_pointer
+from returnml.store.manifest import FORMAT, MANIFEST_FILE, POINTER_FILE, StoreError, read_pointer
 from returnml.store.online import OnlineFeatures
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.store.streams import feature_set, warehouse
@@ -83,6 +83,12 @@ def test_foreign_missing_and_mislabelled_generations_are_refused(tmp_path):
     generation = publish(tmp_path)
     with pytest.raises(StoreError, match="foreign generation"):
         open_current(tmp_path, feature_set(("7d",)))
+    manifest = generation.path / MANIFEST_FILE
+    ours = manifest.read_text()
+    manifest.write_text(ours.replace(f'"format": {FORMAT}', '"format": 3'))
+    with pytest.raises(StoreError, match=f"manifest.json: format 3, this code reads {FORMAT}: publish again"):
+        open_current(tmp_path, FEATURES)
+    manifest.write_text(ours)
     renamed = generation.path.rename(tmp_path / "other")
     with pytest.raises(StoreError, match="the manifest is of generation"):
         open_generation(renamed, FEATURES)
@@ -96,6 +102,25 @@ def test_foreign_missing_and_mislabelled_generations_are_refused(tmp_path):
 def test_values_beyond_their_declared_bits_are_refused(tmp_path):
     with pytest.raises(TileError, match=r"core\.events\.value: .* 40 bits"):
         publish(tmp_path, events=[(1, T0, -(2**40), "a", "x")])
+
+
+@pytest.mark.parametrize("hours", [0, 15])
+def test_heads_answer_two_days_and_tiles_the_rest(tmp_path, monkeypatch, hours):
+    cut_off_us = T0 + 20 * DAY_US + hours * 3_600_000_000
+    generation = publish_generation(warehouse(EVENTS), [FEATURES], cut_off_us, LmdbBackend(tmp_path))
+    online, read = OnlineFeatures(FEATURES, generation), []
+    keys = Generation.read
+    monkeypatch.setattr(Generation, "read", lambda self, asked: read.extend(asked) or keys(self, asked))
+
+    def reads_tiles(at_us):
+        read.clear()
+        counts = online.vectors({"key": ["k0", "k1", None], "other": ["x"] * 3}, at_us).raw()["k_events_count_7d"]
+        assert counts == [0, 0, None]
+        return any(TILES <= key[0] < LISTS for key in read)
+
+    days = [T0 + (20 + day) * DAY_US for day in (1, 2, 3)]
+    asked = [cut_off_us, days[0] - 1, days[0], days[1] - 1, days[1], days[2]]
+    assert [reads_tiles(at_us) for at_us in asked] == [False] * 4 + [True] * 2
 
 
 def test_long_ids_have_keys_of_their_own():
