@@ -67,6 +67,7 @@ class Arrangement:
         self.empties = list(empties)
         self.nulls = {g.null: np.full(len(e) // WORD, NULL, "<i8").tobytes() for g, e in zip(groups, empties, strict=True)}
         begins = (np.cumsum([0, *map(len, empties)]) // WORD).tolist()
+        self._width = begins[-1]
         at = {group.name: (group, begin) for group, begin in zip(groups, begins, strict=False)}
         index, low = [], []
         for aggregate in feature_set.aggregates:
@@ -85,8 +86,7 @@ class Arrangement:
 
     def words(self, blocks: Sequence[bytes]) -> np.ndarray:
         """int64, shape (aggregates + wide ones, lines), from each line's blocks, line after line."""
-        lines = len(blocks) // len(self.empties)
-        return np.frombuffer(b"".join(blocks), "<i8").reshape(lines, -1).take(self._index, 1).T
+        return np.frombuffer(b"".join(blocks), "<i8").reshape(-1, self._width).take(self._index, 1).T
 
 
 class HeadBlocks:

@@ -136,7 +136,7 @@ class ReadPlan:
             else:
                 columns.append([null if None in line else b"".join(line) for line in of_lines])
         keys = list(dict.fromkeys(chain.from_iterable(columns)))
-        if max(map(len, keys)) > MAX_BYTES:
+        if max(map(len, keys), default=0) > MAX_BYTES:
             columns = [[bounded(key) for key in own] for own in columns]
             keys = [bounded(key) for key in keys]
         if partial:
