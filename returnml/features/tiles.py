@@ -190,7 +190,7 @@ class GroupLayout:
                     i = 0
                 before = start_us
                 if i < tiles and starts[i] < start_us:
-                    i = bisect_left(starts, start_us, i + 1, tiles)
+                    i = tiles if starts[tiles - 1] < start_us else bisect_left(starts, start_us, i + 1, tiles)
             if i == tiles:
                 rows.append(self.empty_row)
             else:

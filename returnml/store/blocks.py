@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 
@@ -28,7 +29,8 @@ class Group:
 
     Attributes:
         number: of the group in the store.
-        null: in place of the key of a line that has none.
+        null: in place of the key of a line that has none; keys begin with it.
+        parts: takes it and the key columns' parts from a mapping, in the order of a key.
         windows: those that the feature set asks for, longest first: the searched tile only moves forward, but where
             hours begin before a shorter window of days.
         short: those in minutes and hours.
@@ -39,6 +41,7 @@ class Group:
         self.key_columns = declared.keys
         self.number = number
         self.null = bytes([number])
+        self.parts = itemgetter(self.null, *declared.keys)
         self.layout = layout
         windows = dict.fromkeys(aggregate.window for aggregate in declared.aggregates())
         self.windows = tuple(sorted(windows, key=lambda w: -(w.length_us or 1 << 62)))
@@ -120,8 +123,7 @@ class HeadBlocks:
                 head = found.get(key)
                 if head is not None:
                     of_day = head[parts[day]]
-                    has_recent = len(head) != len(of_day)
-                    found[key] = of_day + (b"".join(heads.recent_rows(recent, head, short[g])) if has_recent else none)
+                    found[key] = of_day + (none if of_day is head else b"".join(heads.recent_rows(recent, head, short[g])))
         found.update(self._arrangement.nulls)
         get, empties, parts = found.get, self._arrangement.empties, self._parts[day]
         return self._arrangement.words(

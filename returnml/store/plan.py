@@ -5,7 +5,7 @@ A generation's first two days are answered from heads, later ones from tiles; th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -54,6 +54,7 @@ class ReadPlan:
         self._heads = HeadBlocks(feature_set, self._groups)
         self._tiles = TileBlocks(feature_set, self._groups)
         self._latest = LatestBlocks(feature_set, self._groups)
+        self._nulls: dict[str | bytes, Iterable[Any]] = {group.null: repeat(group.null) for group in self._groups}
         self._key_columns = list(dict.fromkeys(column for group in feature_set.groups for column in group.keys))
         operations = [a.aggregation.operation for a in feature_set.aggregates]
         self._since = np.array([i for i, o in enumerate(operations) if o is Operation.SINCE_LAST], np.intp)
@@ -77,7 +78,7 @@ class ReadPlan:
         """
         columns, keys = self._keys(order)
         known = len(keys)
-        lists = [in_section(LISTS, key) for key in keys if key[0] in self._counted]
+        lists = [in_section(LISTS, key) for g, _ in self._counted.values() for key in dict.fromkeys(columns[g]) if len(key) > 1]
         snapshot, published, live = read(keys + lists)
         generation = snapshot.generation
         if generation.manifest.promise != self._promise:
@@ -121,20 +122,20 @@ class ReadPlan:
     def _keys(self, order: Mapping[str, Sequence[Any]]) -> tuple[list[list[bytes]], list[bytes]]:
         """By group the key of each line, and all keys, each once."""
         partial = {name for name in self._key_columns if None in order[name]}
-        encoded: dict[str, list[Any]] = {
+        encoded: dict[str | bytes, Iterable[Any]] = {
             name: [None if v is None else encode_part(v) for v in order[name]]
             if name in partial
             else list(map(encode_part, order[name]))
             for name in self._key_columns
         }
+        encoded.update(self._nulls)
         columns: list[list[bytes]] = []
         for group in self._groups:
-            null = group.null
-            of_lines = zip(repeat(null), *[encoded[name] for name in group.key_columns], strict=False)
+            of_lines = zip(*group.parts(encoded), strict=False)
             if not partial or partial.isdisjoint(group.key_columns):
                 columns.append(list(map(b"".join, of_lines)))
             else:
-                columns.append([null if None in line else b"".join(line) for line in of_lines])
+                columns.append([group.null if None in line else b"".join(line) for line in of_lines])
         keys = list(dict.fromkeys(chain.from_iterable(columns)))
         if max(map(len, keys), default=0) > MAX_BYTES:
             columns = [[bounded(key) for key in own] for own in columns]
