@@ -16,9 +16,10 @@ from returnml.ledger.inference import read_day
 from returnml.settings import DataPaths
 from returnml.streaming.client import StreamingError
 from returnml.streaming.scores import ScoredOrder, from_log, publish
+from returnml.tasks import CHECKOUT
+from returnml.tasks.registry import task_named
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.score_messages import daily_scores
-from returnml.warehouse.scores import COLUMNS, TABLE
 from returnml.warehouse.tables import ensure_tables
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import PRODUCE
@@ -143,7 +144,8 @@ def tables(data):
     path = DataPaths(data).published
     path.parent.mkdir(parents=True, exist_ok=True)
     con = open_warehouse(path)
-    ensure_tables(con, {TABLE: COLUMNS})
+    task = task_named(CHECKOUT)
+    ensure_tables(con, {task.score_table: task.score_table_columns()})
     for day, line, probability in ((DAY, "l2", 0.25), (DAY, "l1", 0.5), (date(2011, 6, 16), "l3", 0.75)):
         values = [day, line, "o", "c", "a", f"{day} 09:00:00", probability, 7, 100, "EUR", "r", "h", "nudge", False, "p"]
         con.execute(f"INSERT INTO scores.daily VALUES ({', '.join('?' * len(values))})", values)
