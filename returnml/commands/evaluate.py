@@ -14,14 +14,18 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import SettingsError, load_settings
+from returnml.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
     from returnml.modeling.reference_study import Study
 
 app = typer.Typer(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
+
+SharedOption = Annotated[Path, typer.Option(help="Folder with the daily files and the reference script.")]
+ReplicatesOption = Annotated[int, typer.Option(help="Customer-bootstrap replicates.", min=20)]
 
 BASELINE = "baselines/online_retail.py"
 FILES = "data/online_retail_by_day"
@@ -44,38 +48,24 @@ def _evaluate() -> None:
 
 @app.command("online-retail")
 def online_retail(
-    shared: Annotated[Path, typer.Option(help="Folder with the daily files and the reference script.")] = Path("../shared"),
+    shared: SharedOption = Path("../shared"),
     reference: Annotated[
         Path | None, typer.Option(help="The reference's predictions (parquet); default: run its script.")
     ] = None,
-    replicates: Annotated[int, typer.Option(help="Customer-bootstrap replicates.", min=20)] = 1_000,
+    replicates: ReplicatesOption = 1_000,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train on Online Retail lines before August 2011, compare with the reference on its test lines (September to 8 November)."""
-    import msgspec
-
     from returnml.features.order_line import ORDER_LINE
-    from returnml.ledger.clock import SystemClock
     from returnml.modeling.reference_study import StudyError, run_study
-    from returnml.warehouse.reference_study import prepare, study_lines, study_paths
-
-    def progress(step: str) -> None:
-        typer.echo(f"... {step}", err=True)
 
     try:
         settings = load_settings(data=data)
-        own = msgspec.structs.replace(settings, data=str(study_paths(settings).root), go_live=None)
-        if not (shared / FILES).is_dir():
-            raise SettingsError(f"no daily files at {shared / FILES}: name the folder with --shared")
-        con = prepare(shared / FILES, ORDER_LINE, own, SystemClock(), progress)
-        try:
-            lines, x = study_lines(con, ORDER_LINE, settings.label.window_days)
-        finally:
-            con.close()
-        progress("take the reference's predictions")
+        lines, x = _lines(shared, settings)
+        _progress("take the reference's predictions")
         predictions = _reference_predictions(shared, reference)
-        progress("train on rolling origins and on all lines before August, compare")
+        _progress("train on rolling origins and on all lines before August, compare")
         study = run_study(lines, x, list(ORDER_LINE.outputs), predictions, replicates=replicates)
     except (SettingsError, StudyError) as error:
         refuse(str(error))
@@ -83,6 +73,61 @@ def online_retail(
         typer.echo(json.dumps(_as_data(study, settings.label.window_days), indent=2))
     else:
         typer.echo(_table(study, settings.label.window_days))
+
+
+@app.command("ablation")
+def ablation(
+    shared: SharedOption = Path("../shared"),
+    seeds: Annotated[int, typer.Option(help="Models averaged for each choice of features.", min=1, max=5)] = 2,
+    replicates: ReplicatesOption = 200,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What each group of features adds, on the rolling origins of Online Retail before August 2011. The test is not opened."""
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.modeling.ablation import ablate
+    from returnml.modeling.reference_study import SEEDS
+
+    settings = load_settings(data=data)
+    lines, x = _lines(shared, settings)
+    found = ablate(lines, x, ORDER_LINE, replicates=replicates, seeds=SEEDS[:seeds], progress=_progress)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    typer.echo("| features | inputs | AUC | AP | log loss | log loss against all features | 95% interval |")
+    typer.echo("|---|---|---|---|---|---|---|")
+    for one in found:
+        value, low, high = one.differences["log_loss"]
+        auc, precision, loss = (one.figures[name] for name in ("auc", "average_precision", "log_loss"))
+        typer.echo(
+            f"| {one.name} | {one.inputs} | {auc:.4f} | {precision:.4f} | {loss:.5f} | {value:+.5f} | {low:+.5f} to {high:+.5f} |"
+        )
+
+
+def _progress(step: str) -> None:
+    typer.echo(f"... {step}", err=True)
+
+
+def _lines(shared: Path, settings: Settings) -> tuple[pl.DataFrame, np.ndarray]:
+    """Every line of the daily files with its vector, from a warehouse of the study's own.
+
+    Raises:
+        SettingsError: without the files.
+    """
+    import msgspec
+
+    from returnml.features.order_line import ORDER_LINE
+    from returnml.ledger.clock import SystemClock
+    from returnml.warehouse.reference_study import prepare, study_lines, study_paths
+
+    if not (shared / FILES).is_dir():
+        raise SettingsError(f"no daily files at {shared / FILES}: name the folder with --shared")
+    own = msgspec.structs.replace(settings, data=str(study_paths(settings).root), go_live=None)
+    con = prepare(shared / FILES, ORDER_LINE, own, SystemClock(), _progress)
+    try:
+        return study_lines(con, ORDER_LINE, settings.label.window_days)
+    finally:
+        con.close()
 
 
 def _reference_predictions(shared: Path, file: Path | None) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from returnml.modeling.metrics import ScoredSample, paired_difference
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.modeling.parity import ParityReport, prove_parity
-from returnml.modeling.splits import rolling_origin
+from returnml.modeling.splits import Fold, rolling_origin
 from returnml.settings import TrainingSettings
 
 
@@ -173,11 +173,16 @@ def run_study(
     )
 
 
+def study_folds(ordered_at_us: np.ndarray) -> list[Fold]:
+    """The rolling origins that everything was chosen on, of lines ordered before August."""
+    return rolling_origin(ordered_at_us, [_us(day) for day in FOLD_ORIGINS], test_us=FOLD_TEST_US, gap_us=FOLD_GAP_US)
+
+
 def _folds(x: np.ndarray, y: np.ndarray, ordered: np.ndarray, names: list[str]) -> tuple[list[FoldResult], Calibration]:
     """Rolling origins before September, and the calibration fitted on their out-of-time margins."""
     results: list[FoldResult] = []
     margins, labels = [], []
-    for fold in rolling_origin(ordered, [_us(d) for d in FOLD_ORIGINS], test_us=FOLD_TEST_US, gap_us=FOLD_GAP_US):
+    for fold in study_folds(ordered):
         margin = _fit(x[fold.train], y[fold.train], names).margin(x[fold.test])
         margins.append(margin)
         labels.append(y[fold.test])
