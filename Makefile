@@ -7,7 +7,7 @@ DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake drill-replay drill-habits
+.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake drill-replay drill-habits drill-tuning drill-variants
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -69,6 +69,12 @@ drill-intake: $(READY)  ## kill -9 workers, the whole service or Redis at 50 ran
 
 drill-replay: $(READY)  ## three months of Online Retail over HTTP, every vector held against batch (BACKEND=lmdb|redis; slow)
 	$(BIN)/python -m returnml_tests.drills.replay_online_retail --source $(REAL) --backend $(BACKEND)
+
+drill-tuning: $(READY)  ## kill -9 a tuning at 20 random moments; it must end with the same trials
+	$(BIN)/python -m returnml_tests.drills.kill_tuning
+
+drill-variants: $(READY)  ## 20 training runs with a process for each variant: no lock and no race (slow)
+	$(BIN)/python -m returnml_tests.drills.parallel_variants
 
 drill-habits: $(READY)  ## do reasons name what the simulator planted? (DATA=a data root that the demo filled)
 	$(BIN)/python -m returnml_tests.drills.habits --data $(DATA)

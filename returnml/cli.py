@@ -24,6 +24,7 @@ from returnml.commands.serve import serve
 from returnml.commands.sources import data_app, import_app, simulate
 from returnml.commands.status import status
 from returnml.commands.store import app as store_app
+from returnml.commands.tune import tune
 
 app = typer.Typer(
     name="returnml",
@@ -43,6 +44,7 @@ app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
 app.add_typer(logs_app, name="logs")
 app.add_typer(policy_app, name="policy")
+app.command()(tune)
 app.command()(consume)
 app.command("dead-letters")(dead_letters_command)
 for command in (score, publish_scores, explain, replay, forget, serve, dev, demo):

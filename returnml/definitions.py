@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from returnml.assets import data, features, inference, maturity, monitoring, scores, serving, training
+from returnml.assets import data, features, inference, maturity, monitoring, scores, serving, training, tuning, variants
 from returnml.jobs import JOBS
 from returnml.ledger.clock import clock_of
 from returnml.resources.mlflow import mlflow_resource
@@ -22,6 +22,8 @@ ASSETS = [
     *inference.ASSETS,
     *features.ASSETS,
     *training.ASSETS,
+    *tuning.ASSETS,
+    *variants.ASSETS,
     *scores.ASSETS,
     *serving.ASSETS,
     *monitoring.ASSETS,

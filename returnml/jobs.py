@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from returnml.assets.tasks import keys_of
 from returnml.ledger.clock import clock_of
 from returnml.release.deployment import DeploymentState
-from returnml.settings import Settings
+from returnml.resources.steps import parallel_steps
+from returnml.settings import Settings, load_settings
+from returnml.tasks.registry import tasks
 
 DAILY_SELECTION = dg.AssetSelection.tag("cadence", "daily")
-TRAINING_SELECTION = dg.AssetSelection.tag("cadence", "training")
+_TUNING = dg.AssetSelection.assets(*(keys_of(task).best_parameters for task in tasks().values()))
+TRAINING_SELECTION = dg.AssetSelection.tag("cadence", "training") - _TUNING
 
 # In one process: a step of its own process costs seconds, and DuckDB lets only one process in at a time anyway.
 daily_job = dg.define_asset_job(
@@ -18,12 +22,24 @@ daily_job = dg.define_asset_job(
     description="Landing files of a day (or, as one run, of a range) to scores, drift, online store and BI copy.",
     executor_def=dg.in_process_executor,
 )
+# Its steps are long, and the variants do not wait for each other.
+_executor, _tags = parallel_steps(load_settings())
 training_job = dg.define_asset_job(
     "training_job",
     TRAINING_SELECTION,
-    description="A snapshot of the mature lines to an evaluated release.",
-    executor_def=dg.in_process_executor,
+    description="Snapshots of the mature rows to variants, leaderboards and evaluated releases, of every task.",
+    executor_def=_executor,
+    tags=_tags,
 )
+TUNING_JOBS = {
+    task.name: dg.define_asset_job(
+        f"tune_{task.name}",
+        dg.AssetSelection.assets(keys_of(task).training_set, keys_of(task).best_parameters),
+        description=f"`returnml tune`: a snapshot of the mature rows to a study of training parameters. {task.question}",
+        executor_def=dg.in_process_executor,
+    )
+    for task in tasks().values()
+}
 whole_line = dg.define_asset_job(
     "whole_line",
     DAILY_SELECTION | TRAINING_SELECTION,
@@ -56,9 +72,8 @@ def reject_release(context: dg.OpExecutionContext, config: WordConfig, settings:
 
 @dg.op(description="Makes MLflow's aliases repeat the deployment state of every task again.")
 def reconcile_aliases(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) -> None:
-    from returnml.modeling.tracking import project_aliases
+    from returnml.modeling.registry import project_aliases
     from returnml.release.deployment import read_state
-    from returnml.tasks.registry import tasks
 
     done = {
         task: project_aliases(read_state(settings.paths.deployment_state(task)), task, settings.paths.mlflow) for task in tasks()
@@ -68,7 +83,7 @@ def reconcile_aliases(context: dg.OpExecutionContext, settings: dg.ResourceParam
 
 
 def _say(context: dg.OpExecutionContext, word: Callable[..., DeploymentState], config: WordConfig, settings: Settings) -> None:
-    from returnml.modeling.tracking import project_aliases
+    from returnml.modeling.registry import project_aliases
     from returnml.release.folder import load_release
 
     release = load_release(settings.paths.releases / config.version)
@@ -93,4 +108,4 @@ def release_reconcile() -> None:
     reconcile_aliases()
 
 
-JOBS = [daily_job, training_job, whole_line, release_approve, release_reject, release_reconcile]
+JOBS = [daily_job, training_job, *TUNING_JOBS.values(), whole_line, release_approve, release_reject, release_reconcile]

@@ -26,6 +26,8 @@ class DataPaths:
         self.warehouse = self.root / "warehouse" / "returnml.duckdb"
         self.published = self.root / "warehouse" / "published.duckdb"
         self.training = self.root / "training"
+        self.variants = self.root / "variants"
+        self.tuning = self.root / "tuning"
         self.releases = self.root / "releases"
         self.deployments = self.root / "deployment"
         self.store = self.root / "store"
@@ -94,9 +96,12 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         vectors: ``recomputed``: all features are those that batch computes. ``logged``: lines that were scored as they were
             ordered have the vector that the service computed.
+        parameters: ``declared``: rounds and LightGBM's are those that stand here. ``tuned``: those of the last
+            ``returnml tune``.
     """
 
     vectors: Literal["recomputed", "logged"] = "recomputed"
+    parameters: Literal["declared", "tuned"] = "declared"
     seed: int = 1
     rounds: int = 300
     learning_rate: float = 0.03
@@ -109,6 +114,39 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration_days: int = 14
     holdout_days: int = 21
     young_lines: Literal["exclude", "weighted"] = "exclude"
+
+
+class VariantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which declared variants of a candidate are trained, and how many at once (``training_job``).
+
+    Attributes:
+        names: of ``modeling/variants.py``; the others are skipped.
+        parallel: steps at once, among which the training threads are divided; default: as many as there are cores, and
+            times ``memory_gb`` in the memory that is free.
+        memory_gb: that a step may need.
+    """
+
+    names: tuple[str, ...] = ("plain", "monotone", "regularised", "steady", "logistic")
+    parallel: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    memory_gb: Annotated[float, msgspec.Meta(gt=0.0)] = 2.0
+
+
+class TuningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The search for training parameters (``returnml tune``), on folds before calibration and hold-out.
+
+    Attributes:
+        trials: finished ones that a study shall have; a later call with more goes on.
+        minutes: after which no further trial is begun; default: no bound.
+        max_rounds: trees that a trial may take.
+        folds, fold_days: rolling origins, the last of which ends where calibration begins, and their test days each.
+    """
+
+    seed: int = 1
+    trials: Annotated[int, msgspec.Meta(ge=1)] = 30
+    minutes: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
+    max_rounds: Annotated[int, msgspec.Meta(ge=20)] = 600
+    folds: Annotated[int, msgspec.Meta(ge=1)] = 3
+    fold_days: Annotated[int, msgspec.Meta(ge=1)] = 7
 
 
 class ScoresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -251,6 +289,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serving: ServingSettings = ServingSettings()
     store: StoreSettings = StoreSettings()
     training: TrainingSettings = TrainingSettings()
+    variants: VariantSettings = VariantSettings()
+    tuning: TuningSettings = TuningSettings()
     scores: ScoresSettings = ScoresSettings()
     gates: GateSettings = GateSettings()
     forecast: ForecastSettings = ForecastSettings()
@@ -331,11 +371,18 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     for variable, value in environ.items():
         if not variable.startswith("RETURNML_") or variable in ("RETURNML_SETTINGS", "RETURNML_PROFILE"):
             continue
-        setting: Any = value
+        setting: Any = _listed(variable, value) if value.startswith("[") else value
         for name in reversed(variable.removeprefix("RETURNML_").lower().split("__")):
             setting = {name: setting}
         found = _merge(found, setting)
     return found
+
+
+def _listed(variable: str, value: str) -> list[Any]:
+    try:
+        return msgspec.json.decode(value, type=list)
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{variable}: {value!r} is no JSON list: {error}") from error
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,6 +131,8 @@ def same(stated: str, value: object) -> bool:
         return value is None or value in ("", {})
     if isinstance(value, bool):
         return stated == str(value).lower()
+    if isinstance(value, tuple):
+        return stated.split(", ") == list(value)
     return float(stated.replace(",", "")) == value if isinstance(value, int | float) else stated == value
 
 

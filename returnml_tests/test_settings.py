@@ -34,11 +34,16 @@ def test_argument_over_variable_over_profile_over_file(tmp_path):
     assert load_settings(path, {"RETURNML_DATA": "v"}, data=None).data == "v"
 
 
+def test_a_list_in_a_variable_is_json():
+    assert load_settings(None, {"RETURNML_VARIANTS__NAMES": '["plain", "dart"]'}).variants.names == ("plain", "dart")
+
+
 @pytest.mark.parametrize(
     ("text", "environ", "message"),
     [
         ("[training]\nsede = 1", {}, "sede.*training"),
         ("", {"RETURNML_TRAINING__SEED": "x"}, r"\$\.training\.seed"),
+        ("", {"RETURNML_VARIANTS__NAMES": "[plain]"}, "RETURNML_VARIANTS__NAMES.*no JSON list"),
         ("", {"RETURNML_PROFILE": "live"}, "expected one of dev, staging, prod"),
         ("data = ", {}, r"returnml\.toml"),
         ("training = 5", {"RETURNML_TRAINING__SEED": "1"}, "training is a table, 5 stands for it"),

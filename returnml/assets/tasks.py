@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from returnml.modeling.variants import VARIANTS
 from returnml.release.deployment import read_state
 from returnml.settings import Settings
 from returnml.tasks.declaration import Task
@@ -13,9 +14,16 @@ from returnml.tasks.declaration import Task
 
 @dataclass(frozen=True)
 class TaskKeys:
-    """Asset keys of a task, in the order of its line; ``reasons`` is None where none are given."""
+    """Asset keys of a task, in the order of its line; ``reasons`` is None where none are given.
+
+    Attributes:
+        variants: by the variant's name.
+    """
 
     training_set: dg.AssetKey
+    best_parameters: dg.AssetKey
+    variants: dict[str, dg.AssetKey]
+    leaderboard: dg.AssetKey
     candidate_model: dg.AssetKey
     evaluation: dg.AssetKey
     release: dg.AssetKey
@@ -25,9 +33,21 @@ class TaskKeys:
 
 def keys_of(task: Task) -> TaskKeys:
     """Tables keep their name (``scores.daily``: ``scores_daily``); the rest stands below the task's prefix."""
-    trained = (dg.AssetKey([*task.asset_prefix, part]) for part in ("training_set", "candidate_model", "evaluation", "release"))
-    reasons = None if task.reason_table is None else table_key(task.reason_table)
-    return TaskKeys(*trained, table_key(task.score_table), reasons)
+
+    def own(part: str) -> dg.AssetKey:
+        return dg.AssetKey([*task.asset_prefix, part])
+
+    return TaskKeys(
+        training_set=own("training_set"),
+        best_parameters=own("best_parameters"),
+        variants={variant.name: own(f"variant_{variant.name}") for variant in VARIANTS},
+        leaderboard=own("leaderboard"),
+        candidate_model=own("candidate_model"),
+        evaluation=own("evaluation"),
+        release=own("release"),
+        scores=table_key(task.score_table),
+        reasons=None if task.reason_table is None else table_key(task.reason_table),
+    )
 
 
 def scores_of(task: Task) -> list[dg.AssetKey]:

@@ -84,56 +84,49 @@ def build_training_set(task: Task) -> dg.AssetsDefinition:
 
 
 def build_candidate_model(task: Task) -> dg.AssetsDefinition:
-    """``candidate_model``: nothing comes of it while the history is too short to split, and what rests on it is skipped."""
+    """``candidate_model``."""
     keys = keys_of(task)
-    specs = checks.candidate_specs(keys.candidate_model)
 
     @table_asset(
         keys.candidate_model,
         table=None,
         group="training",
         deps=[],
-        ins={"training_set": dg.AssetIn(keys.training_set)},
-        description="A calibrated LightGBM model of the snapshot, exported to ONNX, judged, in an immutable folder.",
+        ins={"training_set": dg.AssetIn(keys.training_set), "leaderboard": dg.AssetIn(keys.leaderboard)},
+        description="The chosen variant, calibrated, exported to ONNX, judged, in an immutable folder.",
         is_partitioned=False,
         is_daily=False,
         dagster_type=dg.String,
         touches_warehouse=False,
-        checks=specs,
+        checks=checks.candidate_specs(keys.candidate_model),
         kinds={"lightgbm", "onnx", "mlflow"},
-        output_required=False,
     )
     def candidate_model(
-        context: dg.AssetExecutionContext,
-        training_set: str,
-        settings: dg.ResourceParam[Settings],
-        mlflow: dg.ResourceParam[Any],
-    ) -> Iterator[Any]:
-        from returnml.modeling.candidate import train_release
+        training_set: str, leaderboard: str, settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
+    ) -> dg.MaterializeResult:
+        from returnml.modeling.candidate import build_release
         from returnml.modeling.snapshot import read_snapshot
-        from returnml.modeling.splits import SplitError
         from returnml.modeling.tracking import log_candidate
+        from returnml.modeling.trained import read_trained
+        from returnml.modeling.training_data import training_data
         from returnml.release.deployment import read_state
 
         snapshot = read_snapshot(settings.paths.training / training_set)
         champion = read_state(settings.paths.deployment_state(task.name)).champion
-        try:
-            candidate = train_release(snapshot, task, settings, settings.paths.releases, champion)
-        except SplitError as error:
-            context.log.warning(str(error))
-            yield dg.AssetObservation(keys.candidate_model, metadata={"message": str(error)})
-            yield from missing_results(specs, checks.ENOUGH_HISTORY, str(error))
-            return
+        trained = read_trained(settings.paths.variants / task.name, leaderboard)
+        data = training_data(snapshot, task, settings.of_task(task.name).training)
+        candidate = build_release(trained, data, task, settings, settings.paths.releases, champion)
         parent = mlflow.active_run()
         logged = log_candidate(candidate, snapshot, settings.paths.mlflow, parent.info.run_id if parent else None)
         metadata = {
             "version": candidate.release.version,
+            "variant": trained.recipe.variant,
             "path": dg.MetadataValue.path(candidate.release.path),
             "mlflow": f"models:/{logged.model_name}/{logged.model_version}, run {logged.run_id}",
             **candidate.release.manifest.metrics,
         }
         results = checks.candidate_results(keys.candidate_model, candidate.explained)
-        yield dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
+        return dg.MaterializeResult(value=candidate.release.version, metadata=metadata, check_results=results)
 
     return candidate_model
 
@@ -202,7 +195,7 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         clock: dg.ResourceParam[Clock],
     ) -> Iterator[Any]:
         from returnml.assets.evaluation_metadata import gates_markdown, read_verdict
-        from returnml.modeling.tracking import project_aliases
+        from returnml.modeling.registry import project_aliases
         from returnml.release.folder import load_release
         from returnml.release.transitions import settle
 

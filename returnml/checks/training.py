@@ -13,12 +13,13 @@ from returnml.modeling.gates.verdict import GATES
 if TYPE_CHECKING:
     from returnml.modeling.explainer import ExplainerProof
     from returnml.modeling.gates.verdict import Verdict
+    from returnml.modeling.leaderboard import Leaderboard
     from returnml.modeling.snapshot import Snapshot
     from returnml.release.folder import Release
     from returnml.warehouse.logged_vectors import LoggedVectors
 
 _MODEL = "model_quality"
-HAS_MATURE, ENOUGH_HISTORY = "has_mature_rows", "enough_history"
+HAS_MATURE, ENOUGH_HISTORY, BEATS_LINEAR = "has_mature_rows", "enough_history", "beats_linear_baseline"
 
 
 def training_set_specs(key: dg.AssetKey, *, is_logged: bool) -> list[dg.AssetCheckSpec]:
@@ -36,13 +37,18 @@ def training_set_specs(key: dg.AssetKey, *, is_logged: bool) -> list[dg.AssetChe
     return specs
 
 
-def candidate_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    text = "Contributions are LightGBM's and sum to the raw score, within the tolerance."
+def leaderboard_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     enough = "Labels are mature for long enough to split; else nothing is trained."
+    beaten = "The chosen variant has a lower log loss on the calibration part than every baseline."
     return [
         spec(key, ENOUGH_HISTORY, enough, blocking=False, kind=_MODEL),
-        spec(key, "reasons_exact", text, kind=_MODEL),
+        spec(key, BEATS_LINEAR, beaten, blocking=False, kind=_MODEL),
     ]
+
+
+def candidate_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    text = "Contributions are LightGBM's and sum to the raw score, within the tolerance."
+    return [spec(key, "reasons_exact", text, kind=_MODEL)]
 
 
 def evaluation_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -80,9 +86,14 @@ def logged_result(key: dg.AssetKey, logged: LoggedVectors, *, is_used: bool) -> 
     return result(key, "logged_equals_recomputed", logged.is_equal, metadata, warn=not is_used)
 
 
+def leaderboard_results(key: dg.AssetKey, board: Leaderboard) -> list[dg.AssetCheckResult]:
+    losses = {standing.variant: standing.selection_loss for standing in board.standings}
+    beaten = all(board.chosen.selection_loss < standing.selection_loss for standing in board.standings if standing.is_baseline)
+    return [result(key, ENOUGH_HISTORY, True), result(key, BEATS_LINEAR, beaten, {"selection_losses": losses}, warn=True)]
+
+
 def candidate_results(key: dg.AssetKey, explained: ExplainerProof) -> list[dg.AssetCheckResult]:
-    exact = result(key, "reasons_exact", explained.holds, msgspec.structs.asdict(explained))
-    return [result(key, ENOUGH_HISTORY, True), exact]
+    return [result(key, "reasons_exact", explained.holds, msgspec.structs.asdict(explained))]
 
 
 def evaluation_results(key: dg.AssetKey, verdict: Verdict) -> list[dg.AssetCheckResult]:

@@ -14,6 +14,8 @@ from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
 
 FIRST_DAY = date(2025, 1, 1)
+VARIANTS = ["plain", "monotone", "logistic"]
+"""A demo must be quick: of the declared variants, enough to see that they are compared."""
 
 
 def demo(
@@ -37,7 +39,7 @@ def demo(
     root = data or str(load_settings().paths.root / f"demo-{source}")
     # A quarter of the Online Retail rows, on some days nearly all, name no customer: known, and no broken delivery.
     quality = {"max_quarantined_share": 0.95} if source == "online-retail" else None
-    settings = load_settings(data=root, quality=quality)
+    settings = load_settings(data=root, quality=quality, variants={"names": VARIANTS})
     clock = SystemClock()
     started_us = clock.now_us()
     _fill(settings, source, path, days, lines_per_day, seed)

@@ -9,14 +9,17 @@ _ENDS = {"STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED"}
 
 
 class StepHandler(logging.Handler):
-    """Calls ``advance(step, steps done now, None)`` as steps start and end; warnings of the assets go to stderr."""
+    """Calls ``advance(what, steps done now, None)`` as steps start and end, and with what they say of themselves."""
 
     def __init__(self, advance: Callable[[str, int, int | None], None]) -> None:
         super().__init__()
         self._advance = advance
 
     def emit(self, record: logging.LogRecord) -> None:
-        event = getattr(record, "dagster_meta", {}).get("dagster_event")
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        if event is None and meta.get("step_key") is not None:
+            self._advance(meta["orig_message"], 0, None)
         if event is None or event.step_key is None:
             return
         kind = event.event_type_value

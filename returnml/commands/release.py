@@ -209,7 +209,7 @@ def _tasks(named: str | None) -> list[str]:
 
 def _project(settings: Settings, task: str, state: DeploymentState) -> bool:
     """Say what was changed in MLflow, and whether anything was."""
-    from returnml.modeling.tracking import project_aliases
+    from returnml.modeling.registry import project_aliases
 
     projected = project_aliases(state, task, settings.paths.mlflow)
     for role, number in projected.changed.items():

@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from returnml.modeling.boosting import TreeModel, parameters
+from returnml.modeling.boosting import TreeModel
 from returnml.modeling.calibration import Calibration
 from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation, baseline_probabilities, evaluate, maturity_of
 from returnml.modeling.explainer import ExplainerProof, build_explainer, prove_explainer
-from returnml.modeling.fitting import fit
 from returnml.modeling.gates.evidence import Evidence
 from returnml.modeling.gates.features import varies
 from returnml.modeling.gates.judge import judge
 from returnml.modeling.gates.verdict import Verdict
-from returnml.modeling.judging import champion_to_beat, holdout_of, rival_of
+from returnml.modeling.judging import champion_to_beat, rival_of
 from returnml.modeling.model_card import CardFacts, as_html, as_markdown
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
@@ -27,9 +25,11 @@ from returnml.modeling.parity import compare
 from returnml.modeling.plots import draw_plots
 from returnml.modeling.reference import build_reference
 from returnml.modeling.report import render_report
-from returnml.modeling.snapshot import Snapshot, SnapshotError
-from returnml.modeling.splits import Split, split_rows
+from returnml.modeling.snapshot import Snapshot
+from returnml.modeling.trained import Trained, train_variant
 from returnml.modeling.training_checks import check_snapshot
+from returnml.modeling.training_data import TrainingData, training_data
+from returnml.modeling.variants import PLAIN, Recipe
 from returnml.policy.document import Policy, encode
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.release.files import sha256
@@ -78,10 +78,9 @@ def train_release(
     releases_root: Path,
     champion: str | None = None,
     policy: Policy | None = None,
+    recipe: Recipe | None = None,
 ) -> Candidate:
     """Train on a snapshot, judge and write the candidate, whether its gates hold or not.
-
-    The same snapshot, settings, policy, champion and libraries give the same folder.
 
     Args:
         snapshot: the task's mature rows.
@@ -90,29 +89,45 @@ def train_release(
         releases_root: the folder of all releases.
         champion: version of the release that decides, to be compared with.
         policy: default: ``policy_of`` task and settings.
+        recipe: default: the plain variant, by the settings.
 
     Raises:
         SnapshotError: if the snapshot is of another task or feature set.
         SplitError: if the history is too short for the configured split.
+    """
+    training = settings.of_task(task.name).training
+    data = training_data(snapshot, task, training)
+    trained = train_variant(data, recipe or PLAIN.recipe(training, data.names), training)
+    return build_release(trained, data, task, settings, releases_root, champion, policy)
+
+
+def build_release(
+    trained: Trained,
+    data: TrainingData,
+    task: Task,
+    settings: Settings,
+    releases_root: Path,
+    champion: str | None = None,
+    policy: Policy | None = None,
+) -> Candidate:
+    """Export, prove, evaluate and judge what was trained, and write it as a release folder, whether its gates hold or not.
+
+    The same snapshot, recipe, settings, policy, champion and libraries give the same folder.
+
+    Args:
+        trained: by a variant that may be released, on ``data``; the rest as for ``train_release``.
+
+    Raises:
+        VariantError: if it was trained on another snapshot, or is a baseline.
         ExplainerProofError: if its contributions are not those of the trained model; nothing is written then.
         PolicyError: if the policy cannot be read.
         ReleaseError: if the champion's folder is not what its manifest says.
     """
-    manifest, feature_set, settings = snapshot.manifest, task.feature_set, settings.of_task(task.name)
-    if manifest.task != task.name:
-        raise SnapshotError(f"{snapshot.path}: made for task {manifest.task}, not {task.name}")
-    if manifest.feature_set_hash != feature_set.hash:
-        raise SnapshotError(
-            f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {feature_set.hash[:12]}"
-        )
-    table, x = snapshot.table(), snapshot.matrix()
-    y = table["label"].to_numpy()
-    split = split_rows(table, manifest.label, settings.training)
-    names, params = list(manifest.features), parameters(settings.training)
-    model, calibration, problem = fit(table, x, names, split, manifest.label, params, settings.training)
+    settings, snapshot, split, x, y = settings.of_task(task.name), data.snapshot, data.split, data.x, data.y
+    model, calibration = trained.model_for(data), trained.calibration
+    manifest, names, holdout = snapshot.manifest, data.names, data.holdout
     graph = export_onnx(model, calibration)
     scorer = OnnxScorer(graph)
-    holdout = holdout_of(table, x, split.holdout)
     x_holdout, y_holdout = holdout.x, holdout.y
     # Every row that any figure of the release rests on, not only the hold-out.
     parity = compare(scorer, model, calibration, np.concatenate([x[split.calibration], x_holdout]))
@@ -134,9 +149,9 @@ def train_release(
         y_holdout, probability, baselines.get("rate", baselines["constant"]), names, model.importance(), task.words
     )
     policy = policy or policy_of(task, settings)
-    described = _manifest(snapshot, task, settings, params, split, evaluation, policy)
+    described = _manifest(data, task, settings, trained.recipe, evaluation, policy)
     unjudged = msgspec.structs.replace(described, files={MODEL_FILE: sha256(graph)})
-    rival, incomparable = rival_of(champion_to_beat(releases_root, champion, unjudged), feature_set.hash, x_holdout)
+    rival, incomparable = rival_of(champion_to_beat(releases_root, champion, unjudged), task.feature_set.hash, x_holdout)
     varied = np.array([varies(x[split.train, j]) for j in range(len(names))])
     evidence = Evidence(
         names=names,
@@ -148,14 +163,14 @@ def train_release(
         evaluation=evaluation,
         policy=policy,
         data_problems=check_snapshot(snapshot),
-        calibration_problem=problem,
+        calibration_problem=trained.problem,
         rival=rival,
         incomparable=incomparable,
         seed=settings.training.seed,
         words=task.words,
     )
     verdict = judge(evidence, settings.gates)
-    facts = _facts(snapshot, task, settings, split, calibration)
+    facts = _facts(data, task, settings, trained)
     constant = [name for name, is_varied in zip(names, varied, strict=True) if not is_varied]
     card = CardFacts(task, manifest.label, facts, evaluation, verdict, policy, names, model.importance(), constant)
     files = {
@@ -180,20 +195,12 @@ def train_release(
 
 
 def _manifest(
-    snapshot: Snapshot,
-    task: Task,
-    settings: Settings,
-    params: dict[str, Any],
-    split: Split,
-    evaluation: Evaluation,
-    policy: Policy,
+    data: TrainingData, task: Task, settings: Settings, recipe: Recipe, evaluation: Evaluation, policy: Policy
 ) -> Manifest:
-    # Threads decide nothing (deterministic training), so they are no part of what the release is.
-    kept = {name: value for name, value in params.items() if name not in ("num_threads", "verbose")}
-    training, feature_set, label = settings.training, task.feature_set, snapshot.manifest.label
+    training, feature_set, label = settings.training, task.feature_set, data.label
     parts = {
         "calibration_days": training.calibration_days,
-        "purged_days": split.purged_days,
+        "purged_days": data.split.purged_days,
         "holdout_days": training.holdout_days,
         "young_lines": training.young_lines,
     }
@@ -203,10 +210,10 @@ def _manifest(
         feature_set_version=feature_set.version,
         feature_set_hash=feature_set.hash,
         inputs=list(feature_set.outputs),
-        cut_off_us=snapshot.manifest.cut_off_us,
-        training_snapshot=snapshot.hash,
+        cut_off_us=data.snapshot.manifest.cut_off_us,
+        training_snapshot=data.snapshot.hash,
         seed=training.seed,
-        parameters={**kept, "rounds": training.rounds, **parts},
+        parameters={**recipe.described(), **parts},
         metrics={
             **{name: round(value, 10) for name, value in evaluation.figures.items()},
             "maturity_days": float(evaluation.maturity.days),
@@ -219,7 +226,11 @@ def _manifest(
     )
 
 
-def _facts(snapshot: Snapshot, task: Task, settings: Settings, split: Split, calibration: Calibration) -> dict[str, str]:
+def _facts(data: TrainingData, task: Task, settings: Settings, trained: Trained) -> dict[str, str]:
+    snapshot, split, calibration, recipe = data.snapshot, data.split, trained.calibration, trained.recipe
+    given, excluded = recipe.lightgbm, len(recipe.excluded)
+    tuned = "" if recipe.study is None else f", tuned (study {recipe.study[:12]}, trial {recipe.trial})"
+    blind = f", {excluded} inputs not asked" if excluded else ""
     training, words = settings.training, task.words
     return {
         "Training snapshot": snapshot.hash[:32],
@@ -229,7 +240,8 @@ def _facts(snapshot: Snapshot, task: Task, settings: Settings, split: Split, cal
         ),
         "Gap before the hold-out": f"{split.purged_days} days; its young {words.rows}: {training.young_lines}",
         "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
-        "Trees": f"{training.rounds} of {training.num_leaves} leaves, rate {training.learning_rate:g}, seed {training.seed}",
+        "Variant": f"{recipe.variant}{tuned}{blind}",
+        "Trees": f"{recipe.rounds} of {given['num_leaves']} leaves, rate {given['learning_rate']:g}, seed {given['seed']}",
         "Calibration": f"{calibration.method}: slope {calibration.rise:.4f}, intercept {calibration.intercept:.4f}",
     }
 

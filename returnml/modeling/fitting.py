@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 
@@ -11,43 +9,55 @@ from returnml.modeling.boosting import TreeModel, train
 from returnml.modeling.calibration import Calibration, CalibrationError, fit_calibration
 from returnml.modeling.maturity_weights import LEAST_SHARE, known_share, young_weights
 from returnml.modeling.splits import Split
+from returnml.modeling.training_data import TrainingData
+from returnml.modeling.variants import Recipe
 from returnml.settings import LabelSettings, TrainingSettings
 
 
-def fit(
-    table: pl.DataFrame,
-    x: np.ndarray,
-    names: list[str],
-    split: Split,
-    label: LabelSettings,
-    params: dict[str, Any],
-    settings: TrainingSettings,
-) -> tuple[TreeModel, Calibration, str]:
-    """Train and calibrate, as the settings say.
+def fit(data: TrainingData, recipe: Recipe, training: TrainingSettings) -> tuple[TreeModel, Calibration, str]:
+    """Train and calibrate.
 
     Args:
-        table: of the snapshot; ``x`` its features ``names``, float32, shape (n, inputs).
-        params: LightGBM parameters.
+        training: how young lines are used, and with how many threads; all else is the recipe's.
 
     Returns:
         The trees, their calibration, and why it does not rise (empty where it does).
     """
-    y = table["label"].to_numpy()
-    model = train(x[split.train], y[split.train], names, params, settings.rounds)
-    calibration, problem = _calibrated(model, x[split.calibration], y[split.calibration])
-    if settings.young_lines == "weighted":
-        rows, known, weight = _young(table, split, label, calibration.probability(model.margin(x[split.purged])))
+    x, y, split = data.x, data.y, data.split
+    model = train_by(recipe, x[split.train], y[split.train], data.names, training.threads)
+    calibration, problem = calibrated(model.margin(x[split.calibration]), y[split.calibration])
+    if training.young_lines == "weighted":
+        probability = calibration.probability(model.margin(x[split.purged]))
+        rows, known, weight = _young(data.table, split, data.label, probability)
         both, labels = np.concatenate([split.train, rows]), np.concatenate([y[split.train], known])
         weights = np.concatenate([np.ones(len(split.train)), weight])
-        model = train(x[both], labels, names, params, settings.rounds, weight=weights)
-        calibration, problem = _calibrated(model, x[split.calibration], y[split.calibration])
+        model = train_by(recipe, x[both], labels, data.names, training.threads, weights)
+        calibration, problem = calibrated(model.margin(x[split.calibration]), y[split.calibration])
     return model, calibration, problem
 
 
-def _calibrated(model: TreeModel, x: np.ndarray, y: np.ndarray) -> tuple[Calibration, str]:
-    """Where no rising map fits, the trees' own probabilities: the candidate is judged, and rejected, with them."""
+def train_by(
+    recipe: Recipe, x: np.ndarray, y: np.ndarray, names: list[str], threads: int, weight: np.ndarray | None = None
+) -> TreeModel:
+    """Train trees by a recipe.
+
+    Args:
+        x: float32, shape (n, inputs); a copy, in which excluded inputs are blotted out: no split can ask them then.
+        y: 0 or 1, shape (n,).
+        weight: of each row, shape (n,).
+    """
+    x[:, [names.index(name) for name in recipe.excluded]] = np.nan
+    params = {**recipe.lightgbm, "num_threads": threads, "verbose": -1}
+    return train(x, y, names, params, recipe.rounds, weight=weight)
+
+
+def calibrated(margin: np.ndarray, y: np.ndarray) -> tuple[Calibration, str]:
+    """The calibration of these log-odds, and why it does not rise (empty: it does).
+
+    Where no rising map fits, it is that of the model's own probabilities: the candidate is judged, and rejected, with them.
+    """
     try:
-        return fit_calibration(model.margin(x), y), ""
+        return fit_calibration(margin, y), ""
     except CalibrationError as error:
         return Calibration(method="platt", rise=1.0, fall=1.0, intercept=0.0), str(error)
 

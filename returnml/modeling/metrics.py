@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -96,12 +96,24 @@ def customer_weights(customer: np.ndarray, replicates: int, seed: int) -> Iterat
         yield np.bincount(rng.integers(0, count, count), minlength=count)[codes]
 
 
+def bootstrap_figures(
+    samples: Sequence[ScoredSample], customer: np.ndarray, *, replicates: int, seed: int
+) -> Iterator[list[dict[str, float]]]:
+    """The figures of each sample in each replicate: models are drawn the same customers, so that they stay comparable.
+
+    Args:
+        samples: models' scores of the same rows in the same given order.
+        customer: ids of those rows.
+    """
+    for weight in customer_weights(customer, replicates, seed):
+        yield [sample.figures(weight) for sample in samples]
+
+
 def bootstrap_intervals(
     sample: ScoredSample, customer: np.ndarray, *, replicates: int, seed: int, level: float = 0.95
 ) -> dict[str, tuple[float, float]]:
     """Percentile intervals of every figure, by customer bootstrap (Efron 1979; clusters are customers)."""
-    rows = [sample.figures(w) for w in customer_weights(customer, replicates, seed)]
-    return _intervals(rows, level)
+    return intervals([row[0] for row in bootstrap_figures([sample], customer, replicates=replicates, seed=seed)], level)
 
 
 def paired_difference(
@@ -113,12 +125,15 @@ def paired_difference(
         sample: one model's scores; ``reference``: another's, on the same rows in the same given order.
         customer: ids of those rows.
     """
-    first, second = sample.figures(), reference.figures()
-    rows = []
-    for w in customer_weights(customer, replicates, seed):
-        a, b = sample.figures(w), reference.figures(w)
-        rows.append({name: a[name] - b[name] for name in a})
-    return {name: (first[name] - second[name], low, high) for name, (low, high) in _intervals(rows, level).items()}
+    value = differences(sample.figures(), reference.figures())
+    drawn = bootstrap_figures([sample, reference], customer, replicates=replicates, seed=seed)
+    spread = intervals([differences(ours, theirs) for ours, theirs in drawn], level)
+    return {name: (value[name], low, high) for name, (low, high) in spread.items()}
+
+
+def differences(figures: dict[str, float], reference: dict[str, float]) -> dict[str, float]:
+    """Each figure minus the same of a reference."""
+    return {name: value - reference[name] for name, value in figures.items()}
 
 
 def mean_difference(
@@ -141,7 +156,8 @@ def log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     return -np.where(y == 1, np.log(clipped), np.log1p(-clipped))
 
 
-def _intervals(rows: list[dict[str, float]], level: float) -> dict[str, tuple[float, float]]:
+def intervals(rows: list[dict[str, float]], level: float = 0.95) -> dict[str, tuple[float, float]]:
+    """The central interval of each figure over replicates."""
     tail = (1 - level) / 2
     out = {}
     for name in rows[0]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow.models
 import numpy as np
+import pandas as pd
 from mlflow.pyfunc import PythonModel
 
 
@@ -26,7 +27,8 @@ class ReleaseModel(PythonModel):
         self._inputs = json.loads((release / "manifest.json").read_text())["inputs"]
         self._session = ort.InferenceSession((release / "model.onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
 
-    def predict(self, context, model_input, params=None):  # MLflow reads hints here as a schema
+    # MLflow reads hints here: of a frame it infers no schema, and so takes the one that was given.
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score a pandas frame.
 
         Returns:
@@ -35,8 +37,6 @@ class ReleaseModel(PythonModel):
         Raises:
             ValueError: naming the first absent feature; missing is not zero.
         """
-        import pandas as pd
-
         absent = [name for name in self._inputs if name not in model_input.columns]
         if absent:
             raise ValueError(f"no column {absent[0]!r} ({len(absent)} of {len(self._inputs)} features are absent)")

@@ -10,6 +10,7 @@ import msgspec
 
 from returnml.modeling.candidate import POLICY_FILE, train_release
 from returnml.modeling.snapshot import SnapshotError, read_snapshot, verify_snapshot
+from returnml.modeling.variants import recipe_of
 from returnml.policy.document import Policy
 from returnml.release.folder import Release, load_release
 from returnml.release.promotion import copy_release
@@ -51,7 +52,13 @@ def rebuild(release: Release, task: Task, paths: DataPaths) -> list[str]:
         if manifest.compared_with is not None:
             copy_release(load_release(paths.releases / manifest.compared_with), settings)
         again = train_release(
-            snapshot, task, settings, settings.paths.releases, manifest.compared_with, policy=policy
+            snapshot,
+            task,
+            settings,
+            settings.paths.releases,
+            manifest.compared_with,
+            policy=policy,
+            recipe=recipe_of(manifest.parameters),
         ).release.manifest
     names = sorted({*manifest.files, *again.files})
     differing = [name for name in names if manifest.files.get(name) != again.files.get(name)]

@@ -124,3 +124,32 @@ def rolling_origin(anchor_us: np.ndarray, origins_us: list[int], *, test_us: int
             raise SplitError(f"fold at {origin}: {len(train)} train and {len(test)} test rows")
         folds.append(Fold(origin, train, test))
     return folds
+
+
+def development_folds(anchor_us: np.ndarray, split: Split, *, folds: int, test_days: int, maturity_days: int) -> list[Fold]:
+    """Rolling origins in the training part of a split: to choose by, without a look at calibration or hold-out.
+
+    The last test part ends where calibration begins, the others before it. Before each origin there is a gap as in
+    ``temporal_split``: the maturity of a label, or as much of it as leaves half of the days to training.
+
+    Args:
+        anchor_us: int64, shape (n,); ``split`` is of these.
+
+    Returns:
+        The folds, earliest first; their row numbers are those of ``anchor_us``.
+
+    Raises:
+        SplitError: if the training part has fewer days than twice the test parts', or a part has no row.
+    """
+    known = anchor_us[split.train]
+    first, end = floor_day(int(known.min())), floor_day(int(known.max())) + DAY_US
+    days = (end - first) // DAY_US
+    if days < 2 * folds * test_days:
+        raise SplitError(
+            f"{days} days to train on are too few for {folds} folds of {test_days} test days, which need "
+            f"{2 * folds * test_days}; lower tuning.folds or tuning.fold_days"
+        )
+    gap_days = min(maturity_days, days // 2 - folds * test_days)
+    origins = [end - (folds - i) * test_days * DAY_US for i in range(folds)]
+    found = rolling_origin(known, origins, test_us=test_days * DAY_US, gap_us=gap_days * DAY_US)
+    return [Fold(fold.origin_us, split.train[fold.train], split.train[fold.test]) for fold in found]

@@ -1,30 +1,22 @@
-"""MLflow: runs, the registered model and its aliases, in a SQLite store below the data root.
-
-MLflow is for people and tools. What serves is decided by the deployment state alone; aliases only repeat it.
-"""
+"""MLflow: the runs of variants and candidates. For people and tools: nothing that decides or serves reads it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from returnml.modeling.candidate import Candidate
+from returnml.modeling.registry import find_version, provenance, register
 from returnml.modeling.snapshot import Snapshot
-from returnml.release.deployment import DeploymentState
-from returnml.release.files import locked
+from returnml.modeling.tracking_store import nested_run, turn
+from returnml.modeling.trained import Trained
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-EXPERIMENT = "returnml"
-EXAMPLE_ROWS = 5
-REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas")
-RELEASE_TAG = "release"
-_PYFUNC_FILE = Path(__file__).with_name("pyfunc_model.py")
+    from mlflow.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -34,29 +26,6 @@ class Logged:
     run_id: str
     model_name: str
     model_version: str
-
-
-def tracking_uri(mlflow_root: Path) -> str:
-    """The store's URI; nothing is created."""
-    return f"sqlite:///{mlflow_root / 'mlflow.db'}"
-
-
-def prepare_store(mlflow_root: Path) -> str:
-    """Create the store and the experiment once; safe when several processes start together.
-
-    MLflow migrates an empty database on first contact, and two processes doing so fail each other.
-
-    Returns:
-        The tracking URI.
-    """
-    import mlflow
-
-    uri = tracking_uri(mlflow_root)
-    with locked(mlflow_root / ".prepare.lock"):
-        client = mlflow.MlflowClient(uri, uri)
-        if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(EXPERIMENT, artifact_location=(mlflow_root / "artifacts").as_uri())
-    return uri
 
 
 def log_candidate(candidate: Candidate, snapshot: Snapshot, mlflow_root: Path, parent_run_id: str | None = None) -> Logged:
@@ -72,98 +41,47 @@ def log_candidate(candidate: Candidate, snapshot: Snapshot, mlflow_root: Path, p
     """
     import mlflow
 
-    uri = prepare_store(mlflow_root)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
     release, manifest = candidate.release, candidate.release.manifest
-    client = mlflow.MlflowClient(uri, uri)
-    if parent_run_id is None:
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        assert experiment is not None  # prepare_store has made it
-        experiment_id = experiment.experiment_id
-    else:
-        experiment_id = client.get_run(parent_run_id).info.experiment_id
-    nested = mlflow.active_run() is not None
-    with mlflow.start_run(
-        run_name=release.version, experiment_id=experiment_id, nested=nested, parent_run_id=parent_run_id
-    ) as run:
-        mlflow.set_tags(
-            {
-                RELEASE_TAG: release.version,
-                "feature_set_hash": manifest.feature_set_hash,
-                "training_snapshot": manifest.training_snapshot,
-            }
-        )
+    with turn(mlflow_root) as uri, nested_run(uri, release.version, parent_run_id) as run_id:
+        client = mlflow.MlflowClient(uri, uri)
+        mlflow.set_tags(provenance(release))
         mlflow.log_params({**manifest.parameters, **manifest.label, "cut_off_us": manifest.cut_off_us})
         mlflow.log_metrics(_metrics(candidate))
         mlflow.log_artifacts(str(release.path), "release")
-        found = _find_version(client, manifest.task, release.version)
-        number = found or _register(candidate, snapshot)
-        if not found:
-            client.set_model_version_tag(manifest.task, number, RELEASE_TAG, release.version)
-    return Logged(run.info.run_id, manifest.task, number)
+        x = snapshot.matrix()
+        mlflow.log_input(_dataset(snapshot, x), context="training")
+        number = find_version(client, manifest.task, release.version) or register(client, release, x, run_id)
+    return Logged(run_id, manifest.task, number)
 
 
-@dataclass(frozen=True)
-class Projection:
-    """What was done to repeat the deployment state.
+def log_variant(
+    trained: Trained, task: str, figures: Mapping[str, float], mlflow_root: Path, parent_run_id: str | None = None
+) -> str:
+    """Log a variant as a run (nested below a parent, where one is given); returns its id.
 
-    Attributes:
-        changed: aliases that were set, with their model version; empty text: removed.
-        unregistered: roles whose release this MLflow does not know; they have no alias.
+    Args:
+        figures: on the hold-out.
     """
-
-    changed: dict[str, str]
-    unregistered: list[str]
-
-
-def project_aliases(state: DeploymentState, task: str, mlflow_root: Path) -> Projection:
-    """Make the registered model's aliases repeat the deployment state, whatever they were before."""
     import mlflow
 
-    uri = prepare_store(mlflow_root)
-    client = mlflow.MlflowClient(uri, uri)
-    roles = state.roles
-    if not client.search_registered_models(f"name = '{task}'"):
-        return Projection({}, [role for role, release in roles.items() if release])
-    present = {alias: str(number) for alias, number in client.get_registered_model(task).aliases.items()}
-    numbers = {role: _find_version(client, task, release) if release else None for role, release in roles.items()}
-    changed: dict[str, str] = {}
-    for role, number in numbers.items():
-        if number is None and role in present:
-            client.delete_registered_model_alias(task, role)
-            changed[role] = ""
-        elif number is not None and present.get(role) != number:
-            client.set_registered_model_alias(task, role, number)
-            changed[role] = number
-    return Projection(changed, [role for role, release in roles.items() if release and numbers[role] is None])
+    recipe = trained.recipe
+    with turn(mlflow_root) as uri, nested_run(uri, f"{task} {recipe.variant}", parent_run_id) as run_id:
+        mlflow.set_tags({"task": task, "variant": recipe.variant, "training_snapshot": trained.snapshot})
+        mlflow.log_params(recipe.described())
+        mlflow.log_metrics({**figures, "selection_loss": trained.selection_loss})
+    return run_id
 
 
-def _register(candidate: Candidate, snapshot: Snapshot) -> str:
-    import mlflow
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+def _dataset(snapshot: Snapshot, x: np.ndarray) -> Dataset:
+    """The snapshot by its hash; where the data root lies is nobody's business."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.numpy_dataset import from_numpy
 
-    manifest = candidate.release.manifest
-    example = pd.DataFrame(snapshot.matrix()[:EXAMPLE_ROWS], columns=manifest.inputs)
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(_PYFUNC_FILE),
-        artifacts={"release": str(candidate.release.path)},
-        signature=ModelSignature(
-            Schema([ColSpec("float", name) for name in manifest.inputs]), Schema([ColSpec("float", "probability")])
-        ),
-        input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        registered_model_name=manifest.task,
-    )
-    return str(logged.registered_model_version)
-
-
-def _find_version(client: MlflowClient, task: str, release: str) -> str | None:
-    found = client.search_model_versions(f"name = '{task}' AND tag.`{RELEASE_TAG}` = '{release}'")
-    return str(found[0].version) if found else None
+    manifest = snapshot.manifest
+    about = {"training_snapshot": snapshot.hash, "feature_set_hash": manifest.feature_set_hash, "cut_off_us": manifest.cut_off_us}
+    y = snapshot.table()["label"].to_numpy()
+    name = f"training/{snapshot.path.name}"
+    return from_numpy(x, CodeDatasetSource(about), targets=y, name=name, digest=snapshot.hash[:32])
 
 
 def _metrics(candidate: Candidate) -> dict[str, float]:

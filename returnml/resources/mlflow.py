@@ -13,15 +13,20 @@ def mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
         import mlflow as client
         from dagster_mlflow import mlflow_tracking
 
-        from returnml.modeling.tracking import EXPERIMENT, prepare_store
+        from returnml.modeling.tracking_store import EXPERIMENT, turn
 
-        uri = prepare_store(settings.paths.mlflow)
-        client.set_tracking_uri(uri)
-        config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": uri}
+        # Steps of one run that start together must find one parent run, not make one each.
+        with turn(settings.paths.mlflow) as uri:
+            client.set_tracking_uri(uri)
+            config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": uri}
+            opened = mlflow_tracking.resource_fn(context.replace_config(config))
+            parent = next(opened)
         # Its own end-of-run hook ends the MLflow run only if the job's last step ran; leaving the resource always does.
         try:
-            yield from mlflow_tracking.resource_fn(context.replace_config(config))
+            yield parent
         finally:
-            client.end_run()
+            with turn(settings.paths.mlflow):
+                next(opened, None)  # it marks the run as failed where an error is on its way
+                client.end_run()
 
     return mlflow

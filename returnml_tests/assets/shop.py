@@ -18,6 +18,7 @@ SMALL = {
     "RETURNML_TRAINING__HOLDOUT_DAYS": "10",
     "RETURNML_TRAINING__CALIBRATION_DAYS": "7",
     "RETURNML_TRAINING__MIN_DATA_IN_LEAF": "20",
+    "RETURNML_VARIANTS__NAMES": '["plain", "regularised", "logistic"]',
 }
 
 

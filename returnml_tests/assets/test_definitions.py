@@ -6,6 +6,7 @@ import pytest
 from returnml.assets.table import OWNERS
 from returnml.definitions import ASSETS, build_defs, defs
 from returnml.features.live_sets import TILE_GROUPS
+from returnml.modeling.variants import VARIANTS
 from returnml.resources.warehouse import POOL
 
 SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
@@ -20,6 +21,8 @@ def test_the_line_has_all_its_assets():
     assert set(SPECS) == tiles | {
         *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
         *("features_order_line", "features_customer", "training_set", "candidate_model", "evaluation", "release"),
+        *(f"variant_{variant.name}" for variant in VARIANTS),
+        *("leaderboard", "best_parameters"),
         *("inference_log", "moments", "consistency"),
         *("online_generation", "scores_daily", "scores_reasons", "drift", "published_copy"),
         *("return_rates", "returns_forecast"),
@@ -48,7 +51,13 @@ def test_lineage_names_columns_that_the_upstream_asset_has(name: str):
 
 
 def test_what_touches_the_warehouse_is_in_its_pool():
-    outside = {"candidate_model", "evaluation", "release"}
+    outside = {
+        "best_parameters",
+        "candidate_model",
+        "evaluation",
+        "release",
+        *(f"variant_{variant.name}" for variant in VARIANTS),
+    }
     for asset in ASSETS:
         name = asset.key.to_user_string()
         assert asset.op.pool == (None if name in outside else POOL), name

@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
+import msgspec
 import pytest
 
 from returnml.commands.line import LineRun, bury_killed_runs, run_job
+from returnml.modeling.tuning import read_best
 from returnml.release.deployment import read_state
-from returnml.settings import Settings
+from returnml.release.folder import load_release
+from returnml.settings import Settings, TuningSettings
 from returnml.store.manifest import read_pointer
 from returnml.warehouse.partition import open_warehouse
-from returnml_tests.assets.shop import LAST, content, open_shop, run_line
+from returnml_tests.assets.shop import LAST, START, content, open_shop, run_line
 from returnml_tests.drills.habits import habits, sampling_is_named
 
 
@@ -70,6 +74,33 @@ def test_a_run_whose_process_is_gone_gives_its_slots_back(line):
         assert bury_killed_runs(instance) == [run.run_id]
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
         assert bury_killed_runs(instance) == []
+
+
+def test_the_leaderboard_holds_what_was_trained_and_names_what_decides(line):
+    settings, _ = line
+    with closing(open_warehouse(settings.paths.warehouse, read_only=True)) as con:
+        sql = "SELECT DISTINCT variant, is_chosen, is_baseline FROM training.leaderboard WHERE task = 'return_risk' ORDER BY ALL"
+        standings = con.execute(sql).fetchall()
+    assert [name for name, _, _ in standings] == ["logistic", "plain", "regularised"]
+    (chosen,) = [name for name, is_chosen, is_baseline in standings if is_chosen and not is_baseline]
+    champion = read_state(settings.paths.deployment_state("return_risk")).champion
+    assert load_release(settings.paths.releases / champion).manifest.parameters["variant"] == chosen
+
+
+def test_tuned_parameters_are_taken_by_the_next_training(line):
+    """Last in this file: another release may decide afterwards."""
+    settings, _ = line
+    tuning = TuningSettings(trials=2, folds=1, fold_days=5, max_rounds=20)
+    training = msgspec.structs.replace(settings.training, parameters="tuned")
+    settings = msgspec.structs.replace(settings, tuning=tuning, training=training)
+    before = set(settings.paths.releases.iterdir())
+    assert run_job(settings, "tune_return_risk", START, LAST, is_quiet=True).success
+    best = read_best(settings.paths.tuning / "return_risk")
+    assert run_job(settings, "training_job", START, LAST, is_quiet=True).success
+    made = [load_release(path).manifest for path in set(settings.paths.releases.iterdir()) - before]
+    (parameters,) = [manifest.parameters for manifest in made if manifest.task == "return_risk"]
+    assert (parameters["study"], parameters["trial"]) == (best.study, best.trial)
+    assert parameters["learning_rate"] == best.parameters["learning_rate"]
 
 
 def _empty_job() -> dg.JobDefinition:

@@ -1,6 +1,11 @@
 """A release in MLflow: a nested run with its figures, a registered pyfunc model that predicts the same, aliases that follow."""
 
+import json
+import platform
+import subprocess
+import warnings
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
@@ -10,8 +15,11 @@ import pytest
 
 from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.onnx_scoring import OnnxScorer
+from returnml.modeling.registry import project_aliases
+from returnml.modeling.revision import source_revision
 from returnml.modeling.snapshot import Snapshot
-from returnml.modeling.tracking import EXPERIMENT, Logged, log_candidate, prepare_store, project_aliases
+from returnml.modeling.tracking import Logged, log_candidate
+from returnml.modeling.tracking_store import EXPERIMENT, turn
 from returnml.release.deployment import DeploymentState
 from returnml.warehouse.training import build_snapshot
 from returnml_tests.modeling.shop import FEATURES, SETTINGS, START, TASK, order_lines, warehouse
@@ -35,8 +43,8 @@ def candidate(snapshot: Snapshot, root: Path) -> Candidate:
 
 @pytest.fixture(scope="module")
 def client(root: Path) -> mlflow.MlflowClient:
-    uri = prepare_store(root / "mlflow")
-    return mlflow.MlflowClient(uri, uri)
+    with turn(root / "mlflow") as uri:
+        return mlflow.MlflowClient(uri, uri)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +77,59 @@ def test_the_registered_model_predicts_what_the_release_predicts(logged: Logged,
     assert model.metadata.saved_input_example_info is not None
     with pytest.raises(mlflow.MlflowException, match="gamma"):
         model.predict(frame.drop(columns="gamma"))
+
+
+def test_a_version_says_what_it_was_made_from_and_with(client, logged: Logged, candidate: Candidate, snapshot: Snapshot):
+    manifest = candidate.release.manifest
+    found = client.get_model_version(logged.model_name, logged.model_version)
+    assert found.tags == {
+        "release": candidate.release.version,
+        "dataset_hash": snapshot.hash,
+        "feature_set": "toy 1",
+        "feature_set_hash": TASK.feature_set.hash,
+        "git_revision": source_revision(),
+        "python": platform.python_version(),
+        "libraries": json.dumps(manifest.libraries, sort_keys=True, separators=(",", ":")),
+    }
+    assert found.run_id == logged.run_id
+    run = client.get_run(logged.run_id)
+    assert found.tags.items() <= run.data.tags.items()
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.digest == snapshot.hash[:32]
+    assert json.loads(used.dataset.source)["tags"]["training_snapshot"] == snapshot.hash
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{logged.model_name}/{logged.model_version}"))
+    pinned = (folder / "requirements.txt").read_text().split()
+    assert f"onnxruntime=={version('onnxruntime')}" in pinned
+    assert all("==" in requirement for requirement in pinned)
+    assert platform.python_version() in (folder / "python_env.yaml").read_text()
+
+
+def test_registering_says_nothing_in_between(candidate: Candidate, snapshot: Snapshot, tmp_path: Path, capfd):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "(?s).*type hints", UserWarning)
+        log_candidate(candidate, snapshot, tmp_path / "mlflow")
+    printed = capfd.readouterr()
+    for noise in ("registered model", "Created version", "type hints"):
+        assert noise not in printed.out + printed.err
+
+
+def test_the_revision_is_that_of_a_checkout_which_has_the_package(tmp_path: Path):
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    revision = source_revision.__wrapped__
+    assert revision(package) == "unknown", "no repository at all"
+    git("init", "-q")
+    assert revision(package) == "unknown", "somebody's repository, which does not have it"
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    assert revision(package) == git("rev-parse", "HEAD").strip()
+    (package / "__init__.py").write_text("changed = True")
+    assert revision(package).endswith("+changes")
 
 
 def test_the_same_release_is_registered_once(client, logged: Logged, candidate: Candidate, snapshot: Snapshot, root: Path):

@@ -1,0 +1,55 @@
+"""``returnml tune``: a study of training parameters, resumed where it was left."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from returnml.commands.line import known_range, run_job
+from returnml.commands.options import DataOption, JsonOption
+from returnml.commands.refusal import refuse
+from returnml.commands.run import report
+from returnml.settings import load_settings
+from returnml.tasks import CHECKOUT
+
+
+def tune(
+    task: Annotated[str, typer.Option(help="Whose parameters.")] = CHECKOUT,
+    trials: Annotated[int | None, typer.Option(help="Finished trials to reach (setting `tuning.trials`).", min=1)] = None,
+    minutes: Annotated[float | None, typer.Option(help="Begin no trial after this long (setting `tuning.minutes`).")] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search training parameters on folds before calibration and hold-out; run it again to go on, also after a kill."""
+    import msgspec
+
+    from returnml.modeling.tuning import TuningError, read_best
+    from returnml.tasks.declaration import TaskError
+    from returnml.tasks.registry import task_named
+
+    wanted: dict[str, Any] = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
+    settings = load_settings(data=data, tuning=wanted or None)
+    try:
+        name = task_named(task).name
+    except TaskError as error:
+        refuse(str(error))
+    done = run_job(settings, f"tune_{name}", *known_range(settings), is_quiet=as_json)
+    if not done.success:
+        report(done, as_json)
+    try:
+        best = read_best(settings.paths.tuning / name)
+    except TuningError:
+        refuse(
+            f"{name}: too little history for {settings.tuning.folds} folds of {settings.tuning.fold_days} days, or none mature"
+        )
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(best), indent=2))
+        return
+    training = settings.of_task(name).training
+    typer.echo(f"best of {best.trials} trials: number {best.trial}, mean log loss {best.value:.5f} over the folds")
+    for parameter, value in best.parameters.items():
+        typer.echo(f"  {parameter:20}{value:>12g}   declared {getattr(training, parameter):g}")
+    if training.parameters != "tuned":
+        typer.echo('training takes them with training.parameters = "tuned"')

@@ -1,0 +1,72 @@
+"""A snapshot as training sees it: table, matrix and the parts of the split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from returnml.modeling.gates.evidence import HoldOut
+from returnml.modeling.judging import holdout_of
+from returnml.modeling.snapshot import Snapshot, SnapshotError
+from returnml.modeling.splits import Split, split_rows
+from returnml.settings import LabelSettings, TrainingSettings
+from returnml.tasks.declaration import Task
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All variants of a candidate are trained, calibrated, chosen and shown on the same parts of it.
+
+    Attributes:
+        table: of the snapshot, see ``ROW_COLUMNS``.
+        x: its features ``names``, float32, shape (rows, features).
+    """
+
+    snapshot: Snapshot
+    table: pl.DataFrame
+    x: np.ndarray
+    split: Split
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.snapshot.manifest.features)
+
+    @property
+    def label(self) -> LabelSettings:
+        return self.snapshot.manifest.label
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """0 or 1, shape (rows,)."""
+        return self.table["label"].to_numpy()
+
+    @cached_property
+    def anchor_us(self) -> np.ndarray:
+        """int64, shape (rows,)."""
+        return self.table["anchor_at"].to_physical().to_numpy()
+
+    @cached_property
+    def holdout(self) -> HoldOut:
+        return holdout_of(self.table, self.x, self.split.holdout)
+
+
+def training_data(snapshot: Snapshot, task: Task, training: TrainingSettings) -> TrainingData:
+    """Read a snapshot and split it.
+
+    Args:
+        task: the question that the snapshot was made for.
+
+    Raises:
+        SnapshotError: if the snapshot is of another task or feature set.
+        SplitError: if the history is too short for the configured split.
+    """
+    manifest, expected = snapshot.manifest, task.feature_set.hash
+    if manifest.task != task.name:
+        raise SnapshotError(f"{snapshot.path}: made for task {manifest.task}, not {task.name}")
+    if manifest.feature_set_hash != expected:
+        raise SnapshotError(f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {expected[:12]}")
+    table = snapshot.table()
+    return TrainingData(snapshot, table, snapshot.matrix(), split_rows(table, manifest.label, training))
