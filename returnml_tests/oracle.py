@@ -6,11 +6,12 @@ equal it exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from returnml.features.declarations import Aggregation, FeatureSet, InputKind, KeyGroup, Operation
+from returnml.features.fit import letter_size, number_size
 from returnml.features.windows import HOUR_US, Window
 
 DAY = 86_400_000_000
@@ -96,8 +97,7 @@ def request_and_basket(feature_set: FeatureSet, moments: Sequence[Moment], momen
         elif r.kind is InputKind.DAY_OF_WEEK:
             found[r.name] = (moment.requested_at // DAY + 3) % 7
         else:
-            value = moment.request[r.column or ""]
-            found[r.name] = int(value is not None) if r.kind is InputKind.PRESENT else value
+            found[r.name] = _READ[r.kind](moment.request[r.column or ""])
     basket = [
         m.request
         for m in moments
@@ -117,3 +117,11 @@ def request_and_basket(feature_set: FeatureSet, moments: Sequence[Moment], momen
         else:
             found[b.name] = len(set(values)) if b.operation is Operation.DISTINCT else sum(values)
     return found
+
+
+_READ: dict[InputKind, Callable[[Any], int | None]] = {
+    InputKind.INTEGER: lambda value: value,
+    InputKind.PRESENT: lambda value: int(value is not None),
+    InputKind.LETTER_SIZE: letter_size,
+    InputKind.NUMBER_SIZE: number_size,
+}

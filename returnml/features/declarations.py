@@ -149,6 +149,8 @@ class InputKind(StrEnum):
 
     INTEGER = "integer"  # the column's value; null stays missing
     PRESENT = "present"  # 1 where the column is not null, else 0
+    LETTER_SIZE = "letter_size"  # the text's rank among sizes in letters; missing where it is none (``fit``)
+    NUMBER_SIZE = "number_size"  # twice the text's number; missing where it is none (``fit``)
     HOUR_OF_DAY = "hour_of_day"  # of requested_at, UTC, 0 to 23
     DAY_OF_WEEK = "day_of_week"  # of requested_at, UTC, Monday = 0
 

@@ -30,6 +30,11 @@ from returnml.features.shop import (
     return_rates,
     returns_per_order,
     since_last,
+    size_against_customer,
+    size_complaints,
+    size_reasons,
+    size_spread,
+    sizes,
     sum_of,
 )
 
@@ -41,6 +46,7 @@ GROUPS = (
             *activity("1d", "30d", "90d", "365d"),
             *outcomes("90d", "365d", "lifetime"),
             *recency(),
+            *sizes("lifetime"),
         ),
     ),
     KeyGroup(
@@ -49,6 +55,7 @@ GROUPS = (
         (
             *activity("1d", "30d", "90d", "365d"),
             *outcomes("90d", "lifetime"),
+            *size_reasons("365d"),
             since_last(RETURNS),
             count(ORDERS, "1h", "24h"),
         ),
@@ -82,6 +89,8 @@ REQUEST = (
     ),
     RequestInput("line_value_cents", InputKind.INTEGER, "Quantity times price, minor units.", "line_value_cents"),
     RequestInput("has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code"),
+    RequestInput("letter_size", InputKind.LETTER_SIZE, "Rank of the size among those in letters.", "size"),
+    RequestInput("number_size", InputKind.NUMBER_SIZE, "Twice the size, where it is a number.", "size"),
     RequestInput("hour_of_day", InputKind.HOUR_OF_DAY, "Hour of the moment, UTC."),
     RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0."),
 )
@@ -124,6 +133,10 @@ DERIVED = (
     *return_rates(GROUPS),
     *returns_per_order(group for group in GROUPS if group.name in ("customer", "article")),
     *days_since(GROUPS),
+    size_against_customer("letter", "lifetime"),
+    size_against_customer("number", "lifetime"),
+    size_spread("lifetime"),
+    *size_complaints("article", "365d"),
     Derived(
         "price_against_list",
         ("unit_price_cents", "list_price_cents"),
@@ -162,4 +175,4 @@ DERIVED = (
     ),
 )
 
-ORDER_LINE = FeatureSet("order_line", 2, REQUEST, BASKET, GROUPS, DERIVED)
+ORDER_LINE = FeatureSet("order_line", 3, REQUEST, BASKET, GROUPS, DERIVED)

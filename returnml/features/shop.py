@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from returnml.features import fit
 from returnml.features.declarations import Aggregation, Derived, KeyGroup, Operation, Stream
 from returnml.features.expressions import Expr
 from returnml.features.windows import DAY_US, Window
 
-ORDERS = Stream("orders", "core.orders", {"quantity": 24, "line_value_cents": 36}, texts=("payment_method",))
-RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36})
+ORDERS = Stream(
+    "orders",
+    "core.orders",
+    {
+        "quantity": 24,
+        "line_value_cents": 36,
+        "letter_size": fit.LETTER_BITS,
+        "has_letter_size": 1,
+        "number_size": fit.NUMBER_BITS,
+        "has_number_size": 1,
+    },
+    texts=("payment_method",),
+)
+RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36, "is_too_small": 1, "is_too_large": 1})
 OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1, "returned_quantity": 24, "refund_cents": 36}, is_derived=True)
 
 PRIOR_RETURN_RATE = 0.1
@@ -26,6 +39,10 @@ def count(stream: Stream, *windows: str, is_feature: bool = True) -> Aggregation
 
 def sum_of(stream: Stream, column: str, *windows: str, is_feature: bool = True) -> Aggregation:
     return Aggregation(stream, Operation.SUM, column, _parsed(windows), is_feature)
+
+
+def sum_of_squares(stream: Stream, column: str, *windows: str, is_feature: bool = True) -> Aggregation:
+    return Aggregation(stream, Operation.SUM_OF_SQUARES, column, _parsed(windows), is_feature)
 
 
 def distinct(stream: Stream, column: str, *windows: str) -> Aggregation:
@@ -69,6 +86,19 @@ def recency() -> tuple[Aggregation, ...]:
     )
 
 
+def sizes(window: str) -> tuple[Aggregation, ...]:
+    """Inputs of ``size_against_customer`` and ``size_spread``."""
+    return (
+        *(sum_of(ORDERS, column, window, is_feature=False) for column in fit.order_columns(None)),
+        sum_of_squares(ORDERS, "letter_size", window, is_feature=False),
+    )
+
+
+def size_reasons(window: str) -> tuple[Aggregation, ...]:
+    """Inputs of ``size_complaints``."""
+    return tuple(sum_of(RETURNS, column, window, is_feature=False) for column in fit.return_columns(None))
+
+
 def smoothed_rate(returned: Expr, lines: Expr) -> Expr:
     return (returned + PRIOR_RETURN_RATE * PRIOR_STRENGTH) / (lines + PRIOR_STRENGTH)
 
@@ -100,6 +130,60 @@ def returns_per_order(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
             f"Returns of the {group} per line ordered ({window}), smoothed; young lines included.",
         )
         for group, window in _counted(RETURNS, groups)
+    )
+
+
+def size_against_customer(scale: str, window: str) -> Derived:
+    """How far a line's size on a scale (``letter`` or ``number``) lies from what the customer usually orders on it."""
+    return Derived(
+        f"{scale}_size_against_customer_{window}",
+        (
+            f"{scale}_size",
+            f"customer_orders_{scale}_size_sum_{window}",
+            f"customer_orders_has_{scale}_size_sum_{window}",
+        ),
+        lambda size, total, lines: size - total / lines,
+        f"Size above the mean of what the customer ordered ({window}), sizes in {scale}s.",
+    )
+
+
+def size_spread(window: str) -> Derived:
+    return Derived(
+        f"customer_letter_size_variance_{window}",
+        (
+            f"customer_orders_letter_size_sum_of_squares_{window}",
+            f"customer_orders_letter_size_sum_{window}",
+            f"customer_orders_has_letter_size_sum_{window}",
+        ),
+        lambda squares, total, lines: squares / lines - (total / lines) * (total / lines),
+        f"Variance of the sizes in letters that the customer ordered ({window}).",
+    )
+
+
+def size_complaints(group: str, window: str) -> tuple[Derived, ...]:
+    """How often a group's lines came back for their size, smoothed, and which way it goes."""
+    small, large, lines = (
+        f"{group}_{name}_{window}" for name in ("returns_is_too_small_sum", "returns_is_too_large_sum", "orders_count")
+    )
+    return (
+        Derived(
+            f"{group}_too_small_rate_{window}",
+            (small, lines),
+            smoothed_rate,
+            f"Returns as too small per line ({window}), smoothed.",
+        ),
+        Derived(
+            f"{group}_too_large_rate_{window}",
+            (large, lines),
+            smoothed_rate,
+            f"Returns as too large per line ({window}), smoothed.",
+        ),
+        Derived(
+            f"{group}_cut_{window}",
+            (small, large, lines),
+            lambda small, large, lines: (small - large) / (lines + PRIOR_STRENGTH),
+            f"Returns as too small less those as too large, per line ({window}): above 0, the {group} is cut small.",
+        ),
     )
 
 

@@ -56,6 +56,16 @@ def text_code(text: str) -> str:
     return f"('0x' || substr(md5(nullif({text}, '')), 1, {CODE_DIGITS}))::BIGINT"
 
 
+def matches(text: str, pattern: str) -> str:
+    """Whether a regular expression matches the whole of a string expression."""
+    return f"regexp_full_match({text}, '{pattern}')"
+
+
+def group_matched(text: str, pattern: str, group: int) -> str:
+    """What a group of a regular expression matched; the empty string where it did not take part."""
+    return f"regexp_extract({text}, '^{pattern}$', {group})"
+
+
 def wide(expression: str) -> str:
     return f"({expression})::{WIDE}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
 from returnml.features.sql_dialect import quote
+from returnml.features.sql_fit import letter_size, number_size
 from returnml.features.sql_spine import SPINE
 from returnml.features.windows import DAY_US, HOUR_US
 
@@ -31,6 +32,10 @@ def request_expression(request: RequestInput) -> str:
     if request.kind is InputKind.DAY_OF_WEEK:
         return f"(s.d + {_EPOCH_WEEKDAY}) % 7"
     column = f"s.{quote(request.column or '')}"
+    if request.kind is InputKind.LETTER_SIZE:
+        return letter_size(column)
+    if request.kind is InputKind.NUMBER_SIZE:
+        return number_size(column)
     return f"({column} is not null)::BIGINT" if request.kind is InputKind.PRESENT else f"{column}::BIGINT"
 
 

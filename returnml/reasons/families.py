@@ -83,6 +83,8 @@ ORDER_LINE_FAMILIES = (
         r"article_size_.*",
         ("article_size_returns_count_365d", 0.0),
     ),
+    Family("article_cut", "the article is cut small or large", r"article_(too_(small|large)_rate|cut)_.*"),
+    Family("size", "the size against what they usually order", r"(letter|number)_size.*|customer_letter_size_variance_.*"),
     Family("product_group", "the product group comes back often", r"product_group_.*"),
     Family("brand", "the brand comes back often", r"brand_.*"),
     Family("payment", "payment method and country from which much comes back", r"country_payment_.*"),

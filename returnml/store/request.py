@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
+from returnml.features.fit import letter_size, number_size
 from returnml.features.windows import DAY_US, HOUR_US
 
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday = 0
@@ -41,6 +42,10 @@ def _input(declared: RequestInput) -> Callable[[Columns, int, int], Values]:
     column = declared.column or ""
     if declared.kind is InputKind.INTEGER:
         return lambda order, _, __: list(order[column])
+    if declared.kind is InputKind.LETTER_SIZE:
+        return lambda order, _, __: [letter_size(value) for value in order[column]]
+    if declared.kind is InputKind.NUMBER_SIZE:
+        return lambda order, _, __: [number_size(value) for value in order[column]]
     if declared.kind is InputKind.PRESENT:
         return lambda order, _, __: [int(value is not None) for value in order[column]]
     if declared.kind is InputKind.HOUR_OF_DAY:

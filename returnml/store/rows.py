@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from returnml.features import fit
 from returnml.ledger.events import OrderPlaced, ReturnReceived
 from returnml.ledger.instants import instant_us
 
@@ -40,6 +41,7 @@ def order_rows(event: OrderPlaced) -> Iterator[tuple[Row, StoredLine]]:
         columns["line_id"] = line.line_id
         columns["quantity"] = line.quantity
         columns["line_value_cents"] = line.quantity * line.unit_price_cents
+        columns |= fit.order_columns(line.size)
         yield (ORDERS_TABLE, columns), StoredLine(ordered_at_us, line.quantity, 0, keys)
 
 
@@ -49,4 +51,5 @@ def return_row(event: ReturnReceived, line: StoredLine | None) -> Row:
     columns: dict[str, Any] = dict(zip(KEYS, keys, strict=True))
     columns["quantity"] = event.quantity
     columns["refund_cents"] = event.refund_cents
+    columns |= fit.return_columns(event.reason)
     return RETURNS_TABLE, columns

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from returnml.contracts.columns import INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
+from returnml.features import sql_fit
 from returnml.warehouse.events import TABLE
 from returnml.warehouse.schema import KEY_COLUMNS, core_columns
 
@@ -19,7 +22,7 @@ def core_select(stream: DeliveredStream) -> str:
         return _returns()
     derived, source = "", ""
     if stream is ORDERS:
-        derived = ", c.quantity * c.unit_price_cents AS line_value_cents"
+        derived = f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(sql_fit.order_columns('c.size'))}"
     elif stream is INSPECTIONS:
         derived = ", r.line_id"
         source = "JOIN reference f USING (pos) JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day"
@@ -76,6 +79,10 @@ def _numbered(stream: DeliveredStream, select: str) -> str:
     return f"SELECT *, {SEQ.format(id=stream.id_column)} AS seq FROM ({select}) ORDER BY seq"
 
 
+def _listed(expressions: Mapping[str, str]) -> str:
+    return ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
+
+
 def _returns() -> str:
     """Returns with their line's keys; an orphan keeps the customer and article that it names."""
     own = {"line_id", "customer_id", "article_id"}
@@ -86,7 +93,7 @@ def _returns() -> str:
     )
     return _numbered(
         RETURNS,
-        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, {copied}, "
+        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, {copied}, {_listed(sql_fit.return_columns('c.reason'))}, "
         "c.extra, c.file, c.version, c.row_number, c.ledger_seq FROM candidate c JOIN reference f USING (pos) "
         "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
         "WHERE c.pos NOT IN (SELECT pos FROM broken)",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import duckdb
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, STREAMS, Column, DeliveredStream, Kind
+from returnml.features import fit
 from returnml.warehouse.partition import PARTITIONS_DDL, transaction
 from returnml.warehouse.tables import ensure_tables
 
@@ -109,11 +110,12 @@ def _typed(columns: tuple[Column, ...]) -> dict[str, str]:
 
 def _derived(stream: DeliveredStream) -> dict[str, str]:
     if stream is ORDERS:
-        return {"line_value_cents": "BIGINT"}
+        return {"line_value_cents": "BIGINT", **dict.fromkeys(fit.order_columns(None), "BIGINT")}
     if stream is RETURNS:
         copied = {"order_id": "VARCHAR", "ordered_at": "TIMESTAMP", **dict.fromkeys(KEY_COLUMNS, "VARCHAR")}
         present = set(RETURNS.column_names)
-        return {"is_orphan": "BOOLEAN", **{name: t for name, t in copied.items() if name not in present}}
+        said = dict.fromkeys(fit.return_columns(None), "BIGINT")
+        return {"is_orphan": "BOOLEAN", **{name: t for name, t in copied.items() if name not in present}, **said}
     if stream is INSPECTIONS:
         return {"line_id": "VARCHAR"}
     return {}

@@ -35,6 +35,7 @@ class Plan:
 
     Attributes:
         lines_per_day: mean; weekdays and season move it.
+        lines_per_customer: mean over the span: how well the shop can know them.
         label_window_days: the window that the true label probabilities refer to.
 
     Raises:
@@ -47,9 +48,16 @@ class Plan:
     seed: int = 1
     scenario: Scenario = Scenario.NONE
     label_window_days: int = 30
+    lines_per_customer: int = 14
 
     def __post_init__(self) -> None:
-        for name, lowest, highest in (("days", 1, 3660), ("lines_per_day", 1, 1_000_000), ("seed", 0, 2**63 - 1)):
+        bounds = {
+            "days": (1, 3660),
+            "lines_per_day": (1, 1_000_000),
+            "lines_per_customer": (1, 10_000),
+            "seed": (0, 2**63 - 1),
+        }
+        for name, (lowest, highest) in bounds.items():
             value = getattr(self, name)
             if not lowest <= value <= highest:
                 raise ValueError(f"{name} = {value}: expected {lowest} to {highest}")

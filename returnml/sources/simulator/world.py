@@ -147,9 +147,9 @@ def draw_articles(plan: Plan) -> Articles:
 
 
 def draw_customers(plan: Plan, brands: int) -> Customers:
-    """Draw customers: about 14 lines each over the span, two fifths of them there from the first day on."""
+    """Draw customers: ``lines_per_customer`` each over the span, two fifths of them there from the first day on."""
     rng = plan.generator("customers")
-    home = max(plan.lines // 14, 20)
+    home = max(plan.lines // plan.lines_per_customer, 20)
     new = home // 8 if plan.drifts(Scenario.NEW_MARKET) else 0
     n = home + new
     joined = np.where(rng.random(n) < 0.4, 0, rng.integers(0, plan.days, n))
