@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 
 from returnml.features.order_line import ORDER_LINE
+from returnml.features.sql_fit import order_columns, return_columns
 from returnml.warehouse.features import build_order_lines
 from returnml.warehouse.tiles import build_tiles
 
@@ -74,6 +75,10 @@ def make_warehouse(path: Path, days: int, lines_per_day: int) -> duckdb.DuckDBPy
     }
     for statement in (_ORDERS, _RETURNS, _OUTCOMES):
         con.execute(statement.format(**values))
+    for table, said in (("core.orders", order_columns("size")), ("core.returns", return_columns("null::VARCHAR"))):
+        con.execute(
+            f"create or replace table {table} as select *, {', '.join(f'{e} as {c}' for c, e in said.items())} from {table}"
+        )
     return con
 
 

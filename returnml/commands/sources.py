@@ -30,6 +30,7 @@ def simulate(
     start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2025-01-01",
     data: DataOption = None,
     as_json: JsonOption = False,
+    lines_per_customer: Annotated[int, typer.Option(help="Mean order lines per customer over the whole span.")] = 14,
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
     from returnml.ledger.clock import clock_of
@@ -39,7 +40,8 @@ def simulate(
 
     try:
         settings = load_settings(data=data)
-        plan = Plan(date.fromisoformat(start), days, lines_per_day, seed, Scenario(scenario), settings.label.window_days)
+        window_days = settings.label.window_days
+        plan = Plan(date.fromisoformat(start), days, lines_per_day, seed, Scenario(scenario), window_days, lines_per_customer)
     except ValueError as error:
         _refuse(str(error), as_json)
     with _refused(as_json), _progress(as_json) as progress:

@@ -27,24 +27,34 @@ _WORN_ONCE = [i for i, g in enumerate(GROUPS) if g.name in ("dress", "jacket", "
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Per line: chance to come back at all, and within the label window; misfit in sizes; the delay's median in days."""
+    """Per line: chance to come back at all, and within the label window; misfit in sizes; the delay's median in days.
+
+    ``intercept`` is the whole shop's.
+    """
 
     probability_any: Floats
     probability_label: Floats
     misfit: Floats
     median_days: Floats
+    intercept: float
 
 
-def describe(plan: Plan, lines: Lines, articles: Articles, customers: Customers) -> Behaviour:
-    """The truth about every line; draws nothing."""
+def describe(plan: Plan, lines: Lines, articles: Articles, customers: Customers, intercept: float | None = None) -> Behaviour:
+    """The truth about every line; draws nothing.
+
+    Args:
+        intercept: of the shop that the lines are a part of; default: that of these lines.
+    """
     misfit = _misfits(plan, lines, articles, customers)
     logit = _logits(lines, misfit, articles, customers)
-    before = lines.day < max(plan.drift_day, 1)
-    sample = logit[before][:: max(1, int(before.sum()) // 100_000)]
-    probability = _with_abuse(_sigmoid(logit + _intercept(sample)), lines, articles, customers)
+    if intercept is None:
+        before = lines.day < max(plan.drift_day, 1)
+        intercept = _intercept(logit[before][:: max(1, int(before.sum()) // 100_000)])
+    probability = _with_abuse(_sigmoid(logit + intercept), lines, articles, customers)
     abuse = customers.abuse[lines.customer]
     median = _MEDIAN_DAYS * customers.slowness[lines.customer] * np.where(abuse == Abuse.WARDROBING, 1.6, 1.0)
-    return Behaviour(probability, probability * delay_cdf(float(plan.label_window_days), median), misfit, median)
+    label = probability * delay_cdf(float(plan.label_window_days), median)
+    return Behaviour(probability, label, misfit, median, intercept)
 
 
 def delay_cdf(days: float, median_days: Floats) -> Floats:

@@ -77,7 +77,10 @@ def simulate(plan: Plan, paths: DataPaths, clock: Clock, customers: CustomerIds,
     progress("drawing orders and returns", 0, plan.days)
     tables = simulate_tables(plan)
     days = pl.date_range(plan.start, plan.end, "1d", closed="left", eager=True).to_list()
-    source = f"simulate seed={plan.seed} scenario={plan.scenario} lines_per_day={plan.lines_per_day} days={plan.days}"
+    source = (
+        f"simulate seed={plan.seed} scenario={plan.scenario} lines_per_day={plan.lines_per_day} days={plan.days} "
+        f"lines_per_customer={plan.lines_per_customer}"
+    )
     named = customers.drawing(simulated_key)
     delivered = {
         stream.name: deliver(paths.landing, stream, frame, source, clock, named, days, progress)
