@@ -118,8 +118,8 @@ def main() -> None:
         said[targets] = observer.said(by_customer[buyer], targets)
     model, best, share = share_of_gain(observer.came_back(held), said[held], observer.truth.probability_label[held])
     print(
-        f"{len(observer.lines):,} lines of {plan.days} days, {plan.lines_per_customer} per customer; "
-        f"{len(held):,} hold-out lines: AUC  truth {best:.4f}   ideal observer {model:.4f}   share of the gain over 0.5: {share:.1%}"
+        f"{len(observer.lines):,} lines of {plan.days} days, {plan.lines_per_customer} per customer; {len(held):,} of hold-out: "
+        f"AUC  truth {best:.4f}   ideal observer {model:.4f}   share of the gain over 0.5: {share:.1%}"
     )
 
 

@@ -36,6 +36,7 @@ from returnml.release.manifest import MODEL_FILE
 from returnml.settings import Settings, load_settings
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
+from returnml.tasks.declared import return_risk
 from returnml.warehouse.cutoff import cut_off
 from returnml.warehouse.features import build_order_lines
 from returnml.warehouse.ingest import ingest_raw
@@ -74,7 +75,7 @@ def share_of_gain(y: np.ndarray, said: np.ndarray, truth: np.ndarray) -> tuple[f
 
 def interval(lines: pl.DataFrame) -> tuple[float, float]:
     """Of the share of the gain: 95%, by customer bootstrap."""
-    y, said, truth, customer = (lines[name].to_numpy() for name in ("returned", "said", "truth", "customer_id"))
+    y, said, truth, customer = (lines[name].to_numpy() for name in ("label", "said", "truth", "customer_id"))
     model, best = ScoredSample(y, said), ScoredSample(y, truth)
     shares = [
         (model.figures(w)["auc"] - 0.5) / (best.figures(w)["auc"] - 0.5) for w in customer_weights(customer, REPLICATES, seed=1)
@@ -85,15 +86,15 @@ def interval(lines: pl.DataFrame) -> tuple[float, float]:
 
 def holdout(settings: Settings, snapshot: Snapshot, candidate: Candidate) -> pl.DataFrame:
     """The hold-out lines: what happened, what the exported graph said, what was true, and how much of the customer was known."""
-    lines = snapshot.lines()
-    is_held = lines["ordered_at"].to_physical().to_numpy() >= candidate.evaluation.holdout_start_us
+    lines = snapshot.table()
+    is_held = lines["anchor_at"].to_physical().to_numpy() >= candidate.evaluation.holdout_start_us
     x = snapshot.matrix()[is_held]
     said = OnnxScorer(candidate.release.read(MODEL_FILE)).probability(x)
     truth = pl.read_parquet(settings.paths.truth / "*.parquet").select("line_id", truth="probability_label")
     return (
         lines.filter(is_held)
         .with_columns(said=said.astype(np.float64), history=x[:, ORDER_LINE.outputs.index("customer_orders_count_365d")])
-        .join(truth, on="line_id", validate="1:1", maintain_order="left")
+        .join(truth, left_on="row_id", right_on="line_id", validate="1:1", maintain_order="left")
     )
 
 
@@ -130,12 +131,12 @@ def main() -> None:
         f"{plan.lines:,} lines of {plan.days} days, {plan.lines_per_customer} per customer: {time.perf_counter() - began:.0f} s"
     )
     began = time.perf_counter()
-    snapshot = build_snapshot(con, ORDER_LINE, cut_off(con), settings.paths.training, settings.label)
+    snapshot = build_snapshot(con, return_risk.TASK, cut_off(con), settings.paths.training, settings.label)
     con.close()
-    candidate = train_release(snapshot, ORDER_LINE, settings, settings.paths.releases)
+    candidate = train_release(snapshot, return_risk.TASK, settings, settings.paths.releases)
     lines = holdout(settings, snapshot, candidate)
     print(f"{candidate.release.version}, {candidate.verdict.reason}: {time.perf_counter() - began:.0f} s")
-    y, said, truth = (lines[name].to_numpy() for name in ("returned", "said", "truth"))
+    y, said, truth = (lines[name].to_numpy() for name in ("label", "said", "truth"))
     model, best, share = share_of_gain(y, said, truth)
     low, high = interval(lines)
     print(f"{len(y):,} hold-out lines of {lines['customer_id'].n_unique():,} customers, {y.mean():.1%} came back")
@@ -145,8 +146,8 @@ def main() -> None:
     print(f"correlation of said and true log-odds {np.corrcoef(_log_odds(said), _log_odds(truth))[0, 1]:.3f}")
     for name, least, most in HISTORY:
         part = lines.filter(pl.col("history").is_between(least, most))
-        if part["returned"].n_unique() == 2:
-            found = share_of_gain(*(part[column].to_numpy() for column in ("returned", "said", "truth")))
+        if part["label"].n_unique() == 2:
+            found = share_of_gain(*(part[column].to_numpy() for column in ("label", "said", "truth")))
             print(
                 f"  customer's lines in the year before: {name:12}{part.height:8,} lines   truth {found[1]:.4f}   "
                 f"model {found[0]:.4f}   share {found[2]:.1%}"
