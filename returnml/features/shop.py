@@ -161,28 +161,26 @@ def size_spread(window: str) -> Derived:
 
 
 def size_complaints(group: str, window: str) -> tuple[Derived, ...]:
-    """How often a group's lines came back for their size, smoothed, and which way it goes."""
+    """How often a group's lines came back for their size, and which way it goes; 0 in a shop without such reasons."""
     small, large, lines = (
         f"{group}_{name}_{window}" for name in ("returns_is_too_small_sum", "returns_is_too_large_sum", "orders_count")
     )
+
+    def rate(returned: Expr, ordered: Expr) -> Expr:
+        return returned / (ordered + PRIOR_STRENGTH)
+
+    def cut(small: Expr, large: Expr, ordered: Expr) -> Expr:
+        return rate(small - large, ordered)
+
+    said = f"per line ordered ({window}), shrunk to 0"
     return (
-        Derived(
-            f"{group}_too_small_rate_{window}",
-            (small, lines),
-            smoothed_rate,
-            f"Returns as too small per line ({window}), smoothed.",
-        ),
-        Derived(
-            f"{group}_too_large_rate_{window}",
-            (large, lines),
-            smoothed_rate,
-            f"Returns as too large per line ({window}), smoothed.",
-        ),
+        Derived(f"{group}_too_small_rate_{window}", (small, lines), rate, f"Returns as too small {said}."),
+        Derived(f"{group}_too_large_rate_{window}", (large, lines), rate, f"Returns as too large {said}."),
         Derived(
             f"{group}_cut_{window}",
             (small, large, lines),
-            lambda small, large, lines: (small - large) / (lines + PRIOR_STRENGTH),
-            f"Returns as too small less those as too large, per line ({window}): above 0, the {group} is cut small.",
+            cut,
+            f"Returns as too small less those as too large, {said}: above 0, the {group} is cut small.",
         ),
     )
 
