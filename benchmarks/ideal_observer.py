@@ -6,7 +6,7 @@ customer: habit, body, self-knowledge, price taste, slowness, abuse. For these t
 weighted by the likelihood of what was seen (self-normalised importance sampling). A model has to learn the rules and the
 articles too: this is a ceiling that it cannot reach, and the true probabilities are none.
 
-    python -m benchmarks.ideal_observer [--days 365] [--lines-per-day 100] [--lines-per-customer 42] [--seed 1] [--candidates 500]
+    python -m benchmarks.ideal_observer [--days 365] [--lines-per-day 100] [--lines-per-customer 42] [--seed 1] [--candidates 4000]
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Observer:
         self.is_cancelled = np.zeros(len(self.lines), bool)
         self.is_cancelled[returns.line[~back]] = True
         # Customers of another shop: the prior, and nothing of this one.
-        self.candidates = draw_customers(Plan(plan.start, candidates, 1, plan.seed + 1, lines_per_customer=1), brands)
+        self.candidates = draw_customers(Plan(plan.start, 1, candidates, plan.seed + 1, lines_per_customer=1), brands)
 
     @property
     def holdout(self) -> np.ndarray:
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--lines-per-day", type=int, default=100)
     parser.add_argument("--lines-per-customer", type=int, default=42)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--candidates", type=int, default=500)
+    parser.add_argument("--candidates", type=int, default=4_000)
     args = parser.parse_args()
     plan = Plan(date(2025, 1, 1), args.days, args.lines_per_day, args.seed, lines_per_customer=args.lines_per_customer)
     observer = Observer(plan, args.candidates)

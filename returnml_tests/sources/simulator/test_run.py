@@ -121,6 +121,12 @@ def test_customers_repeat_and_articles_are_skewed(tables: Tables) -> None:
     assert per_article.head(len(per_article) // 10).sum() > 0.3 * tables.orders.height
 
 
+def test_lines_per_customer_decide_how_well_the_shop_knows_them() -> None:
+    few, many = (simulate_tables(Plan(START, 60, 200, 3, lines_per_customer=n)).orders for n in (6, 60))
+    assert abs(few.height - many.height) < few.height / 10
+    assert many["customer_id"].n_unique() < few["customer_id"].n_unique() / 5
+
+
 def test_no_order_holds_the_same_article_size_and_colour_twice(tables: Tables) -> None:
     once = tables.orders.unique("line_id")
     assert not once.select("order_id", "article_id", "size", "color").is_duplicated().any()
