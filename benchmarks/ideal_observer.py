@@ -6,7 +6,7 @@ customer: habit, body, self-knowledge, price taste, slowness, abuse. For these t
 weighted by the likelihood of what was seen (self-normalised importance sampling). A model has to learn the rules and the
 articles too: this is a ceiling that it cannot reach, and the true probabilities are none.
 
-    python -m benchmarks.ideal_observer [--days 365] [--lines-per-day 100] [--lines-per-customer 42] [--seed 1] [--candidates 4000]
+    python -m benchmarks.ideal_observer [--days 365] [--lines-per-day 100] [--lines-per-customer 42] [--candidates 4000]
 """
 
 from __future__ import annotations
