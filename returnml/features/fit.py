@@ -7,6 +7,7 @@ on no scale says nothing: an exact spelling counts, nothing is guessed.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _LETTERS = ("XXXS", "XXS", "XS", "S", "M", "L", "XL", "XXL", "XXXL", "4XL", "5XL")
 _ALSO = {"3XS": "XXXS", "2XS": "XXS", "2XL": "XXL", "3XL": "XXXL"}
@@ -32,6 +33,7 @@ def letter_size(size: str | None) -> int | None:
     return None if size is None else LETTER_SIZES.get(size)
 
 
+@lru_cache(maxsize=1 << 12)
 def number_size(size: str | None) -> int | None:
     """Twice the number of a size in numbers, so that half sizes are whole; None for any other.
 

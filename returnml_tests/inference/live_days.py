@@ -35,7 +35,17 @@ FIRST = date(2025, 1, 1)
 HISTORY_DAYS, LIVE_DAYS = 40, 3
 GO_LIVE = FIRST + timedelta(days=HISTORY_DAYS)
 NIGHT_US = 4 * 3_600_000_000
-OF_RETURN = ("return_id", "quantity", "refund_cents", "currency", "line_id", "customer_id", "article_id", "is_cancellation")
+OF_RETURN = (
+    "return_id",
+    "quantity",
+    "refund_cents",
+    "currency",
+    "line_id",
+    "customer_id",
+    "article_id",
+    "reason",
+    "is_cancellation",
+)
 
 Event = dict[str, Any]
 

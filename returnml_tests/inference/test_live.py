@@ -24,7 +24,17 @@ from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, 
 from returnml_tests.serving import shop
 from serving.app import create_app
 
-OF_RETURN = ("return_id", "quantity", "refund_cents", "currency", "line_id", "customer_id", "article_id", "is_cancellation")
+OF_RETURN = (
+    "return_id",
+    "quantity",
+    "refund_cents",
+    "currency",
+    "line_id",
+    "customer_id",
+    "article_id",
+    "reason",
+    "is_cancellation",
+)
 
 
 def happenings(scored: Scored) -> list[tuple[int, list[dict], list[dict]]]:
