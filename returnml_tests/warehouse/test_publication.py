@@ -40,7 +40,7 @@ def orders_seen(live, at):
 
 def live_keys(live):
     """How many values the live part holds beside its verdicts."""
-    with live.backend._database().reading() as transaction:
+    with live.backend._database().writing() as transaction:
         return transaction._transaction.stat(transaction._tables[STATE])["entries"]
 
 
