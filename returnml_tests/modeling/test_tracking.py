@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+import sys
 import warnings
 from datetime import timedelta
 from importlib.metadata import version
@@ -13,13 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from returnml.modeling.calibration import Calibration
 from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.modeling.registry import project_aliases
 from returnml.modeling.revision import source_revision
 from returnml.modeling.snapshot import Snapshot
-from returnml.modeling.tracking import Logged, log_candidate
+from returnml.modeling.tracking import Logged, log_candidate, log_variant
 from returnml.modeling.tracking_store import EXPERIMENT, turn
+from returnml.modeling.trained import Trained
+from returnml.modeling.variants import Recipe
 from returnml.release.deployment import DeploymentState
 from returnml.warehouse.training import build_snapshot
 from returnml_tests.modeling.shop import FEATURES, SETTINGS, START, TASK, order_lines, warehouse
@@ -111,6 +115,38 @@ def test_registering_says_nothing_in_between(candidate: Candidate, snapshot: Sna
     printed = capfd.readouterr()
     for noise in ("registered model", "Created version", "type hints"):
         assert noise not in printed.out + printed.err
+
+
+def log_made_up(folder: Path, variant: str) -> None:
+    """In a process of its own: waits for a line on stdin when it is ready."""
+    recipe = Recipe(variant=variant, lightgbm={"num_leaves": 3}, rounds=1)
+    calibration = Calibration(method="platt", rise=1.0, fall=1.0, intercept=0.0)
+    trained = Trained(recipe=recipe, snapshot="s", texts=(), calibration=calibration, problem="", selection_loss=0.5, holdout=b"")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    log_variant(trained, "toy", {"auc": 0.5}, folder)
+
+
+def test_processes_that_meet_a_store_which_is_not_there_yet_all_log(tmp_path: Path):
+    program = (
+        "import sys; from pathlib import Path; from returnml_tests.modeling.test_tracking import log_made_up; "
+        "log_made_up(Path(sys.argv[1]), sys.argv[2])"
+    )
+    names = ["one", "two", "three"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), name], **pipes) for name in names]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    with turn(tmp_path) as uri:
+        client = mlflow.MlflowClient(uri, uri)
+        runs = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert sorted(run.data.tags["variant"] for run in runs) == sorted(names)
+    assert {run.info.status for run in runs} == {"FINISHED"}
 
 
 def test_the_revision_is_that_of_a_checkout_which_has_the_package(tmp_path: Path):
