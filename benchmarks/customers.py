@@ -24,7 +24,6 @@ import numpy as np
 
 from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import Aggregate, Operation
-from returnml.features.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
@@ -32,6 +31,7 @@ from returnml.settings import DataPaths
 from returnml.sources.online_retail import import_online_retail
 from returnml.store.embedded import LmdbBackend
 from returnml.store.online import OnlineFeatures
+from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.warehouse.customers import TABLE, build_customers, customer_spine
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse

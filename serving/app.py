@@ -22,7 +22,7 @@ from serving.intake import EventIntake
 from serving.openapi import add_events
 from serving.openapi_page import page, page_files
 from serving.problems import HANDLERS
-from serving.routes.customers import customer_route
+from serving.routes.customers import customer_route, risk_route
 from serving.routes.events import events_route
 from serving.routes.health import live, ready_route
 from serving.routes.metrics import metrics_route
@@ -67,6 +67,7 @@ def create_app(
         [
             score_route(service),
             customer_route(service),
+            risk_route(service),
             events_route(intake),
             live,
             ready_route(service),

@@ -112,6 +112,28 @@ class CustomerFeatures(Struct, frozen=True, omit_defaults=True):
     raw: dict[str, int | None] | None = None
 
 
+class CustomerRisk(Struct, frozen=True):
+    """Whether any line that a customer orders in the next days will come back, as of now.
+
+    Attributes:
+        known: whether the customer has an event at all.
+        expected_cost_cents: of one such return, minor units of the shop's currency.
+        value_cents: what a line of theirs is usually worth.
+        action: what the task's policy says to do.
+    """
+
+    customer_id: str
+    known: bool
+    probability: float
+    expected_cost_cents: int
+    value_cents: int
+    action: Action
+    release: str
+    feature_set_hash: str
+    requested_at: datetime
+    features: FeatureTime
+
+
 class EventAnswer(Struct, frozen=True, omit_defaults=True):
     """What became of one event of the request, in its order.
 

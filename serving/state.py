@@ -28,7 +28,9 @@ from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.streaming.scores import ScoreStream
 from returnml.tasks import CHECKOUT
-from serving.contracts import CustomerFeatures, Order, Ready, Scores
+from returnml.tasks.declared import customer_risk
+from serving.contracts import CustomerFeatures, CustomerRisk, Order, Ready, Scores
+from serving.customer_risk import RiskReader, open_risk
 from serving.customers import CustomerReader, check_customer_id
 from serving.errors import NotReady
 from serving.inference_log import InferenceLog
@@ -41,6 +43,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 FileMark = tuple[int, int, int] | None
 
+CUSTOMER_RISK = customer_risk.TASK.name
 RETRY_EVERY = 10
 """Looks after which a failed load is tried again though its pointer stayed: the folder may have been repaired."""
 
@@ -70,6 +73,7 @@ class ServingState:
         allows_stale = settings.store.backend != "lmdb" and settings.serving.stale_features == "allow"
         self._live = LiveStore(backend, feature_set, allows_stale)
         self._reader = CustomerReader(self._live, CUSTOMER)
+        self._risk: RiskReader | None = None
         self._customers: CustomerIds | None = None
         self._marks: dict[str, object] = {}
         self._looks_until_retry: dict[str, int] = {}
@@ -107,6 +111,22 @@ class ServingState:
         check_customer_id(customer_id)
         now_us = self._clock.now_us()
         found = self._ask(customer_id, lambda name: self._reader.features(name, is_raw, now_us))
+        self.stale_answers += found.features.stale
+        return msgspec.structs.replace(found, customer_id=customer_id)
+
+    def customer_risk(self, customer_id: str) -> CustomerRisk:
+        """What the champion of ``customer_risk`` says of a customer as of now.
+
+        Raises:
+            NotReady: while none decides, there is no generation that serves the features, or no keyring.
+            InvalidInput: for an id that no event can have.
+        """
+        check_customer_id(customer_id)
+        reader = self._risk
+        if reader is None:
+            raise NotReady(self.failures.get(CUSTOMER_RISK, f"no release of {CUSTOMER_RISK} decides yet: train one"))
+        now_us = self._clock.now_us()
+        found = self._ask(customer_id, lambda name: reader.risk(name, now_us))
         self.stale_answers += found.features.stale
         return msgspec.structs.replace(found, customer_id=customer_id)
 
@@ -155,6 +175,7 @@ class ServingState:
         changed |= self._refresh("keyring", lambda: _mark(self._settings.paths.keys / MASTER_FILE), self._open_keyring)
         policy = self._settings.policy_file
         changed |= self._refresh("policy", lambda: _mark(policy) if policy else None, self._load_policy)
+        self._refresh(CUSTOMER_RISK, self._risk_marks, self._load_risk)
         is_complete = self._live.has_generation and self._customers is not None
         if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
             serving = self._settings.serving
@@ -192,6 +213,14 @@ class ServingState:
 
     def _load_policy(self) -> None:
         self._decider = Decider(read_policy(self._settings.policy_file))
+
+    def _risk_marks(self) -> tuple[FileMark, FileMark]:
+        own = self._settings.tasks.get(CUSTOMER_RISK)
+        policy = Path(own.policy) if own is not None and own.policy is not None else self._settings.policy_file
+        return _mark(self._settings.paths.deployment_state(CUSTOMER_RISK)), _mark(policy) if policy else None
+
+    def _load_risk(self) -> None:
+        self._risk = open_risk(self._settings, self._live)
 
     def _published(self) -> str | None:
         try:

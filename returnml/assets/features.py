@@ -11,11 +11,14 @@ from returnml.checks import features as checks
 from returnml.features.catalogue import catalogue
 from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import FeatureSet, KeyGroup
-from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.order_line import GROUPS, ORDER_LINE
 from returnml.features.sql_tiles import tile_columns
 from returnml.partitions import days_of
 from returnml.resources.warehouse import session
+from returnml.settings import Settings
+from returnml.tasks.live_sets import TILE_GROUPS
+from returnml.tasks.registry import tasks
+from returnml.tasks.spines import CUSTOMERS
 from returnml.warehouse import customers
 from returnml.warehouse import features as order_lines
 
@@ -104,20 +107,28 @@ class CustomersConfig(dg.Config):
     group="features",
     deps=["orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in CUSTOMER.groups if group.is_tiled)],
     description="One row per known customer and cut-off, key `customer_id`, `day` of the cut-off: the feature vector as "
-    "of the cut-off, float32, missing is NaN. The service computes the same bits from the generation of that cut-off.",
+    "of the cut-off, float32, missing is NaN. The service computes the same bits from the generation of that cut-off. Of the "
+    "past the days that models are trained on.",
     is_partitioned=False,
     columns=_schema(CUSTOMER, customers.COLUMNS),
     lineage=_lineage(CUSTOMER, ("customer_id",)),
     checks=checks.CUSTOMER_SPECS,
 )
-def features_customer(config: CustomersConfig, warehouse: DuckDBResource) -> dg.MaterializeResult:
+def features_customer(
+    config: CustomersConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     from returnml.warehouse.cutoff import cut_off
 
+    waits = [task.maturity_days(settings.label) for task in tasks().values() if task.spine is CUSTOMERS]
+    past = []
     with session(warehouse) as con:
         until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
         report = customers.build_customers(con, CUSTOMER, until)
         results = checks.customer_results(con, CUSTOMER, until)
+        if waits and CUSTOMERS.sampling is not None:
+            past = customers.build_past_customers(con, CUSTOMER, CUSTOMERS.sampling, until, min(waits))
     metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, cut_off=until.isoformat())
+    metadata["past_days_written"] = len(past)
     return dg.MaterializeResult(metadata=metadata, check_results=results)
 
 

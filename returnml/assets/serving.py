@@ -6,10 +6,10 @@ from dagster_duckdb import DuckDBResource
 from returnml.assets.table import table_asset
 from returnml.assets.tasks import scores_of
 from returnml.checks import serving as checks
-from returnml.features.live_sets import FEATURE_SETS
 from returnml.resources.warehouse import session
 from returnml.settings import Settings
 from returnml.tasks import CHECKOUT
+from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.tasks.registry import task_named
 
 

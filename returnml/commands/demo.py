@@ -16,11 +16,18 @@ from returnml.tasks import CHECKOUT
 FIRST_DAY = date(2025, 1, 1)
 VARIANTS = ["plain", "monotone", "logistic"]
 """A demo must be quick: of the declared variants, enough to see that they are compared."""
+YOUNG_SHOP = {
+    "customer_risk": {
+        "training": {"calibration_days": 10, "holdout_days": 16, "rounds": 100},
+        "gates": {"max_calibration_error": 0.1},
+    }
+}
+"""The customers of a shop that is months old change while the labels mature: it is split finer and asked for less."""
 
 
 def demo(
-    days: Annotated[int, typer.Option(help="Days to simulate.")] = 120,
-    lines_per_day: Annotated[int, typer.Option(help="Mean order lines per day.")] = 1_000,
+    days: Annotated[int, typer.Option(help="Days to simulate.")] = 200,
+    lines_per_day: Annotated[int, typer.Option(help="Mean order lines per day.")] = 600,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
     source: Annotated[str, typer.Option(help="simulate or online-retail.")] = "simulate",
     path: Annotated[Path | None, typer.Option(help="Folder of the Online Retail files.")] = None,
@@ -39,7 +46,7 @@ def demo(
     root = data or str(load_settings().paths.root / f"demo-{source}")
     # A quarter of the Online Retail rows, on some days nearly all, name no customer: known, and no broken delivery.
     quality = {"max_quarantined_share": 0.95} if source == "online-retail" else None
-    settings = load_settings(data=root, quality=quality, variants={"names": VARIANTS})
+    settings = load_settings(data=root, quality=quality, variants={"names": VARIANTS}, tasks=YOUNG_SHOP)
     clock = SystemClock()
     started_us = clock.now_us()
     _fill(settings, source, path, days, lines_per_day, seed)

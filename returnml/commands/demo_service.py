@@ -10,13 +10,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from returnml.commands.refusal import refuse
 from returnml.privacy.customers import open_customers
+from returnml.release.deployment import read_state
 from returnml.settings import Settings
+from returnml.tasks.declared import customer_risk
 
 START_SECONDS = 60
 _OPTIONAL = ("size", "color", "product_group", "brand", "list_price_cents")
@@ -26,22 +29,29 @@ _ORDER = ("order_id", "customer_id", "currency", "country", "payment_method", "d
 
 @dataclass(frozen=True)
 class Answer:
-    """What was asked, with reasons, and what came back; and how long it took without them."""
+    """What was asked, with reasons, and what came back; and how long it took without them.
+
+    Attributes:
+        risk: what it says of the riskiest customer; None where nothing decides about customers.
+    """
 
     url: str
     request: dict[str, Any]
     response: dict[str, Any]
     milliseconds: float
+    risk: dict[str, Any] | None
 
 
-def score_one(settings: Settings, port: int | None, customers: Iterable[str]) -> Answer:
+def score_one(settings: Settings, port: int | None, customers: Collection[str]) -> Answer:
     """Serve the deployed release, as of the store's cut-off, for as long as one order takes to be scored.
 
     Args:
-        customers: what the shop calls its customers; one of them placed the order.
+        customers: what the shop calls its customers; one of them placed the order. Read twice.
     """
     request = order_of_last_day(settings)
     request["customer_id"] = _shop_id(settings, request["customer_id"], customers)
+    riskiest = riskiest_customers(settings, 1)
+    riskiest_id = _shop_id(settings, riskiest[0][0], customers) if riskiest else None
     chosen = port or _free_port()
     command = [sys.executable, "-m", "returnml.cli", "serve", "--port", str(chosen), "--at", "cutoff"]
     log = settings.paths.logs / "demo-service.log"
@@ -57,7 +67,9 @@ def score_one(settings: Settings, port: int | None, customers: Iterable[str]) ->
             _post(f"{url}/v1/score", request)
             milliseconds = (time.perf_counter() - started) * 1_000
             request["reasons"] = True
-            return Answer(url, request, _post(f"{url}/v1/score", request), milliseconds)
+            response = _post(f"{url}/v1/score", request)
+            risk = None if riskiest_id is None else _get(f"{url}/v1/customers/{quote(riskiest_id, safe='')}/risk")
+            return Answer(url, request, response, milliseconds, risk)
         finally:
             service.terminate()
             service.wait(timeout=20)
@@ -82,7 +94,28 @@ def order_of_last_day(settings: Settings) -> dict[str, Any]:
     return order | {"lines": [{name: line[name] for name in _LINE if line[name] is not None} for line in lines]}
 
 
-def _shop_id(settings: Settings, name: str, customers: Iterable[str]) -> str:
+def riskiest_customers(settings: Settings, most: int) -> list[tuple]:
+    """Name, probability, expected cost in cents, currency and action of those with the highest expected cost at the last cut-off.
+
+    From the published copy; empty where nothing decides about customers.
+    """
+    from returnml.warehouse.partition import open_warehouse
+
+    if read_state(settings.paths.deployment_state(customer_risk.TASK.name)).champion is None:
+        return []
+    table = customer_risk.TASK.score_table
+    con = open_warehouse(settings.paths.published, read_only=True)
+    try:
+        return con.execute(
+            f"SELECT customer_id, probability, expected_cost_cents, currency, action FROM {table} "
+            f"WHERE day = (SELECT max(day) FROM {table}) ORDER BY expected_cost_cents DESC, customer_id LIMIT ?",
+            [most],
+        ).fetchall()
+    finally:
+        con.close()
+
+
+def _shop_id(settings: Settings, name: str, customers: Collection[str]) -> str:
     """Only who knows a customer's id can find their name: the tables know the name alone."""
     known = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
     for customer in customers:
@@ -105,7 +138,11 @@ def _await_ready(url: str, service: subprocess.Popen, log: str) -> None:
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return _get(urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}))
+
+
+def _get(request: urllib.request.Request | str) -> dict[str, Any]:
+    url = request if isinstance(request, str) else request.full_url
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)

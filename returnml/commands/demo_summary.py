@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from returnml.commands.demo_service import Answer
+from returnml.commands.demo_service import Answer, riskiest_customers
 from returnml.commands.line import LineRun
 from returnml.settings import Settings
 from returnml.tasks import CHECKOUT
@@ -58,6 +58,7 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
         for text in why.get(line, [])[:SHOWN_REASONS]:
             typer.echo(f"{'':>10}because: {text}")
     _answer(answer)
+    _customers(settings, answer)
     _title("What next")
     for check in done.failed_checks:
         typer.echo(f"  look at     check {check}")
@@ -118,6 +119,22 @@ def _answer(answer: Answer) -> None:
 def _command() -> str:
     """What a shell finds: the name where the environment is active, else the way it was called by."""
     return "returnml" if which("returnml") else sys.argv[0]
+
+
+def _customers(settings: Settings, answer: Answer) -> None:
+    """The second task: the riskiest customers of the last cut-off, one of them asked over HTTP."""
+    found = riskiest_customers(settings, RISKIEST)
+    if answer.risk is None:
+        _title("Riskiest customers: no release of customer_risk decides (see the checks below)")
+        return
+    _title("Riskiest customers at the cut-off: will anything they order in the next 30 days come back?")
+    for customer, probability, cost, currency, action in found:
+        typer.echo(f"  {probability:>6.1%}  expected cost {cost / 100:>8,.2f} {currency}   {action:<8} customer {customer}")
+    risk = answer.risk
+    typer.echo(
+        f"  GET {answer.url}/v1/customers/{risk['customer_id']}/risk: {risk['probability']:.1%}, {risk['action']} "
+        f"(release {risk['release']})"
+    )
 
 
 def _title(text: str) -> None:

@@ -17,7 +17,7 @@ def features(
 ) -> None:
     """List the inputs of every feature set: name, key, source, operation, column, window, dtype, description."""
     from returnml.features.catalogue import catalogue
-    from returnml.features.live_sets import FEATURE_SETS
+    from returnml.tasks.live_sets import FEATURE_SETS
 
     names = [declared.name for declared in FEATURE_SETS]
     if feature_set is not None and feature_set not in names:

@@ -84,11 +84,11 @@ def store_publish(
     data: DataOption = None,
 ) -> None:
     """Publish a generation of what the warehouse knows; refused where the warehouse lacks events of the ledger."""
-    from returnml.features.live_sets import FEATURE_SETS
     from returnml.features.tiles import TileError
     from returnml.features.windows import DAY_US
     from returnml.ledger.clock import ClockError, clock_of
     from returnml.store.backends import open_backend
+    from returnml.tasks.live_sets import FEATURE_SETS
     from returnml.warehouse.publication import NotIngested, publish_warehouse
 
     settings = load_settings(data=data)
@@ -110,8 +110,8 @@ def store_publish(
 @app.command("verify")
 def store_verify(data: DataOption = None) -> None:
     """Check every byte: generation, ledger, and that the live part follows from both; exit code 1 where it does not."""
-    from returnml.features.live_sets import FEATURE_SETS
     from returnml.store.verification import verify_store
+    from returnml.tasks.live_sets import FEATURE_SETS
 
     settings = load_settings(data=data)
     with _refused(damage_code=1):
@@ -133,8 +133,8 @@ def store_verify(data: DataOption = None) -> None:
 @app.command("rebuild")
 def store_rebuild(data: DataOption = None) -> None:
     """Build the live part anew from the published generation and the ledger; scoring goes on meanwhile."""
-    from returnml.features.live_sets import FEATURE_SETS
     from returnml.store.verification import read_live, rebuild_store
+    from returnml.tasks.live_sets import FEATURE_SETS
 
     settings = load_settings(data=data)
     with _refused():

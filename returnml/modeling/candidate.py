@@ -232,6 +232,7 @@ def _facts(data: TrainingData, task: Task, settings: Settings, trained: Trained)
     tuned = "" if recipe.study is None else f", tuned (study {recipe.study[:12]}, trial {recipe.trial})"
     blind = f", {excluded} inputs not asked" if excluded else ""
     training, words = settings.training, task.words
+    sampling = snapshot.manifest.sampling
     return {
         "Training snapshot": snapshot.hash[:32],
         f"Mature {words.rows}": f"{snapshot.rows:,}, of which {snapshot.base_rate:.2%} {words.positive}",
@@ -239,6 +240,7 @@ def _facts(data: TrainingData, task: Task, settings: Settings, trained: Trained)
             f"{len(part):,}" for part in (split.train, split.calibration, split.holdout)
         ),
         "Gap before the hold-out": f"{split.purged_days} days; its young {words.rows}: {training.young_lines}",
+        **({} if sampling is None else {"Days": str(sampling)}),
         "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
         "Variant": f"{recipe.variant}{tuned}{blind}",
         "Trees": f"{recipe.rounds} of {given['num_leaves']} leaves, rate {given['learning_rate']:g}, seed {given['seed']}",

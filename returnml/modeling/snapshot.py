@@ -18,7 +18,7 @@ import polars as pl
 
 from returnml.release.files import sync_folder, write_synced
 from returnml.settings import LabelSettings
-from returnml.tasks.declaration import FACT_COLUMNS, Task
+from returnml.tasks.declaration import FACT_COLUMNS, Sampling, Task
 
 ROWS_FILE = "rows.parquet"
 FEATURES_FILE = "features.parquet"
@@ -47,6 +47,7 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     Attributes:
         label: the task's rule: what its window and grace are.
         positives: rows with label 1.
+        sampling: which days' rows they are; None: all.
         cut_off_us: labels known at or before this instant were used, later ones not.
         vectors: how many are ``logged``, as the service computed them, and how many ``recomputed`` in batch.
         content_sha256: of the rows, column by column, and of every field here but itself; the folder's name.
@@ -63,6 +64,7 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     first_anchor_us: int
     last_anchor_us: int
     vectors: dict[str, int]
+    sampling: Sampling | None
     content_sha256: str = ""
 
 
@@ -142,6 +144,7 @@ def write_snapshot(
         first_anchor_us=int(anchor_us[0]),
         last_anchor_us=int(anchor_us[-1]),
         vectors={"logged": logged, "recomputed": table.height - logged},
+        sampling=task.spine.sampling,
     )
     manifest = msgspec.structs.replace(manifest, content_sha256=_content_sha256(table, features, manifest))
     target = training_root / manifest.content_sha256[:32]

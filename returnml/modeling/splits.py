@@ -36,24 +36,28 @@ class Split:
     purged_days: int
 
 
-def temporal_split(anchor_us: np.ndarray, *, calibration_days: int, holdout_days: int, maturity_days: int) -> Split:
+def temporal_split(
+    anchor_us: np.ndarray, *, calibration_days: int, holdout_days: int, maturity_days: int, overlap_days: int = 0
+) -> Split:
     """Split rows by anchor at UTC days: train, calibration, gap, hold-out.
 
     The gap is the maturity of a label, so that the model could have been made when the hold-out began; for a shop whose
-    history is too short for that, as much of it as leaves half of the days to training.
+    history is too short for that, as much of it as leaves half of the days to training, but never less than rows need to
+    share no label.
 
     Args:
         anchor_us: int64, shape (n,).
         calibration_days: length of the calibration part.
         holdout_days: length of the hold-out; its last day is the day of the last row.
         maturity_days: how long a label stays open (window and grace).
+        overlap_days: how far apart rows must be to share nothing that decides their labels.
 
     Raises:
         SplitError: if the days left to train on are fewer than the calibration's, or a part has no row.
     """
     first, end = floor_day(int(anchor_us.min())), floor_day(int(anchor_us.max())) + DAY_US
     days = (end - first) // DAY_US
-    purged_days = max(0, min(maturity_days, days // 2 - calibration_days - holdout_days))
+    purged_days = max(overlap_days, min(maturity_days, days // 2 - calibration_days - holdout_days))
     holdout_start = end - holdout_days * DAY_US
     calibration_end = holdout_start - purged_days * DAY_US
     calibration_start = calibration_end - calibration_days * DAY_US
@@ -61,7 +65,7 @@ def temporal_split(anchor_us: np.ndarray, *, calibration_days: int, holdout_days
     if train_days < calibration_days:
         raise SplitError(
             f"{days} days of mature rows leave {max(train_days, 0)} to train on, beside {holdout_days} of hold-out and "
-            f"{calibration_days} of calibration: {holdout_days + 2 * calibration_days} are needed (a label takes "
+            f"{calibration_days} of calibration: {holdout_days + 2 * calibration_days + overlap_days} are needed (a label takes "
             f"{maturity_days} days more); land more history, or lower training.holdout_days and training.calibration_days"
         )
     split = Split(
@@ -81,7 +85,7 @@ def temporal_split(anchor_us: np.ndarray, *, calibration_days: int, holdout_days
     return split
 
 
-def split_rows(table: pl.DataFrame, label: LabelSettings, training: TrainingSettings) -> Split:
+def split_rows(table: pl.DataFrame, label: LabelSettings, overlap_days: int, training: TrainingSettings) -> Split:
     """The split of a snapshot's rows that the settings ask for.
 
     Raises:
@@ -92,6 +96,7 @@ def split_rows(table: pl.DataFrame, label: LabelSettings, training: TrainingSett
         calibration_days=training.calibration_days,
         holdout_days=training.holdout_days,
         maturity_days=label.window_days + label.grace_days,
+        overlap_days=overlap_days,
     )
 
 
@@ -126,11 +131,14 @@ def rolling_origin(anchor_us: np.ndarray, origins_us: list[int], *, test_us: int
     return folds
 
 
-def development_folds(anchor_us: np.ndarray, split: Split, *, folds: int, test_days: int, maturity_days: int) -> list[Fold]:
+def development_folds(
+    anchor_us: np.ndarray, split: Split, *, folds: int, test_days: int, maturity_days: int, overlap_days: int = 0
+) -> list[Fold]:
     """Rolling origins in the training part of a split: to choose by, without a look at calibration or hold-out.
 
     The last test part ends where calibration begins, the others before it. Before each origin there is a gap as in
-    ``temporal_split``: the maturity of a label, or as much of it as leaves half of the days to training.
+    ``temporal_split``: the maturity of a label, or as much of it as leaves half of the days to training, but never less than
+    ``overlap_days``.
 
     Args:
         anchor_us: int64, shape (n,); ``split`` is of these.
@@ -149,7 +157,7 @@ def development_folds(anchor_us: np.ndarray, split: Split, *, folds: int, test_d
             f"{days} days to train on are too few for {folds} folds of {test_days} test days, which need "
             f"{2 * folds * test_days}; lower tuning.folds or tuning.fold_days"
         )
-    gap_days = min(maturity_days, days // 2 - folds * test_days)
+    gap_days = max(overlap_days, min(maturity_days, days // 2 - folds * test_days))
     origins = [end - (folds - i) * test_days * DAY_US for i in range(folds)]
     found = rolling_origin(known, origins, test_us=test_days * DAY_US, gap_us=gap_days * DAY_US)
     return [Fold(fold.origin_us, split.train[fold.train], split.train[fold.test]) for fold in found]

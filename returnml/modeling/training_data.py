@@ -23,12 +23,14 @@ class TrainingData:
     Attributes:
         table: of the snapshot, see ``ROW_COLUMNS``.
         x: its features ``names``, float32, shape (rows, features).
+        overlap_days: see ``Task``.
     """
 
     snapshot: Snapshot
     table: pl.DataFrame
     x: np.ndarray
     split: Split
+    overlap_days: int
 
     @property
     def names(self) -> list[str]:
@@ -69,4 +71,5 @@ def training_data(snapshot: Snapshot, task: Task, training: TrainingSettings) ->
     if manifest.feature_set_hash != expected:
         raise SnapshotError(f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {expected[:12]}")
     table = snapshot.table()
-    return TrainingData(snapshot, table, snapshot.matrix(), split_rows(table, manifest.label, training))
+    split = split_rows(table, manifest.label, task.overlap_days, training)
+    return TrainingData(snapshot, table, snapshot.matrix(), split, task.overlap_days)

@@ -87,6 +87,7 @@ def tune(
         folds=tuning.folds,
         test_days=tuning.fold_days,
         maturity_days=data.label.window_days + data.label.grace_days,
+        overlap_days=data.overlap_days,
     )
     started = now()
     with locked(folder / name[:32] / ".lock"):

@@ -120,11 +120,11 @@ class Decider:
                 chosen[members] = _by_rule(rule, p[members], costs[:, members])
         return chosen
 
-    def _explored(self, order_ids: Sequence[str]) -> np.ndarray:
-        """Whole orders are drawn, by their id: the same on every worker, in batch and in a replay."""
-        drawn: dict[str, bool] = {}
+    def _explored(self, order_ids: Sequence[str | None]) -> np.ndarray:
+        """Whole orders are drawn, by their id: the same on every worker, in batch and in a replay. What is of no order is not."""
+        drawn: dict[str | None, bool] = {None: False}
         for order_id in order_ids:
-            if order_id not in drawn:
+            if order_id is not None and order_id not in drawn:
                 digest = self._salt.copy()
                 digest.update(order_id.encode("utf-8", "surrogatepass"))
                 drawn[order_id] = int.from_bytes(digest.digest()[:8], "big") < self._bound

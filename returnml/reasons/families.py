@@ -103,6 +103,11 @@ ORDER_LINE_FAMILIES = (
 _DECLARED = {"order_line": ORDER_LINE_FAMILIES}
 
 
+def has_families(feature_set: FeatureSet) -> bool:
+    """Whether reasons can be given for it."""
+    return feature_set.name in _DECLARED
+
+
 def families_of(feature_set: FeatureSet) -> tuple[Family, ...]:
     """The families that are declared for a feature set.
 

@@ -32,6 +32,26 @@ class Moments(StrEnum):
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Which days' rows a model is trained on, where all would be more than it needs.
+
+    Attributes:
+        every_days: those whose number since 1970-01-01 it divides.
+        last_days: before the training's cut-off.
+    """
+
+    every_days: int
+    last_days: int
+
+    def condition(self, cut_off: str) -> str:
+        """SQL over ``day``; ``cut_off`` is SQL too."""
+        return f"(day - DATE '1970-01-01') % {self.every_days} = 0 AND day >= {cut_off}::DATE - {self.last_days}"
+
+    def __str__(self) -> str:
+        return f"every {self.every_days} days of the last {self.last_days}"
+
+
+@dataclass(frozen=True)
 class Spine:
     """The rows that questions are asked about, and the table that has their vectors.
 
@@ -41,6 +61,7 @@ class Spine:
         keys: columns that name a row.
         row_id: SQL over the keys that gives every row one name, a string.
         is_logged: whether the service's inference log has answers about these rows.
+        sampling: which of its days are trained on; None: all.
     """
 
     name: str
@@ -50,6 +71,7 @@ class Spine:
     row_id: str
     moments: Moments
     is_logged: bool = False
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)
@@ -81,13 +103,16 @@ class Task:
         label_rule: from the shop's label settings to the task's: the window in which the label is decided, and the grace
             after it. Both together are its maturity: how long after the anchor a label is known.
         labels: a query: ``keys``, ``anchor_at``, ``matures_at``, ``label`` (0 or 1), ``label_known_at`` (when a label of 1
-            was first known; else null) and ``is_flag`` (whether the shop's own flag tells it, which is final at the end of the
-            window), one row for each label known at ``{cut_off}``. It may use ``{window_days}`` and
-            ``{grace_days}`` of the shop's settings. Times are naive UTC; in braces stand SQL literals.
+            was first known; else null) and ``is_flag`` (whether the shop's own flag tells it, which is final at the end of
+            the window), one row for each label known at ``{cut_off}``. It may use ``{window_days}`` and ``{grace_days}`` of
+            the shop's settings, and ``{sampled}``: which of the spine's days are trained on. Times are naive UTC; in braces
+            stand SQL literals.
         labels_from: Dagster assets that ``labels`` reads.
         facts: a query: ``keys``, ``FACT_COLUMNS`` and ``value``, one row for each row of the spine.
         facts_from: Dagster assets that ``facts`` reads.
         copied_from: those of them whose columns it copies under their name.
+        value_feature: the feature that ``value`` is made from (``values.cents_sql``), so that it is known online; None: the
+            request carries it.
         value: the column of ``facts`` that has what is at stake, minor units of ``currency``.
         score_table: where scores go, e.g. ``scores.daily``.
         score_columns: columns of ``facts`` (or keys) that its rows carry, with SQL types.
@@ -109,7 +134,6 @@ class Task:
     labels_from: tuple[str, ...]
     facts: str
     facts_from: tuple[str, ...]
-    copied_from: tuple[str, ...]
     value: str
     score_table: str
     score_columns: dict[str, str]
@@ -118,6 +142,9 @@ class Task:
     limits: tuple[str, ...]
     policy: Policy | None
     asset_prefix: tuple[str, ...]
+    copied_from: tuple[str, ...] = ()
+    value_feature: str | None = None
+    overlap_days: int = 0
     reason_table: str | None = None
     rate_features: tuple[str, ...] = ()
 
@@ -130,6 +157,11 @@ class Task:
         absent = [key for key in self.spine.keys if key != "day" and key not in self.score_columns]
         if absent:
             raise TaskError(f"task {self.name}: score_columns lack {absent[0]!r}, a key of {self.spine.table}")
+
+    def maturity_days(self, shop: LabelSettings) -> int:
+        """How long after its anchor a row's label is known."""
+        label = self.label_rule(shop)
+        return label.window_days + label.grace_days
 
     def score_table_columns(self) -> dict[str, str]:
         """Column to SQL type of the score table."""

@@ -16,7 +16,8 @@ def tasks_of(package: ModuleType) -> dict[str, Task]:
     """The tasks of a package by name, in alphabetical order.
 
     Raises:
-        TaskError: naming the module that has no ``TASK`` or another task's name, or two tasks with one table or prefix.
+        TaskError: naming the module that has no ``TASK`` or another task's name, or two tasks with one table or prefix, or with
+            different feature sets of one name.
     """
     found: dict[str, Task] = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
@@ -30,6 +31,8 @@ def tasks_of(package: ModuleType) -> dict[str, Task]:
             for shared in ("score_table", "asset_prefix"):
                 if getattr(other, shared) == getattr(task, shared):
                     raise TaskError(f"{name}: has the {shared} of {other.name}, {getattr(task, shared)!r}")
+            if other.feature_set.name == task.feature_set.name and other.feature_set.hash != task.feature_set.hash:
+                raise TaskError(f"{name}: its feature set {task.feature_set.name} is another than that of {other.name}")
         found[task.name] = task
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from returnml.tasks.declaration import Moments, Spine
+from returnml.tasks.declaration import Moments, Sampling, Spine
 
 ORDER_LINES = Spine(
     name="order_line",
@@ -12,4 +12,15 @@ ORDER_LINES = Spine(
     row_id="line_id",
     moments=Moments.EACH_DAY,
     is_logged=True,
+)
+
+# Every eighth day meets every weekday in turn. A label of 30 days changes little from one day to the next.
+CUSTOMERS = Spine(
+    name="customer",
+    table="features.customers",
+    asset="features_customer",
+    keys=("day", "customer_id"),
+    row_id="customer_id || ' ' || day",
+    moments=Moments.CUT_OFF,
+    sampling=Sampling(every_days=8, last_days=360),
 )

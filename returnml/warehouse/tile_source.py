@@ -13,13 +13,13 @@ from datetime import date, timedelta
 import duckdb
 
 from returnml.features.declarations import KeyGroup, Stream
-from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.sql_dialect import quote
 from returnml.features.sql_layout import Bound, Measure, measures_of
 from returnml.features.sql_mergeable import MERGEABLE
 from returnml.features.sql_spine import SPINE, tiles_table
 from returnml.features.union import holder
 from returnml.features.windows import DAY_US
+from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.warehouse.tile_chain import TileChain, read_chain
 
 EPOCH = date(1970, 1, 1)

@@ -95,8 +95,13 @@ def build_snapshot(
 
 def labels_query(task: Task, cut_off: datetime, shop_label: LabelSettings) -> str:
     """The task's labels that are known at a cut-off."""
+    at = f"TIMESTAMP '{cut_off}'"
+    sampling = task.spine.sampling
     return task.labels.format(
-        cut_off=f"TIMESTAMP '{cut_off}'", window_days=shop_label.window_days, grace_days=shop_label.grace_days
+        cut_off=at,
+        window_days=shop_label.window_days,
+        grace_days=shop_label.grace_days,
+        sampled="true" if sampling is None else sampling.condition(at),
     )
 
 

@@ -7,7 +7,7 @@ them: readers select by ``feature_set_hash``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
 import duckdb
@@ -39,17 +39,22 @@ def write_vectors(
     spine: str,
     first: date,
     last: date,
+    keep_days: Collection[date] = (),
+    inputs_hash: str | Mapping[date, str] | None = None,
 ) -> PartitionResult:
     """Replace the days ``first`` to ``last`` by the vectors of a spine, in one transaction.
 
     Args:
         fixed: see ``ensure_vector_table``; the spine has them all but the hash.
+        keep_days: days inside the range that keep their old state.
+        inputs_hash: what the rows are made from, for all days or for each; default: the feature set's hash.
 
     Raises:
         FeatureError: see ``compute_windows``.
         PartitionError: where a row does not belong to the days.
     """
     carried = [name for name in fixed if name != "feature_set_hash"]
+    made_from = feature_set.hash if inputs_hash is None else inputs_hash
     batches = []
     for columns, matrix in stream_vectors(con, feature_set, spine, carried):
         arrays = [*columns.columns, *(pa.array(matrix[:, j], from_pandas=True) for j in range(matrix.shape[1]))]
@@ -57,10 +62,10 @@ def write_vectors(
     hashed = f"'{feature_set.hash}' as feature_set_hash"
     if not batches:
         empty = f"select * exclude (feature_set_hash), {hashed} from {table} where false"
-        return replace_partition(con, table, first, last, empty, day_column="day", inputs_hash=feature_set.hash)
+        return replace_partition(con, table, first, last, empty, day_column="day", keep_days=keep_days, inputs_hash=made_from)
     con.register("pit_vectors", pa.Table.from_batches(batches))
     try:
         rows = f"select *, {hashed} from pit_vectors"
-        return replace_partition(con, table, first, last, rows, day_column="day", inputs_hash=feature_set.hash)
+        return replace_partition(con, table, first, last, rows, day_column="day", keep_days=keep_days, inputs_hash=made_from)
     finally:
         con.unregister("pit_vectors")

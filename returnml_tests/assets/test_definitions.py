@@ -5,9 +5,9 @@ import pytest
 
 from returnml.assets.table import OWNERS
 from returnml.definitions import ASSETS, build_defs, defs
-from returnml.features.live_sets import TILE_GROUPS
 from returnml.modeling.variants import VARIANTS
 from returnml.resources.warehouse import POOL
+from returnml.tasks.live_sets import TILE_GROUPS
 
 SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
 
@@ -18,13 +18,15 @@ def test_the_definitions_load():
 
 def test_the_line_has_all_its_assets():
     tiles = {f"tiles_{group.name}" for group in TILE_GROUPS if group.is_tiled}
-    assert set(SPECS) == tiles | {
-        *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
-        *("features_order_line", "features_customer", "training_set", "candidate_model", "evaluation", "release"),
+    trained = {
+        *("training_set", "best_parameters", "leaderboard", "candidate_model", "evaluation", "release"),
         *(f"variant_{variant.name}" for variant in VARIANTS),
-        *("leaderboard", "best_parameters"),
+    }
+    assert set(SPECS) == tiles | trained | {f"customer_risk/{part}" for part in trained} | {
+        *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
+        *("features_order_line", "features_customer"),
         *("inference_log", "moments", "consistency"),
-        *("online_generation", "scores_daily", "scores_reasons", "drift", "published_copy"),
+        *("online_generation", "scores_daily", "scores_reasons", "scores_customers", "drift", "published_copy"),
         *("return_rates", "returns_forecast"),
     }
 
@@ -51,13 +53,14 @@ def test_lineage_names_columns_that_the_upstream_asset_has(name: str):
 
 
 def test_what_touches_the_warehouse_is_in_its_pool():
-    outside = {
+    trained = {
         "best_parameters",
         "candidate_model",
         "evaluation",
         "release",
         *(f"variant_{variant.name}" for variant in VARIANTS),
     }
+    outside = trained | {f"customer_risk/{part}" for part in trained}
     for asset in ASSETS:
         name = asset.key.to_user_string()
         assert asset.op.pool == (None if name in outside else POOL), name

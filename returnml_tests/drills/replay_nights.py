@@ -14,11 +14,11 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.instants import instant_us
 from returnml.settings import Settings
 from returnml.store.backends import open_backend
+from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.consistency import ConsistencyReport, build_consistency
 from returnml.warehouse.cutoff import cut_off
 from returnml.warehouse.events import ingest_events

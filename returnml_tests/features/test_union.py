@@ -3,9 +3,9 @@
 import pytest
 
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
-from returnml.features.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.features.union import holder, union
 from returnml.features.windows import Window
+from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS
 
 ORDERS = Stream("orders", "core.orders", {"quantity": 20})
 PRICED = Stream("orders", "core.orders", {"quantity": 20, "price": 30})

@@ -15,13 +15,13 @@ import pytest
 from litestar.testing import TestClient
 
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.features.live_sets import FEATURE_SETS
 from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths, Settings
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
 from returnml.store.embedded import LmdbBackend
+from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.outcomes import build_outcomes

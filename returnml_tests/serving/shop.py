@@ -11,7 +11,6 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from returnml.features.declarations import FeatureSet
-from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.release.deployment import DeploymentState, read_state, transition
@@ -20,6 +19,7 @@ from returnml.release.manifest import Manifest
 from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings, StoreSettings
 from returnml.store.backends import open_backend
 from returnml.store.generation import Generation
+from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.schema import ensure_schema
@@ -132,8 +132,8 @@ def deploy(data: Path, model: bytes | None = None, **changed: object) -> Release
     return release
 
 
-def make_champion_of(data: Path, version: str) -> DeploymentState:
-    path, clock = DataPaths(data).deployment_state("return_risk"), VirtualClock(CUT_OFF_US)
+def make_champion_of(data: Path, version: str, task: str = "return_risk") -> DeploymentState:
+    path, clock = DataPaths(data).deployment_state(task), VirtualClock(CUT_OFF_US)
     state = read_state(path)
     return transition(path, state, state.with_champion(version), action="make_champion", by="test", why="test", clock=clock)
 

@@ -14,7 +14,6 @@ import duckdb
 import numpy as np
 
 from returnml.features.customer import CUSTOMER
-from returnml.features.live_sets import FEATURE_SETS
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
@@ -26,6 +25,7 @@ from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
+from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.customers import build_customers
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse

@@ -21,6 +21,8 @@ from returnml.tasks.declared import return_risk
 TASK = replace(return_risk.TASK, name={name!r}, asset_prefix=({prefix!r},), score_table={table!r}, reason_table=None)
 """
 
+OTHER_FEATURES = "TASK = replace(TASK, feature_set=replace(TASK.feature_set, version=99))\n"
+
 Package = Callable[[dict[str, str]], ModuleType]
 
 
@@ -66,6 +68,10 @@ def test_a_file_is_a_task(package: Package):
         ),
         ({"fast": quick("fast"), "slow": quick("slow", prefix="fast")}, r"slow: has the asset_prefix of fast"),
         ({"Fast": quick("Fast")}, "task 'Fast': lower case"),
+        (
+            {"fast": quick("fast"), "slow": quick("slow") + OTHER_FEATURES},
+            "slow: its feature set order_line is another than that of fast",
+        ),
         ({"fast": quick("fast", table="fast")}, "task fast: 'fast' must be schema.table"),
     ],
 )

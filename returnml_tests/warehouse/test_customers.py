@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -10,13 +11,13 @@ import pytest
 
 from returnml.checks import features as checks
 from returnml.features.customer import CUSTOMER
-from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.vector import assemble
 from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
+from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.warehouse.customers import build_customers
 from returnml.warehouse.tiles import build_tiles
 from returnml_tests.oracle import Event, Moment, group_aggregates, request_and_basket
@@ -28,11 +29,15 @@ CUT_OFF = datetime(2024, 2, 20)
 EPOCH = datetime(1970, 1, 1)
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory) -> duckdb.DuckDBPyConnection:
-    data = DataPaths(tmp_path_factory.mktemp("customers"))
+def build_shop(folder: Path) -> duckdb.DuckDBPyConnection:
+    data = DataPaths(folder)
     simulate(Plan(days=DAYS, lines_per_day=40, seed=3, start=FIRST), data, VirtualClock(1_800_000_000_000_000), AS_DELIVERED)
     return build_warehouse(data.landing, FIRST, LAST)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> duckdb.DuckDBPyConnection:
+    return build_shop(tmp_path_factory.mktemp("customers"))
 
 
 def rows(con, cut_off):

@@ -1,4 +1,4 @@
-"""``GET /v1/customers/{customer_id}/features``."""
+"""``GET /v1/customers/{customer_id}/features`` and ``/risk``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery
 
-from serving.contracts import CustomerFeatures, Problem
+from serving.contracts import CustomerFeatures, CustomerRisk, Problem
 from serving.state import ServingState
 
 _PROBLEMS = {
     422: ResponseSpec(Problem, description="No customer can have this id."),
-    503: ResponseSpec(Problem, description="No good store generation yet, or it does not serve these features."),
+    503: ResponseSpec(Problem, description="No good store generation or no release yet, or it does not serve these features."),
 }
 
 
@@ -25,3 +25,14 @@ def customer_route(service: ServingState) -> HTTPRouteHandler:
         return service.customer(customer_id, raw)
 
     return customer_features
+
+
+def risk_route(service: ServingState) -> HTTPRouteHandler:
+    """The route over a service."""
+
+    @get("/v1/customers/{customer_id:str}/risk", summary="Whether a customer's next orders will come back", responses=_PROBLEMS)
+    async def customer_risk(customer_id: FromPath[str]) -> CustomerRisk:
+        """The probability that any line which the customer orders in the next 30 days comes back, as of now."""
+        return service.customer_risk(customer_id)
+
+    return customer_risk

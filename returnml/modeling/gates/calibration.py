@@ -50,6 +50,8 @@ def segments_of(evidence: Evidence, settings: GateSettings) -> list[SegmentCalib
     customer = np.unique(held.customer, return_inverse=True)[1]
     parts: list[tuple[str, str | None, np.ndarray]] = [("all", None, np.arange(len(held.y)))]
     for column in SEGMENTS:
+        if all(value is None for value in held.facts[column]):
+            continue  # the task knows no such segment
         for value, rows in _large(held.facts[column], settings.min_segment_lines):
             parts.append((column, value, rows))
     # One of many segments is off by chance more easily than one alone (Bonferroni).

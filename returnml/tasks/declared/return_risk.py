@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from returnml.features.order_line import ORDER_LINE
 from returnml.tasks.declaration import FACT_COLUMNS, Task, Words
+from returnml.tasks.labels import FIRST_RETURNS
 from returnml.tasks.spines import ORDER_LINES
 
-LABELS = """
+LABELS = f"""
 SELECT o.line_id, o.ordered_at AS anchor_at, o.mature_at AS matures_at, o.returned AS label, r.return_known_at AS label_known_at,
     l.is_returned IS NOT NULL AS is_flag
-FROM core.outcomes o JOIN core.orders l USING (line_id) LEFT JOIN (
-    SELECT r.line_id, min(r.known_at) AS return_known_at FROM core.returns r JOIN core.outcomes o USING (line_id)
-    WHERE o.returned = 1 AND r.known_at <= o.mature_at AND r.returned_at <= o.ordered_at + to_days({window_days})
-      AND NOT coalesce(r.is_cancellation, false)
-    GROUP BY r.line_id
-) r USING (line_id)
-WHERE o.mature_at <= {cut_off} AND o.known_at <= {cut_off}"""
+FROM core.outcomes o JOIN core.orders l USING (line_id) LEFT JOIN {FIRST_RETURNS} r USING (line_id)
+WHERE o.mature_at <= {{cut_off}} AND o.known_at <= {{cut_off}}"""
 
 TASK = Task(
     name="return_risk",
