@@ -23,7 +23,7 @@ from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.modeling.parity import compare
 from returnml.modeling.plots import draw_plots
-from returnml.modeling.reference import build_reference
+from returnml.modeling.reference import REFERENCE_FILE, build_reference
 from returnml.modeling.report import render_report
 from returnml.modeling.snapshot import Snapshot
 from returnml.modeling.trained import Trained, train_variant
@@ -39,7 +39,6 @@ from returnml.settings import Settings
 from returnml.tasks.declaration import Task
 from returnml.tasks.policies import policy_of
 
-REFERENCE_FILE = "reference.json"
 CALIBRATION_FILE = "calibration.json"
 TREES_FILE = "trees.txt"
 REPORT_FILE = "report.html"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+REFERENCE_FILE = "reference.json"
 FEATURE_BINS = 10
 SCORE_BINS = 20
 

@@ -10,14 +10,13 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from returnml.modeling.reference import Reference
+from returnml.modeling.reference import REFERENCE_FILE, Reference
 from returnml.monitoring.drift import SCORE, PeriodDrift, bin_counts, judge_column, judge_period
 from returnml.release.folder import Release
 from returnml.settings import DriftSettings
 from returnml.warehouse.partition import PartitionResult, replace_partition
 from returnml.warehouse.tables import ensure_tables, table_frame
 
-REFERENCE_FILE = "reference.json"
 WEEK = 7
 """Days that a day is judged on with those before it: a single one always differs from the average weekday."""
 

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from returnml.modeling.candidate import REFERENCE_FILE, Candidate, train_release
+from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
-from returnml.modeling.reference import Reference
+from returnml.modeling.reference import REFERENCE_FILE, Reference
 from returnml.modeling.snapshot import Snapshot, SnapshotError
 from returnml.release.folder import load_release
 from returnml.settings import TaskSettings

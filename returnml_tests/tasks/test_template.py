@@ -15,9 +15,10 @@ import msgspec
 import pytest
 
 import returnml.tasks
-from returnml.assets import scores, training
+from returnml.assets import scores, training, tuning, variants
 from returnml.modeling.candidate import CARD_FILE, train_release
 from returnml.modeling.rebuilding import rebuild
+from returnml.modeling.variants import VARIANTS
 from returnml.settings import DataPaths, TaskSettings
 from returnml.tasks.declaration import Task
 from returnml.tasks.policies import policy_of
@@ -92,12 +93,19 @@ def test_it_is_trained_judged_described_and_scored(task: Task, con, tmp_path: Pa
 
 
 def test_its_assets_are_made(task: Task):
-    builders = (training.build_training_set, training.build_candidate_model, training.build_evaluation, training.build_release)
-    made = [build(task) for build in (*builders, scores.build_scores_asset)]
-    assert [asset.key for asset in made] == [
-        *(dg.AssetKey(["quick_return", part]) for part in ("training_set", "candidate_model", "evaluation", "release")),
-        dg.AssetKey("scores_quick_returns"),
+    made = [
+        training.build_training_set(task),
+        tuning.build_best_parameters(task),
+        *(variants.build_variant(task, variant) for variant in VARIANTS),
+        variants.build_leaderboard(task),
+        training.build_candidate_model(task),
+        training.build_evaluation(task),
+        training.build_release(task),
+        scores.build_scores_asset(task),
     ]
+    *own, scored = [asset.key for asset in made]
+    assert {key.path[0] for key in own} == {"quick_return"}
+    assert scored == dg.AssetKey("scores_quick_returns")
     nothing = dg.ResourceDefinition.none_resource()
     resources = dict.fromkeys(("warehouse", "settings", "clock", "mlflow"), nothing)
     dg.Definitions.validate_loadable(dg.Definitions(made, resources=resources))
