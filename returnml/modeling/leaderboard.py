@@ -136,6 +136,7 @@ def draw_leaderboard(board: Leaderboard) -> bytes:
     """PNG: each variant's log loss and AUC with intervals, and their differences from the chosen variant's."""
     figure, axes = new_figure(2, 2, (10, 1.6 + 0.7 * len(board.standings)))
     rows = np.arange(len(board.standings))[::-1]
+    labels = [f"{one.variant}{' (chosen)' * one.is_chosen}{' (baseline)' * one.is_baseline}" for one in board.standings]
     colors = [MODEL if one.is_chosen else BASELINE if one.is_baseline else INK for one in board.standings]
     for across, (name, said) in enumerate((("log_loss", "log loss (less is better)"), ("auc", "AUC (more is better)"))):
         found = [one.figures[name] for one in board.standings]
@@ -148,6 +149,6 @@ def draw_leaderboard(board: Leaderboard) -> bytes:
                 axis.errorbar(
                     value, row, xerr=[[max(value - low, 0)], [max(high - value, 0)]], fmt="o", ms=5, color=color, lw=1.5
                 )
-            axis.set(title=title, yticks=rows, yticklabels=[one.variant for one in board.standings], ylim=(-0.6, len(rows) - 0.4))
+            axis.set(title=title, yticks=rows, yticklabels=labels, ylim=(-0.6, len(rows) - 0.4))
         axes[1, across].axvline(0, color=INK, lw=0.8, ls="--")
     return png(figure)

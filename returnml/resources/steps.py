@@ -12,7 +12,7 @@ import msgspec
 from returnml.settings import Settings, TrainingSettings
 
 PRELOADED = ("mlflow", "dagster_mlflow", "sklearn.linear_model")
-"""Slow to import, and without threads or connections until they are used: what is forked must have neither."""
+"""Slow to import; they start no thread of Python's and open no connection until they are used, so that they may be forked."""
 
 AT_ONCE_TAG = "returnml/steps_at_once"
 """Of a run whose steps have processes of their own: how many of them at most; without it, one after the other."""
