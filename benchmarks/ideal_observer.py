@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from datetime import date
-from math import erf, sqrt
 
 import numpy as np
+from scipy.special import ndtr
 
 from benchmarks.simulated_truth import share_of_gain
 from returnml.sources.simulator.baskets import DAY_US, Lines, draw_lines
@@ -29,7 +29,6 @@ HOLDOUT_DAYS, MATURITY_DAYS = 21, 33
 """As the line's: the last mature days."""
 LEAST = 1e-4
 """Chance of a size that a candidate would not order: several sizes at once, the ends of a scale."""
-_normal = np.vectorize(lambda x: 0.5 * (1 + erf(x / sqrt(2))))
 
 
 class Observer:
@@ -92,7 +91,7 @@ class Observer:
         scale = np.array([g.scale for g in GROUPS])[self.articles.group[lines.article]]
         half = np.where(scale == SizeScale.SHOES, 0.25, 0.5)
         low, high = (
-            _normal(((lines.chosen + side)[:, None] - self.candidates.body) / self.candidates.self_knowledge)
+            ndtr(((lines.chosen + side)[:, None] - self.candidates.body) / self.candidates.self_knowledge)
             for side in (-half, half)
         )
         tells = (lines.size >= 0) & (lines.sizes_of_article == 1)
