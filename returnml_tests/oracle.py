@@ -6,6 +6,7 @@ equal it exactly.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +97,11 @@ def request_and_basket(feature_set: FeatureSet, moments: Sequence[Moment], momen
             found[r.name] = moment.requested_at % DAY // HOUR_US
         elif r.kind is InputKind.DAY_OF_WEEK:
             found[r.name] = (moment.requested_at // DAY + 3) % 7
+        elif r.kind is InputKind.TEXT:
+            text = moment.request[r.column or ""]
+            found[r.name] = int(hashlib.md5(text.encode()).hexdigest()[:6], 16) if text else None
+        elif r.kind is InputKind.SINCE:
+            found[r.name] = moment.requested_at - moment.request[r.column or ""]
         else:
             found[r.name] = _READ[r.kind](moment.request[r.column or ""])
     basket = [

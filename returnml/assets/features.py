@@ -1,4 +1,4 @@
-"""Tiles, and the feature vectors of order lines as of their moments."""
+"""Tiles, and the feature vectors of order lines, returns and customers as of their moments."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,6 +12,7 @@ from returnml.features.catalogue import catalogue
 from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import FeatureSet, KeyGroup
 from returnml.features.order_line import GROUPS, ORDER_LINE
+from returnml.features.return_request import RETURN_REQUEST, SHARED_GROUPS
 from returnml.features.sql_tiles import tile_columns
 from returnml.partitions import days_of
 from returnml.resources.warehouse import session
@@ -19,7 +20,7 @@ from returnml.settings import Settings
 from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.tasks.registry import tasks
 from returnml.tasks.spines import CUSTOMERS
-from returnml.warehouse import customers
+from returnml.warehouse import customers, returns
 from returnml.warehouse import features as order_lines
 
 
@@ -28,9 +29,9 @@ def _schema(feature_set: FeatureSet, columns: Mapping[str, str]) -> dg.TableSche
     return column_schema({**columns, **dict.fromkeys(feature_set.outputs, "FLOAT")}, described)
 
 
-def _lineage(feature_set: FeatureSet, copied: Sequence[str]) -> dg.TableColumnLineage:
-    """Each feature's aggregated columns, or the line's own; ``copied`` are columns of the orders."""
-    deps = {name: [dg.TableColumnDep(dg.AssetKey("orders"), name)] for name in copied}
+def _lineage(feature_set: FeatureSet, copied: Sequence[str], source: str = "orders") -> dg.TableColumnLineage:
+    """Each feature's aggregated columns, or the row's own; ``copied`` are columns of the source."""
+    deps = {name: [dg.TableColumnDep(dg.AssetKey(source), name)] for name in copied}
     for entry in catalogue(feature_set):
         found = [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, column in entry.columns]
         if found:
@@ -80,7 +81,7 @@ TILES = [build_group_tiles(group) for group in TILE_GROUPS if group.is_tiled]
     "and the morning's scores read these; the service computes the same bits from the online store.",
     columns=_schema(ORDER_LINE, order_lines.COLUMNS),
     lineage=_lineage(ORDER_LINE, ("line_id", "order_id")),
-    checks=checks.SPECS,
+    checks=checks.vector_specs(checks.ORDER_LINES),
 )
 def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
     from returnml.warehouse.inference import MOMENTS, TABLES
@@ -90,7 +91,27 @@ def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBReso
     with session(warehouse) as con:
         ensure_tables(con, TABLES)
         report = order_lines.build_order_lines(con, ORDER_LINE, first, last, MOMENTS)
-        results = checks.results(con, ORDER_LINE, first, last)
+        results = checks.vector_results(checks.ORDER_LINES, con, ORDER_LINE, first, last)
+    metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns))
+    return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+
+@table_asset(
+    "features_return",
+    table=returns.TABLE,
+    group="features",
+    deps=["orders", "returns", "inspections", "outcomes", *(f"tiles_{group.name}" for group in SHARED_GROUPS)],
+    description="One row per return with a line, key `return_id`: its feature vector of what was known before the request, "
+    "float32, missing is NaN. Of the inspections those of earlier returns.",
+    columns=_schema(RETURN_REQUEST, returns.COLUMNS),
+    lineage=_lineage(RETURN_REQUEST, ("return_id", "line_id"), "returns"),
+    checks=checks.vector_specs(checks.RETURNS),
+)
+def features_return(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
+    first, last = days_of(context)
+    with session(warehouse) as con:
+        report = returns.build_returns(con, RETURN_REQUEST, first, last)
+        results = checks.vector_results(checks.RETURNS, con, RETURN_REQUEST, first, last)
     metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns))
     return dg.MaterializeResult(metadata=metadata, check_results=results)
 
@@ -132,4 +153,4 @@ def features_customer(
     return dg.MaterializeResult(metadata=metadata, check_results=results)
 
 
-ASSETS = [*TILES, features_order_line, features_customer]
+ASSETS = [*TILES, features_order_line, features_return, features_customer]

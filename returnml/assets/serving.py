@@ -53,6 +53,7 @@ def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Sett
         *scores_of(task_named(CHECKOUT)),
         "drift",
         "features_customer",
+        "features_return",
         "return_rates",
         "returns_forecast",
     ],

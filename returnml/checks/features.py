@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -9,20 +10,47 @@ import dagster as dg
 
 from returnml.checks import result, spec
 from returnml.features.declarations import FeatureSet
+from returnml.tasks.spines import INSPECTABLE
 
 if TYPE_CHECKING:
     import duckdb
 
     from returnml.warehouse.tiles import TilesReport
 
-_ASSET = "features_order_line"
 
-SPECS = [
-    spec(_ASSET, "one_row_per_line", "Every order line of these days has exactly one vector, and nothing else has one."),
-    spec(_ASSET, "one_feature_set", "All vectors are of the declared feature set."),
-    spec(_ASSET, "request_inputs_present", "What the line itself always carries is missing in no vector."),
-    spec(_ASSET, "no_future", "No vector saw events after its moment."),
-]
+@dataclass(frozen=True)
+class Vectors:
+    """A table of vectors whose rows have moments of their own.
+
+    Attributes:
+        expected: a query of the rows that have a vector, with ``known_day``.
+        always_present: inputs that every row carries.
+    """
+
+    asset: str
+    table: str
+    key: str
+    row: str
+    expected: str
+    always_present: tuple[str, ...]
+
+
+ORDER_LINES = Vectors(
+    "features_order_line",
+    "features.order_lines",
+    "line_id",
+    "order line",
+    "core.orders",
+    ("quantity", "unit_price_cents", "line_value_cents", "has_voucher", "hour_of_day", "day_of_week"),
+)
+RETURNS = Vectors(
+    "features_return",
+    "features.returns",
+    "return_id",
+    "return with a line",
+    INSPECTABLE,
+    ("returned_quantity", "refund_cents", "quantity", "line_value_cents", "days_since_order", "hour_of_day", "day_of_week"),
+)
 
 _CUSTOMERS = "features_customer"
 CUSTOMER_SPECS = [
@@ -30,7 +58,16 @@ CUSTOMER_SPECS = [
     spec(_CUSTOMERS, "one_moment", "All vectors of the cut-off's day are of the cut-off and of the declared feature set."),
 ]
 
-_ALWAYS_PRESENT = ("quantity", "unit_price_cents", "line_value_cents", "has_voucher", "hour_of_day", "day_of_week")
+
+def vector_specs(vectors: Vectors) -> list[dg.AssetCheckSpec]:
+    """Of each day that is written."""
+    of = vectors.asset
+    return [
+        spec(of, "one_row_per_key", f"Every {vectors.row} of these days has exactly one vector, and nothing else has one."),
+        spec(of, "one_feature_set", "All vectors are of the declared feature set."),
+        spec(of, "request_inputs_present", "What the row itself always carries is missing in no vector."),
+        spec(of, "no_future", "No vector saw events after its moment."),
+    ]
 
 
 def tile_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -44,24 +81,26 @@ def tile_results(asset: str, report: TilesReport) -> list[dg.AssetCheckResult]:
     return [result(asset, "later_days_fresh", not stale, {"backfill": stale[:50]}, warn=True)]
 
 
-def results(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date) -> list[dg.AssetCheckResult]:
-    present = [name for name in _ALWAYS_PRESENT if name in feature_set.outputs]
-    missing = " OR ".join(f'"{name}" IS NULL OR isnan("{name}")' for name in present)
-    rows, lines, foreign, without, future = con.execute(
+def vector_results(
+    vectors: Vectors, con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date
+) -> list[dg.AssetCheckResult]:
+    missing = " OR ".join(f'"{name}" IS NULL OR isnan("{name}")' for name in vectors.always_present)
+    rows, named, foreign, without, future = con.execute(
         f"""
-        SELECT count(*), count(DISTINCT line_id), count(*) FILTER (feature_set_hash <> $hash),
+        SELECT count(*), count(DISTINCT {vectors.key}), count(*) FILTER (feature_set_hash <> $hash),
                count(*) FILTER ({missing}),
                count(*) FILTER (visible_until > requested_at OR derived_until > requested_at)
-        FROM features.order_lines WHERE day BETWEEN $first AND $last""",
+        FROM {vectors.table} WHERE day BETWEEN $first AND $last""",
         {"first": first, "last": last, "hash": feature_set.hash},
     ).fetchall()[0]
-    (expected,) = con.execute("SELECT count(*) FROM core.orders WHERE known_day BETWEEN ? AND ?", [first, last]).fetchall()[0]
-    counted = {"rows": rows, "lines": lines, "order_lines": expected}
+    counting = f"SELECT count(*) FROM {vectors.expected} AS e WHERE known_day BETWEEN ? AND ?"
+    (expected,) = con.execute(counting, [first, last]).fetchall()[0]
+    counted = {"rows": rows, vectors.key: named, "expected": expected}
     return [
-        result(_ASSET, "one_row_per_line", rows == lines == expected, counted),
-        result(_ASSET, "one_feature_set", foreign == 0, {"foreign": foreign, "hash": feature_set.hash}),
-        result(_ASSET, "request_inputs_present", without == 0, {"rows_without": without}),
-        result(_ASSET, "no_future", future == 0, {"rows": future}),
+        result(vectors.asset, "one_row_per_key", rows == named == expected, counted),
+        result(vectors.asset, "one_feature_set", foreign == 0, {"foreign": foreign, "hash": feature_set.hash}),
+        result(vectors.asset, "request_inputs_present", without == 0, {"rows_without": without}),
+        result(vectors.asset, "no_future", future == 0, {"rows": future}),
     ]
 
 

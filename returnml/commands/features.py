@@ -12,19 +12,20 @@ from returnml.commands.options import JsonOption
 
 def features(
     contains: Annotated[str | None, typer.Argument(help="Only features whose name contains this.")] = None,
-    feature_set: Annotated[str | None, typer.Option("--set", help="Only this feature set: order_line or customer.")] = None,
+    feature_set: Annotated[str | None, typer.Option("--set", help="Only this feature set, e.g. customer.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the inputs of every feature set: name, key, source, operation, column, window, dtype, description."""
     from returnml.features.catalogue import catalogue
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.tasks.registry import tasks
 
-    names = [declared.name for declared in FEATURE_SETS]
+    declared_sets = dict.fromkeys(task.feature_set for task in tasks().values())
+    names = [declared.name for declared in declared_sets]
     if feature_set is not None and feature_set not in names:
         raise typer.BadParameter(f"{feature_set!r}: expected one of {', '.join(names)}", param_hint="--set")
     found = {
         declared: [feature for feature in catalogue(declared) if contains is None or contains in feature.name]
-        for declared in FEATURE_SETS
+        for declared in declared_sets
         if feature_set in (None, declared.name)
     }
     if as_json:

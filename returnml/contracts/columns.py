@@ -108,6 +108,10 @@ INSPECTIONS = DeliveredStream(
     ),
 )
 
+ABUSE_VERDICTS = ("worn", "empty_box")
+"""Those that say what the customer did: wore the goods, or kept them. What is damaged the carrier may have damaged, and a wrong
+article may have been packed."""
+
 OPEN_FLAG = "is_return_flag_open"
 """Additional column of shops with ``is_returned``: true where the flag was not final when the file was written (and is null)."""
 

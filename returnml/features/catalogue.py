@@ -9,7 +9,7 @@ from returnml.features.declarations import Aggregate, BasketAggregate, Derived, 
 
 DTYPE = "float32"
 SCORED_LINE = "request"
-"""Source of inputs that the scored line, or its order, carries itself; as an asset it is ``orders``."""
+"""Source of inputs that the scored row, or its order, carries itself."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Feature:
     Attributes:
         key: the columns whose events are aggregated; empty where the line itself is the source.
         source: stream, ``request``, ``basket`` or, for derived features, the sources of its inputs.
-        columns: (stream, column) pairs that it is made from; the stream of the request is ``orders``.
+        columns: (stream, column) pairs that it is made from.
     """
 
     name: str
@@ -63,7 +63,7 @@ def _raw(feature_set: FeatureSet) -> Iterator[Feature]:
 
 
 def _request(declared: RequestInput) -> Feature:
-    columns = (("orders", declared.column),) if declared.column else ()
+    columns = (declared.origin or ("orders", declared.column),) if declared.column else ()
     return Feature(
         declared.name, (), SCORED_LINE, declared.kind.value, declared.column, None, DTYPE, declared.description, columns
     )

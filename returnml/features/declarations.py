@@ -151,19 +151,26 @@ class InputKind(StrEnum):
     PRESENT = "present"  # 1 where the column is not null, else 0
     LETTER_SIZE = "letter_size"  # the text's rank among sizes in letters; missing where it is none (``fit``)
     NUMBER_SIZE = "number_size"  # twice the text's number; missing where it is none (``fit``)
+    TEXT = "text"  # the string's short code (``text_codes``): it tells values apart, its order means nothing
+    SINCE = "since"  # microseconds from the column's instant to requested_at
     HOUR_OF_DAY = "hour_of_day"  # of requested_at, UTC, 0 to 23
     DAY_OF_WEEK = "day_of_week"  # of requested_at, UTC, Monday = 0
 
 
 @dataclass(frozen=True)
 class RequestInput:
-    """An input that the scored line itself carries."""
+    """An input that the scored row itself carries.
+
+    Attributes:
+        origin: the delivered stream and its column that ``column`` is; default: the order's column of that name.
+    """
 
     name: str
     kind: InputKind
     description: str
     column: str | None = None
     is_feature: bool = True
+    origin: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ ORDERS = Stream(
 )
 RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36, "is_too_small": 1, "is_too_large": 1})
 OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1, "returned_quantity": 24, "refund_cents": 36}, is_derived=True)
+INSPECTIONS = Stream("inspections", "core.inspections", {"is_abuse": 1})
 
 PRIOR_RETURN_RATE = 0.1
 PRIOR_STRENGTH = 10.0

@@ -51,9 +51,9 @@ SLOT = Hop("slot", FIVE_MINUTES_US, 25)
 HOPS = (DAY, SLOT)
 
 
-def text_code(text: str) -> str:
+def text_code(text: str, digits: int = CODE_DIGITS) -> str:
     """A string expression as ``text_codes.text_code`` codes it; null for null and the empty string."""
-    return f"('0x' || substr(md5(nullif({text}, '')), 1, {CODE_DIGITS}))::BIGINT"
+    return f"('0x' || substr(md5(nullif({text}, '')), 1, {digits}))::BIGINT"
 
 
 def matches(text: str, pattern: str) -> str:

@@ -8,9 +8,10 @@ yield basket aggregates therefore holds whole requests. Null values are ignored;
 from __future__ import annotations
 
 from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
-from returnml.features.sql_dialect import quote
+from returnml.features.sql_dialect import micros, quote, text_code
 from returnml.features.sql_fit import letter_size, number_size
 from returnml.features.sql_spine import SPINE
+from returnml.features.text_codes import SHORT_DIGITS
 from returnml.features.windows import DAY_US, HOUR_US
 
 _EPOCH_WEEKDAY = 3
@@ -36,6 +37,10 @@ def request_expression(request: RequestInput) -> str:
         return letter_size(column)
     if request.kind is InputKind.NUMBER_SIZE:
         return number_size(column)
+    if request.kind is InputKind.TEXT:
+        return text_code(column, SHORT_DIGITS)
+    if request.kind is InputKind.SINCE:
+        return f"(s.t - {micros(column)})"
     return f"({column} is not null)::BIGINT" if request.kind is InputKind.PRESENT else f"{column}::BIGINT"
 
 

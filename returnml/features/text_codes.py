@@ -9,6 +9,10 @@ CODE_DIGITS = 15
 """Hexadecimal digits, 60 bits: a code is a word that no total of codes is ever made of."""
 
 
+SHORT_DIGITS = 6
+"""Of the short code by which a model tells the strings of one column apart: 24 bits, which float32 holds exactly."""
+
+
 @lru_cache(maxsize=1 << 14)
 def text_code(text: str | None) -> int | None:
     """The first 60 bits of the string's MD5; None for None and the empty string, which do not count.

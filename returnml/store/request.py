@@ -50,6 +50,8 @@ def _input(declared: RequestInput) -> Callable[[Columns, int, int], Values]:
         return lambda order, _, __: [int(value is not None) for value in order[column]]
     if declared.kind is InputKind.HOUR_OF_DAY:
         return lambda _, at_us, lines: [at_us % DAY_US // HOUR_US] * lines
+    if declared.kind in (InputKind.TEXT, InputKind.SINCE):
+        raise ValueError(f"request input {declared.name!r}: {declared.kind} is read in batch only")
     return lambda _, at_us, lines: [(at_us // DAY_US + _EPOCH_WEEKDAY) % 7] * lines
 
 

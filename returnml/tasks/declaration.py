@@ -62,6 +62,7 @@ class Spine:
         row_id: SQL over the keys that gives every row one name, a string.
         is_logged: whether the service's inference log has answers about these rows.
         sampling: which of its days are trained on; None: all.
+        is_served: whether the online store can serve its vectors, too; else they are computed in batch only.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Spine:
     moments: Moments
     is_logged: bool = False
     sampling: Sampling | None = None
+    is_served: bool = True
 
 
 @dataclass(frozen=True)

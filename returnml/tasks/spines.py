@@ -24,3 +24,16 @@ CUSTOMERS = Spine(
     moments=Moments.CUT_OFF,
     sampling=Sampling(every_days=8, last_days=360),
 )
+
+RETURNS = Spine(
+    name="return",
+    table="features.returns",
+    asset="features_return",
+    keys=("return_id",),
+    row_id="return_id",
+    moments=Moments.EACH_DAY,
+    is_served=False,
+)
+
+INSPECTABLE = "(SELECT * FROM core.returns WHERE NOT is_orphan AND NOT coalesce(is_cancellation, false))"
+"""A query: the returns of the spine ``RETURNS``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from returnml.contracts.columns import INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
+from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
 from returnml.features import sql_fit
 from returnml.warehouse.events import TABLE
 from returnml.warehouse.schema import KEY_COLUMNS, core_columns
@@ -24,7 +24,9 @@ def core_select(stream: DeliveredStream) -> str:
     if stream is ORDERS:
         derived = f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(sql_fit.order_columns('c.size'))}"
     elif stream is INSPECTIONS:
-        derived = ", r.line_id"
+        copied = ", ".join(f'r."{name}"' for name in ("line_id", *KEY_COLUMNS))
+        abuse = ", ".join(f"'{verdict}'" for verdict in ABUSE_VERDICTS)
+        derived = f", {copied}, (c.verdict IN ({abuse}))::BIGINT AS is_abuse"
         source = "JOIN reference f USING (pos) JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day"
     columns = ", ".join(f'c."{column.name}"' for column in core_columns(stream))
     return _numbered(

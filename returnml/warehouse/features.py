@@ -6,18 +6,14 @@ scored at, where it is linked (``moments``), else the instant its order became k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
 
 from returnml.features.declarations import FeatureSet
-from returnml.warehouse.partition import combine_hashes, day_ranges
-from returnml.warehouse.vector_table import ensure_vector_table, write_vectors
+from returnml.warehouse.vector_table import VectorsReport, build_days
 
 TABLE = "features.order_lines"
-BLOCK_LINES = 1_000_000
-"""Lines whose vectors are held in memory at once."""
 
 COLUMNS = {
     "day": "DATE",
@@ -31,27 +27,9 @@ COLUMNS = {
 """Those besides the features."""
 
 
-@dataclass(frozen=True)
-class OrderLinesReport:
-    """What was written.
-
-    Attributes:
-        rows: lines of all days.
-        content_hash: over the days' content hashes.
-        added_columns: feature columns that the table did not have before.
-    """
-
-    first: date
-    last: date
-    rows: int
-    content_hash: str
-    feature_set_hash: str
-    added_columns: tuple[str, ...]
-
-
 def build_order_lines(
     con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date, moments: str | None = None
-) -> OrderLinesReport:
+) -> VectorsReport:
     """Write the partitions of the days ``first`` to ``last`` (inclusive), each day whole or not at all.
 
     Args:
@@ -66,15 +44,9 @@ def build_order_lines(
     if last < first:
         raise ValueError(f"{TABLE}: last day {last} before first day {first}")
     _create_spine(con, first, last, moments)
-    rows, hashes = 0, []
-    added = ensure_vector_table(con, TABLE, COLUMNS, feature_set)
-    for block_first, block_last in day_ranges(con, "pit_order_lines", first, last, BLOCK_LINES):
-        spine = f"(select * from pit_order_lines where day between date '{block_first}' and date '{block_last}')"
-        result = write_vectors(con, TABLE, COLUMNS, feature_set, spine, block_first, block_last)
-        rows += result.rows
-        hashes += [f"{d.day}:{d.content_hash}" for d in result.days]
+    report = build_days(con, TABLE, COLUMNS, feature_set, "pit_order_lines", first, last)
     con.execute("drop view pit_order_lines")
-    return OrderLinesReport(first, last, rows, combine_hashes(hashes), feature_set.hash, added)
+    return report
 
 
 def _create_spine(con: duckdb.DuckDBPyConnection, first: date, last: date, moments: str | None) -> None:

@@ -15,7 +15,7 @@ from returnml.warehouse.tables import ensure_tables
 SQL_TYPES = {Kind.STRING: "VARCHAR", Kind.INTEGER: "BIGINT", Kind.TIMESTAMP: "TIMESTAMP", Kind.BOOLEAN: "BOOLEAN"}
 
 KEY_COLUMNS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
-"""The line's key columns, copied to core.returns and core.outcomes."""
+"""The line's key columns, copied to core.returns, core.inspections and core.outcomes."""
 
 _RAW_FRONT = {
     "known_day": "DATE",
@@ -117,5 +117,5 @@ def _derived(stream: DeliveredStream) -> dict[str, str]:
         said = dict.fromkeys(fit.return_columns(None), "BIGINT")
         return {"is_orphan": "BOOLEAN", **{name: t for name, t in copied.items() if name not in present}, **said}
     if stream is INSPECTIONS:
-        return {"line_id": "VARCHAR"}
+        return {"line_id": "VARCHAR", **dict.fromkeys(KEY_COLUMNS, "VARCHAR"), "is_abuse": "BIGINT"}
     return {}

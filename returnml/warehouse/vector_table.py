@@ -8,15 +8,66 @@ them: readers select by ``feature_set_hash``.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import date
 
 import duckdb
 import pyarrow as pa
 
 from returnml.features.declarations import FeatureSet
-from returnml.warehouse.partition import PartitionResult, replace_partition
+from returnml.warehouse.partition import PartitionResult, combine_hashes, day_ranges, replace_partition
 from returnml.warehouse.tables import ensure_tables
 from returnml.warehouse.vectors import stream_vectors
+
+BLOCK_ROWS = 1_000_000
+"""Rows whose vectors are held in memory at once."""
+
+
+@dataclass(frozen=True)
+class VectorsReport:
+    """What was written.
+
+    Attributes:
+        rows: of all days.
+        content_hash: over the days' content hashes.
+        added_columns: feature columns that the table did not have before.
+    """
+
+    first: date
+    last: date
+    rows: int
+    content_hash: str
+    feature_set_hash: str
+    added_columns: tuple[str, ...]
+
+
+def build_days(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    fixed: Mapping[str, str],
+    feature_set: FeatureSet,
+    spine: str,
+    first: date,
+    last: date,
+) -> VectorsReport:
+    """Write the days ``first`` to ``last`` (inclusive) of a table of vectors, each day whole or not at all.
+
+    Args:
+        fixed: see ``ensure_vector_table``.
+        spine: a table or view of moments with ``day``; it has all of ``fixed`` but the hash.
+
+    Raises:
+        FeatureError: see ``compute_windows``.
+        PartitionError: where the rows do not belong to the days.
+    """
+    rows, hashes = 0, []
+    added = ensure_vector_table(con, table, fixed, feature_set)
+    for block_first, block_last in day_ranges(con, spine, first, last, BLOCK_ROWS):
+        block = f"(select * from {spine} where day between date '{block_first}' and date '{block_last}')"
+        result = write_vectors(con, table, fixed, feature_set, block, block_first, block_last)
+        rows += result.rows
+        hashes += [f"{d.day}:{d.content_hash}" for d in result.days]
+    return VectorsReport(first, last, rows, combine_hashes(hashes), feature_set.hash, added)
 
 
 def ensure_vector_table(

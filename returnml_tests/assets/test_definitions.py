@@ -22,11 +22,11 @@ def test_the_line_has_all_its_assets():
         *("training_set", "best_parameters", "leaderboard", "candidate_model", "evaluation", "release"),
         *(f"variant_{variant.name}" for variant in VARIANTS),
     }
-    assert set(SPECS) == tiles | trained | {f"customer_risk/{part}" for part in trained} | {
+    assert set(SPECS) == tiles | trained | {f"{task}/{part}" for task in ("customer_risk", "return_abuse") for part in trained} | {
         *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
-        *("features_order_line", "features_customer"),
+        *("features_order_line", "features_customer", "features_return"),
         *("inference_log", "moments", "consistency"),
-        *("online_generation", "scores_daily", "scores_reasons", "scores_customers", "drift", "published_copy"),
+        *("online_generation", "scores_daily", "scores_reasons", "scores_customers", "scores_returns", "drift", "published_copy"),
         *("return_rates", "returns_forecast"),
     }
 
@@ -60,10 +60,9 @@ def test_what_touches_the_warehouse_is_in_its_pool():
         "release",
         *(f"variant_{variant.name}" for variant in VARIANTS),
     }
-    outside = trained | {f"customer_risk/{part}" for part in trained}
     for asset in ASSETS:
         name = asset.key.to_user_string()
-        assert asset.op.pool == (None if name in outside else POOL), name
+        assert asset.op.pool == (None if asset.key.path[-1] in trained else POOL), name
 
 
 def test_no_run_goes_on_after_a_broken_contract():
@@ -75,6 +74,7 @@ def test_no_run_goes_on_after_a_broken_contract():
         "outcomes",
         "features_order_line",
         "features_customer",
+        "features_return",
         "training_set",
         "release",
         "scores_daily",
