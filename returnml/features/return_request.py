@@ -54,7 +54,7 @@ GROUPS = (
     *SHARED_GROUPS,
     KeyGroup("line", ("line_id",), (count(RETURNS, "lifetime"), sum_of(RETURNS, "quantity", "lifetime", is_feature=False))),
     *(
-        KeyGroup(name, keys, (count(INSPECTIONS, *windows), sum_of(INSPECTIONS, "is_abuse", *windows), since_last(INSPECTIONS)))
+        KeyGroup(name, keys, (count(INSPECTIONS, *windows), sum_of(INSPECTIONS, "is_abuse", *windows)))
         for name, (keys, windows) in _INSPECTED.items()
     ),
 )

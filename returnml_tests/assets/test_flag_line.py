@@ -80,7 +80,8 @@ def _rows(shop: FlagShop, sql: str) -> list[tuple]:
 
 def test_the_line_runs_to_a_release_and_scores(shop: FlagShop):
     assert shop.run.failures == []
-    assert shop.run.failed_checks == []
+    # without returns there is none to ask about, and the run says so
+    assert shop.run.failed_checks == ["return_abuse/training_set: has_mature_rows"]
     champion = read_state(shop.settings.paths.deployment_state("return_risk")).champion
     assert champion is not None
     ((lines,),) = _rows(shop, "SELECT count(*) FROM core.orders")

@@ -3,18 +3,25 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 
 import dagster as dg
 import msgspec
 import pytest
 
+from returnml.assets.tasks import keys_of
+from returnml.checks.serving import scores_results
 from returnml.commands.line import LineRun, bury_killed_runs, run_job
 from returnml.modeling.tuning import read_best
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
 from returnml.settings import Settings, TuningSettings
 from returnml.store.manifest import read_pointer
+from returnml.tasks.declared import return_abuse
+from returnml.tasks.policies import policy_of
+from returnml.tasks.spines import INSPECTABLE
 from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.scores import build_scores
 from returnml_tests.assets.shop import LAST, START, content, open_shop, run_line
 from returnml_tests.drills.habits import habits, sampling_is_named
 
@@ -54,6 +61,45 @@ def test_the_reasons_of_size_samplers_name_their_habit(line):
     found = habits(settings.paths)
     assert found["sampling"]["lines"] > 100
     assert sampling_is_named(found), found
+
+
+def test_too_little_abuse_is_no_release_and_no_failure(line):
+    settings, done = line
+    assert read_state(settings.paths.deployment_state(return_abuse.TASK.name)).champion is None
+    assert "return_abuse/evaluation: enough_evidence" in done.failed_checks
+    con = open_warehouse(settings.paths.published, read_only=True)
+    written, asked = con.execute(
+        f"SELECT (SELECT count(*) FROM features.returns), (SELECT count(*) FROM {INSPECTABLE} r)"
+    ).fetchall()[0]
+    con.close()
+    assert written == asked > 1_500
+
+
+def test_a_release_of_another_task_scores_its_rows(line, tmp_path):
+    """By a candidate that evidence refused: what is held here is the way from a release to the task's own table."""
+    settings, _ = line
+    task = return_abuse.TASK
+    [candidate] = settings.paths.releases.glob(f"{task.name}-*")
+    card = (candidate / "model_card.md").read_text()
+    assert task.question in card
+    assert "were found to be abuse" in card
+    assert "came back" not in card
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(settings.paths.published.read_bytes())
+    with open_warehouse(copy) as con:
+        report = build_scores(con, task, candidate, LAST - timedelta(days=6), LAST, policy_of(task, settings))
+        checked = scores_results(keys_of(task).scores, con, task, LAST - timedelta(days=6), LAST)
+        reviewed, least = con.execute(
+            "SELECT count(*), min(expected_cost_cents) FROM scores.returns WHERE action = 'review'"
+        ).fetchall()[0]
+        cost_is_loss = con.execute(
+            "SELECT bool_and(abs(expected_cost_cents - probability::DOUBLE * refund_cents) <= 0.5 + 1e-6) FROM scores.returns"
+        ).fetchall()
+    assert report.rows > 150
+    assert all(result.passed for result in checked)
+    assert 0 < reviewed < report.rows
+    assert least >= 375  # a look costs 300 and finds four in five
+    assert cost_is_loss == [(True,)]
 
 
 def test_running_a_day_again_changes_no_table(line):
