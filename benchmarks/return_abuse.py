@@ -1,6 +1,6 @@
 """``return_abuse`` on a simulated shop, from landing files to scores, and against the planted abusers.
 
-Runs the line's own steps: landing files to core tables, ``features.returns``, snapshot, training, gates, release and, where
+Runs the line's own steps: landing files to core tables, ``features.returns``, snapshot, variants, gates, release and, where
 it decides, the scores of the last days. Prints what the gates said, the figures on the hold-out beside the baselines, and
 how the same scores order returns of planted abusers, which the line never reads, against all others. *Known*: with at least
 one inspected return before.
@@ -24,10 +24,14 @@ import polars as pl
 
 from returnml.contracts.columns import STREAMS
 from returnml.ledger.clock import VirtualClock
-from returnml.modeling.candidate import Candidate, train_release
+from returnml.modeling.candidate import Candidate, build_release
+from returnml.modeling.leaderboard import as_markdown, choose, compare_variants
 from returnml.modeling.metrics import ScoredSample
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.modeling.snapshot import Snapshot
+from returnml.modeling.trained import train_variant
+from returnml.modeling.training_data import training_data
+from returnml.modeling.variants import chosen_variants
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.release.transitions import settle
 from returnml.settings import Settings, load_settings
@@ -108,7 +112,12 @@ def main() -> None:
     snapshot = build_snapshot(con, TASK, until, settings.paths.training, settings.label)
     print(f"{snapshot.rows:,} labelled returns, {snapshot.base_rate:.2%} of them abuse")
     began = time.perf_counter()
-    candidate = train_release(snapshot, TASK, settings, settings.paths.releases)
+    training = settings.of_task(TASK.name).training
+    data = training_data(snapshot, TASK, training)
+    variants = chosen_variants(settings.variants.names)
+    trained = [train_variant(data, variant.recipe(training, data.names), training) for variant in variants]
+    print(as_markdown(compare_variants(data, trained, training.seed)))
+    candidate = build_release(choose(trained), data, TASK, settings, settings.paths.releases)
     print(f"trained and judged in {time.perf_counter() - began:.1f} s: {candidate.release.version}")
     for gate in candidate.verdict.gates:
         print(f"{'holds' if gate.passed else 'REJECTED':9}{gate.name}: {gate.reason}")

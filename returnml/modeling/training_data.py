@@ -11,7 +11,7 @@ import polars as pl
 from returnml.modeling.gates.evidence import HoldOut
 from returnml.modeling.judging import holdout_of
 from returnml.modeling.snapshot import Snapshot, SnapshotError
-from returnml.modeling.splits import Split, split_rows
+from returnml.modeling.splits import Split, SplitError, split_rows
 from returnml.settings import LabelSettings, TrainingSettings
 from returnml.tasks.declaration import Task
 
@@ -63,7 +63,7 @@ def training_data(snapshot: Snapshot, task: Task, training: TrainingSettings) ->
 
     Raises:
         SnapshotError: if the snapshot is of another task or feature set.
-        SplitError: if the history is too short for the configured split.
+        SplitError: if the history is too short for the configured split, or a part has only one label.
     """
     manifest, expected = snapshot.manifest, task.feature_set.hash
     if manifest.task != task.name:
@@ -72,4 +72,12 @@ def training_data(snapshot: Snapshot, task: Task, training: TrainingSettings) ->
         raise SnapshotError(f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {expected[:12]}")
     table = snapshot.table()
     split = split_rows(table, manifest.label, task.overlap_days, training)
-    return TrainingData(snapshot, table, snapshot.matrix(), split, task.overlap_days)
+    data = TrainingData(snapshot, table, snapshot.matrix(), split, task.overlap_days)
+    for name in ("train", "calibration", "holdout"):
+        labels = data.y[getattr(data.split, name)]
+        if labels.min() == labels.max():
+            raise SplitError(
+                f"the {name} part has {len(labels)} {task.words.rows}, all with label {labels[0]}: nothing can be learnt from, "
+                "or measured on, one label; land more history"
+            )
+    return data

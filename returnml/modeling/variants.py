@@ -143,6 +143,7 @@ VARIANTS = (
         monotone=(
             Monotone(r".*_return_rate_.*", "whose matured lines came back more often returns more; a dip is chance"),
             Monotone(r".*_returns_per_order_.*", "the same, with the returns of young lines"),
+            Monotone(r"inspected_customer_.*_is_abuse_.*|inspected_.*_abuse_rate_.*", "who was found to abuse does it again"),
             Monotone(r"basket_same_article_(count|size_distinct)", "several of one article are ordered to choose from"),
         ),
     ),

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 
 from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
 from returnml.modeling.reference import REFERENCE_FILE, Reference
 from returnml.modeling.snapshot import Snapshot, SnapshotError
+from returnml.modeling.splits import SplitError
 from returnml.release.folder import load_release
 from returnml.settings import TaskSettings
 from returnml.warehouse.training import build_snapshot
@@ -95,6 +97,17 @@ def test_a_snapshot_of_another_feature_set_is_refused(snapshot: Snapshot, tmp_pa
 def test_a_snapshot_of_another_task_is_refused(snapshot: Snapshot, tmp_path: Path):
     with pytest.raises(SnapshotError, match="made for task return_risk, not other"):
         train_release(snapshot, replace(TASK, name="other"), SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize(("part", "first", "end"), [("holdout", 50, 60), ("train", 0, 30)])
+def test_a_part_with_one_label_is_too_little_history(tmp_path: Path, part: str, first: int, end: int):
+    days = (pl.col("ordered_at") - START).dt.total_days()
+    lines = order_lines().with_columns(
+        returned=pl.when(days.is_between(first, end, closed="left")).then(0).otherwise(pl.col("returned"))
+    )
+    snapshot = build_snapshot(warehouse(lines), TASK, START + timedelta(days=200), tmp_path / "training", SETTINGS.label)
+    with pytest.raises(SplitError, match=rf"the {part} part has \d+ lines, all with label 0"):
+        train_release(snapshot, TASK, SETTINGS, tmp_path / "releases")
 
 
 def test_a_task_is_trained_with_its_own_settings(snapshot: Snapshot, tmp_path: Path):
