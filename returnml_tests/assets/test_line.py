@@ -15,7 +15,7 @@ from returnml.commands.line import LineRun, bury_killed_runs, run_job
 from returnml.modeling.tuning import read_best
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
-from returnml.settings import Settings, TuningSettings
+from returnml.settings import Settings, TaskSettings, TuningSettings
 from returnml.store.manifest import read_pointer
 from returnml.tasks.declared import return_abuse
 from returnml.tasks.policies import policy_of
@@ -137,8 +137,8 @@ def test_tuned_parameters_are_taken_by_the_next_training(line):
     """Last in this file: another release may decide afterwards."""
     settings, _ = line
     tuning = TuningSettings(trials=2, folds=1, fold_days=5, max_rounds=20)
-    training = msgspec.structs.replace(settings.training, parameters="tuned")
-    settings = msgspec.structs.replace(settings, tuning=tuning, training=training)
+    tuned = {"return_risk": TaskSettings(training={"parameters": "tuned"})}
+    settings = msgspec.structs.replace(settings, tuning=tuning, tasks=tuned)
     before = set(settings.paths.releases.iterdir())
     assert run_job(settings, "tune_return_risk", START, LAST, is_quiet=True).success
     best = read_best(settings.paths.tuning / "return_risk")
