@@ -17,9 +17,10 @@ def features(
 ) -> None:
     """List the inputs of every feature set: name, key, source, operation, column, window, dtype, description."""
     from returnml.features.catalogue import catalogue
+    from returnml.tasks.live_sets import FEATURE_SETS
     from returnml.tasks.registry import tasks
 
-    declared_sets = dict.fromkeys(task.feature_set for task in tasks().values())
+    declared_sets = dict.fromkeys((*FEATURE_SETS, *(task.feature_set for task in tasks().values())))
     names = [declared.name for declared in declared_sets]
     if feature_set is not None and feature_set not in names:
         raise typer.BadParameter(f"{feature_set!r}: expected one of {', '.join(names)}", param_hint="--set")

@@ -1,4 +1,7 @@
-"""The live feature sets: those of the tasks whose spine is served. The nightly job keeps their tiles, and the online store can serve their vectors."""
+"""The live feature sets: those of the tasks whose spine is served.
+
+The nightly job keeps their tiles, and the online store can serve their vectors.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ def test_the_line_has_all_its_assets():
         *("training_set", "best_parameters", "leaderboard", "candidate_model", "evaluation", "release"),
         *(f"variant_{variant.name}" for variant in VARIANTS),
     }
-    assert set(SPECS) == tiles | trained | {f"{task}/{part}" for task in ("customer_risk", "return_abuse") for part in trained} | {
+    others = ("customer_risk", "return_abuse")
+    assert set(SPECS) == tiles | trained | {f"{task}/{part}" for task in others for part in trained} | {
         *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
         *("features_order_line", "features_customer", "features_return"),
         *("inference_log", "moments", "consistency"),

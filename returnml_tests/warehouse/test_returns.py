@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from returnml.checks import features as checks
-from returnml.features.live_sets import TILE_GROUPS
 from returnml.features.return_request import RETURN_REQUEST, SHARED_GROUPS
 from returnml.features.union import holder
 from returnml.features.vector import assemble
@@ -19,6 +18,7 @@ from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
+from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.warehouse.feature_errors import FeatureError
 from returnml.warehouse.returns import build_returns
 from returnml.warehouse.tiles import build_tiles
