@@ -5,7 +5,7 @@ it decides, the scores of the last days. Prints what the gates said, the figures
 how the same scores order returns of planted abusers, which the line never reads, against all others. *Known*: with at least
 one inspected return before.
 
-    python -m benchmarks.return_abuse [--days 240] [--lines-per-day 1000] [--seed 1] [--data ROOT]
+    python -m benchmarks.return_abuse [--days 240] [--lines-per-day 1000] [--seed 1] [--variants NAME ...] [--data ROOT]
 
 With ``--data`` a root that an earlier call has filled is read again.
 """
@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=240)
     parser.add_argument("--lines-per-day", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--variants", nargs="+", default=["plain", "monotone", "regularised"])
     parser.add_argument("--data", type=Path, default=None)
     args = parser.parse_args()
     settings = load_settings(environ={}, data=str(args.data or Path(tempfile.mkdtemp())))
@@ -114,7 +115,7 @@ def main() -> None:
     began = time.perf_counter()
     training = settings.of_task(TASK.name).training
     data = training_data(snapshot, TASK, training)
-    variants = chosen_variants(settings.variants.names)
+    variants = chosen_variants(args.variants)
     trained = [train_variant(data, variant.recipe(training, data.names), training) for variant in variants]
     print(as_markdown(compare_variants(data, trained, training.seed)))
     candidate = build_release(choose(trained), data, TASK, settings, settings.paths.releases)
