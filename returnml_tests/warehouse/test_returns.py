@@ -18,7 +18,8 @@ from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.run import simulate
-from returnml.tasks.live_sets import TILE_GROUPS
+from returnml.store.request import RequestPlan
+from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.warehouse.feature_errors import FeatureError
 from returnml.warehouse.returns import build_returns
 from returnml.warehouse.tiles import build_tiles
@@ -116,6 +117,12 @@ def test_inspections_of_an_older_version_are_named(shop: Shop):
 def test_groups_over_orders_read_the_tiles_of_the_live_feature_sets():
     for group in SHARED_GROUPS:
         assert holder(group, TILE_GROUPS) in TILE_GROUPS, group.name
+
+
+def test_what_is_not_served_is_in_no_generation_and_refused_online():
+    assert RETURN_REQUEST not in FEATURE_SETS
+    with pytest.raises(ValueError, match="request input 'reason': text is read in batch only"):
+        RequestPlan(RETURN_REQUEST)
 
 
 @pytest.fixture(scope="module")
