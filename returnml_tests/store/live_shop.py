@@ -10,6 +10,7 @@ import duckdb
 import msgspec
 
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.fit import order_columns, return_columns
 from returnml.features.shop import ORDERS, RETURNS
 from returnml.features.windows import DAY_US, Window
 from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
@@ -103,12 +104,13 @@ class Ledger:
                     "quantity": line.quantity,
                     "line_value_cents": line.quantity * line.unit_price_cents,
                     "payment_method": sent.payment_method,
+                    **order_columns(line.size),
                 },
             )
             for seq, at, _, sent, line in self.orders
         ]
         returns = [
-            Event(seq, at, keys, {"quantity": sent.quantity, "refund_cents": sent.refund_cents})
+            Event(seq, at, keys, {"quantity": sent.quantity, "refund_cents": sent.refund_cents, **return_columns(sent.reason)})
             for seq, at, _, sent, keys, _ in self.returns
         ]
         return {"orders": orders, "returns": returns}
