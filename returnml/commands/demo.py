@@ -27,7 +27,7 @@ YOUNG_SHOP = {
 
 def demo(
     days: Annotated[int, typer.Option(help="Days to simulate.")] = 200,
-    lines_per_day: Annotated[int, typer.Option(help="Mean order lines per day.")] = 600,
+    lines_per_day: Annotated[int, typer.Option(help="Mean order lines per day.")] = 1_000,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
     source: Annotated[str, typer.Option(help="simulate or online-retail.")] = "simulate",
     path: Annotated[Path | None, typer.Option(help="Folder of the Online Retail files.")] = None,
