@@ -185,7 +185,7 @@ class LatestBlocks:
         """
         blocks: dict[bytes, bytes] = {}
         for key, value in zip(keys, values, strict=True):
-            if value is not None:
+            if value:  # empty: all of the key's tiles lie before its windows, as if it had none
                 if first_start(value) < last_day_us:
                     return None
                 g, layout, tile, row = self._layouts[key[0]]

@@ -113,7 +113,8 @@ def test_ordered_at_within_a_day_is_taken(client):
 
 def test_openapi(client):
     schema = client.get("/schema/openapi.json").json()
-    versioned = ["/v1/customers/{customer_id}/features", "/v1/events", "/v1/score"]
+    customers = ["/v1/customers/{customer_id}/features", "/v1/customers/{customer_id}/risk"]
+    versioned = [*customers, "/v1/events", "/v1/score"]
     assert sorted(schema["paths"]) == ["/health/live", "/health/ready", *versioned]
     quantity = schema["components"]["schemas"]["OrderLine"]["properties"]["quantity"]
     assert quantity["minimum"] == 1

@@ -196,6 +196,28 @@ class RedisMachine(LiveStoreMachine):
         self.writers[1].submit([])
 
 
+def test_a_key_whose_live_tiles_all_lie_before_its_windows_is_one_without_events():
+    def order(n, customer):
+        lines = [{"line_id": f"l{n}", "article_id": "x", "size": "M", "quantity": 1, "unit_price_cents": 1}]
+        return {
+            "type": "order",
+            "event_id": f"e{n}",
+            "order_id": "o",
+            "customer_id": customer,
+            "payment_method": "card",
+            "lines": lines,
+        }
+
+    machine = LiveStoreMachine()
+    machine.start()
+    machine.send([order(0, "b")], 0, 1)
+    machine.time_passes(DAY_US + 3_600_000_000)
+    machine.killed_while_sending([order(1, "a")], "write_mark")
+    machine.publish(3 * DAY_US, False)
+    machine.equals_the_oracle()
+    machine.teardown()
+
+
 TestLmdb = LiveStoreMachine.TestCase
 TestLmdb.settings = settings(max_examples=15, stateful_step_count=20)
 
