@@ -110,10 +110,9 @@ class ReadPlan:
         if len(self._since):
             out[self._since] = requested_at_us - out[self._since]
         np.putmask(out, words[:aggregates] == NULL, np.nan)
-        if self._wide:
-            exact = self.exact(words, requested_at_us)
-            for i in self._wide:
-                out[i] = [np.nan if value is None else float(value) for value in exact[i]]
+        for i, low in zip(self._wide, words[aggregates:], strict=True):
+            exact = _joined(words[i].tolist(), low.tolist())
+            out[i] = [np.nan if value == NULL else float(value) for value in exact]
 
     def exact(self, words: np.ndarray, requested_at_us: int) -> list[list[int | None]]:
         """The aggregates as integers, None where missing, in ``FeatureSet.aggregates`` order."""
@@ -203,5 +202,10 @@ def exact_values(feature_set: FeatureSet, words: np.ndarray, requested_at_us: in
         if operation is Operation.SINCE_LAST:
             rows[i] = [v if v == NULL else requested_at_us - v for v in rows[i]]
     for low, i in zip(words[len(rows) :].tolist(), wide, strict=True):
-        rows[i] = [v if v == NULL else (v << 62) | w for v, w in zip(rows[i], low, strict=True)]
+        rows[i] = _joined(rows[i], low)
     return [[None if v == NULL else v for v in row] for row in rows]
+
+
+def _joined(high: list[int], low: list[int]) -> list[int]:
+    """Integers of two words each, ``NULL`` where missing."""
+    return [v if v == NULL else (v << 62) | w for v, w in zip(high, low, strict=True)]
