@@ -86,6 +86,29 @@ def table_asset(
     )
 
 
+def artifact_asset(
+    key: dg.AssetKey, *, ins: Mapping[str, dg.AssetKey], group: str = "training", deps: Sequence[dg.AssetKey] = (), **more: Any
+) -> Callable[[Callable], dg.AssetsDefinition]:
+    """An asset of training whose value is the name of what was written below the data root.
+
+    Args:
+        ins: by parameter the assets whose names it takes.
+        **more: see ``table_asset``.
+    """
+    return table_asset(
+        key,
+        table=None,
+        group=group,
+        deps=deps,
+        ins={name: dg.AssetIn(upstream) for name, upstream in ins.items()},
+        is_partitioned=False,
+        is_daily=False,
+        touches_warehouse=False,
+        dagster_type=dg.String,
+        **more,
+    )
+
+
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
     """A plot as metadata, which Dagster's UI shows."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from returnml.assets.table import table_asset
+from returnml.assets.table import artifact_asset, table_asset
 from returnml.assets.tasks import keys_of
 from returnml.checks import missing_results
 from returnml.checks import training as checks
@@ -87,17 +87,10 @@ def build_candidate_model(task: Task) -> dg.AssetsDefinition:
     """``candidate_model``."""
     keys = keys_of(task)
 
-    @table_asset(
+    @artifact_asset(
         keys.candidate_model,
-        table=None,
-        group="training",
-        deps=[],
-        ins={"training_set": dg.AssetIn(keys.training_set), "leaderboard": dg.AssetIn(keys.leaderboard)},
+        ins={"training_set": keys.training_set, "leaderboard": keys.leaderboard},
         description="The chosen variant, calibrated, exported to ONNX, judged, in an immutable folder.",
-        is_partitioned=False,
-        is_daily=False,
-        dagster_type=dg.String,
-        touches_warehouse=False,
         checks=checks.candidate_specs(keys.candidate_model),
         kinds={"lightgbm", "onnx", "mlflow"},
     )
@@ -135,18 +128,11 @@ def build_evaluation(task: Task) -> dg.AssetsDefinition:
     """``evaluation``."""
     keys = keys_of(task)
 
-    @table_asset(
+    @artifact_asset(
         keys.evaluation,
-        table=None,
-        group="training",
-        deps=[],
-        ins={"candidate_model": dg.AssetIn(keys.candidate_model)},
+        ins={"candidate_model": keys.candidate_model},
         description="The candidate on its hold-out: figures with intervals against a constant and a rate baseline, beside the "
         "champion's; every gate with its figure and its reason.",
-        is_partitioned=False,
-        is_daily=False,
-        dagster_type=dg.String,
-        touches_warehouse=False,
         checks=checks.evaluation_specs(keys.evaluation),
         kinds={"matplotlib"},
     )
@@ -172,18 +158,12 @@ def build_release(task: Task) -> dg.AssetsDefinition:
     """``release``."""
     keys = keys_of(task)
 
-    @table_asset(
+    @artifact_asset(
         keys.release,
-        table=None,
         group="release",
-        deps=[],
-        ins={"evaluation": dg.AssetIn(keys.evaluation)},
+        ins={"evaluation": keys.evaluation},
         description="What decides after the gates: the candidate where they hold, else the champion before it. Where nothing "
         "decides, nothing comes of it and what rests on it is skipped. MLflow's aliases follow.",
-        is_partitioned=False,
-        is_daily=False,
-        dagster_type=dg.String,
-        touches_warehouse=False,
         checks=checks.release_specs(keys.release),
         kinds={"onnx", "mlflow"},
         output_required=False,

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 
-from returnml.assets.table import picture, table_asset
+from returnml.assets.table import artifact_asset, picture
 from returnml.assets.tasks import keys_of
 from returnml.settings import Settings
 from returnml.tasks.declaration import Task
@@ -17,18 +17,11 @@ def build_best_parameters(task: Task) -> dg.AssetsDefinition:
     """``best_parameters``: nothing comes of it while the history is too short for the folds."""
     keys = keys_of(task)
 
-    @table_asset(
+    @artifact_asset(
         keys.best_parameters,
-        table=None,
-        group="training",
-        deps=[],
-        ins={"training_set": dg.AssetIn(keys.training_set)},
+        ins={"training_set": keys.training_set},
         description="The best trial of a study of training parameters on rolling origins before calibration and hold-out. A "
         "killed study goes on where it was. The variants take it where training.parameters says so.",
-        is_partitioned=False,
-        is_daily=False,
-        dagster_type=dg.String,
-        touches_warehouse=False,
         kinds={"optuna", "lightgbm", "matplotlib"},
         output_required=False,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from returnml.assets.table import column_schema, picture, table_asset
+from returnml.assets.table import artifact_asset, column_schema, picture, table_asset
 from returnml.assets.tasks import keys_of
 from returnml.checks import missing_results
 from returnml.checks import training as checks
@@ -34,18 +34,12 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
     """``variant_<name>``."""
     keys = keys_of(task)
 
-    @table_asset(
+    @artifact_asset(
         keys.variants[variant.name],
-        table=None,
-        group="training",
         deps=[keys.best_parameters],
-        ins={"training_set": dg.AssetIn(keys.training_set)},
+        ins={"training_set": keys.training_set},
         description=f"{variant.description} Trained and calibrated on the snapshot, with its scores of the hold-out."
         f"{' Never released.' if variant.is_baseline else ''}",
-        is_partitioned=False,
-        is_daily=False,
-        dagster_type=dg.String,
-        touches_warehouse=False,
         kinds={"scikitlearn" if variant.is_baseline else "lightgbm", "mlflow"},
     )
     def trained_variant(
