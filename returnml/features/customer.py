@@ -6,9 +6,10 @@ Declarations only. The ground for questions about a customer, such as whether an
 
 from __future__ import annotations
 
-from returnml.features.declarations import Derived, FeatureSet, InputKind, KeyGroup, RequestInput
+from returnml.features.declarations import Derived, FeatureSet, KeyGroup
 from returnml.features.expressions import Expr
 from returnml.features.shop import (
+    DAY_OF_WEEK,
     activity,
     days_since,
     outcomes,
@@ -30,7 +31,7 @@ GROUPS = (
     ),
 )
 
-REQUEST = (RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0."),)
+REQUEST = (DAY_OF_WEEK,)
 
 
 def _share_of_recent(recent: Expr, all_of_it: Expr) -> Expr:

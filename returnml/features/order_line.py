@@ -18,6 +18,8 @@ from returnml.features.declarations import (
     RequestInput,
 )
 from returnml.features.shop import (
+    CLOCK_INPUTS,
+    LINE_INPUTS,
     ORDERS,
     RETURNS,
     activity,
@@ -83,16 +85,10 @@ GROUPS = (
 
 REQUEST = (
     RequestInput("quantity", InputKind.INTEGER, "Pieces ordered on this line.", "quantity"),
-    RequestInput("unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents"),
-    RequestInput(
-        "list_price_cents", InputKind.INTEGER, "List price of one piece, minor units.", "list_price_cents", is_feature=False
-    ),
-    RequestInput("line_value_cents", InputKind.INTEGER, "Quantity times price, minor units.", "line_value_cents"),
-    RequestInput("has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code"),
+    *LINE_INPUTS,
     RequestInput("letter_size", InputKind.LETTER_SIZE, "Rank of the size among those in letters.", "size"),
     RequestInput("number_size", InputKind.NUMBER_SIZE, "Twice the size, where it is a number.", "size"),
-    RequestInput("hour_of_day", InputKind.HOUR_OF_DAY, "Hour of the moment, UTC."),
-    RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0."),
+    *CLOCK_INPUTS,
 )
 
 BASKET = (

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from returnml.features.declarations import Derived, FeatureSet, InputKind, KeyGroup, RequestInput
 from returnml.features.expressions import Expr
 from returnml.features.shop import (
+    CLOCK_INPUTS,
     INSPECTIONS,
+    LINE_INPUTS,
     ORDERS,
     RETURNS,
     activity,
@@ -71,19 +73,13 @@ REQUEST = (
     RequestInput("reason", InputKind.TEXT, "The customer's reason.", "reason", origin=("returns", "reason")),
     RequestInput("since_order_us", InputKind.SINCE, "Microseconds since the order.", "ordered_at", is_feature=False),
     RequestInput("quantity", InputKind.INTEGER, "Pieces ordered on the line.", "quantity"),
-    RequestInput("unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents"),
-    RequestInput(
-        "list_price_cents", InputKind.INTEGER, "List price of one piece, minor units.", "list_price_cents", is_feature=False
-    ),
-    RequestInput("line_value_cents", InputKind.INTEGER, "Quantity times price, minor units.", "line_value_cents"),
-    RequestInput("has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code"),
+    *LINE_INPUTS,
     RequestInput("size", InputKind.TEXT, "Size of the article.", "size"),
     RequestInput("product_group", InputKind.TEXT, "The article's product group.", "product_group"),
     RequestInput("payment_method", InputKind.TEXT, "How the order was paid.", "payment_method"),
     RequestInput("device", InputKind.TEXT, "Where the order was placed.", "device"),
     RequestInput("country", InputKind.TEXT, "Country of delivery.", "country"),
-    RequestInput("hour_of_day", InputKind.HOUR_OF_DAY, "Hour of the moment, UTC."),
-    RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0."),
+    *CLOCK_INPUTS,
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from returnml.features import fit
-from returnml.features.declarations import Aggregation, Derived, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregation, Derived, InputKind, KeyGroup, Operation, RequestInput, Stream
 from returnml.features.expressions import Expr
 from returnml.features.windows import DAY_US, Window
 
@@ -29,6 +29,18 @@ ORDERS = Stream(
 RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36, "is_too_small": 1, "is_too_large": 1})
 OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1, "returned_quantity": 24, "refund_cents": 36}, is_derived=True)
 INSPECTIONS = Stream("inspections", "core.inspections", {"is_abuse": 1})
+
+LINE_INPUTS = (
+    RequestInput("unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents"),
+    RequestInput(
+        "list_price_cents", InputKind.INTEGER, "List price of one piece, minor units.", "list_price_cents", is_feature=False
+    ),
+    RequestInput("line_value_cents", InputKind.INTEGER, "Quantity times price, minor units.", "line_value_cents"),
+    RequestInput("has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code"),
+)
+"""What an order line says of itself, besides its pieces."""
+DAY_OF_WEEK = RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0.")
+CLOCK_INPUTS = (RequestInput("hour_of_day", InputKind.HOUR_OF_DAY, "Hour of the moment, UTC."), DAY_OF_WEEK)
 
 PRIOR_RETURN_RATE = 0.1
 PRIOR_STRENGTH = 10.0
