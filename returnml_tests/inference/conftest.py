@@ -35,6 +35,17 @@ DAYS = 45
 LAST = FIRST + timedelta(days=DAYS - 1)
 LAST_US = int(datetime(LAST.year, LAST.month, LAST.day, tzinfo=UTC).timestamp()) * 1_000_000
 OF_ORDER = ("order_id", "customer_id", "currency", "country", "payment_method", "device", "voucher_code")
+OF_RETURN = (
+    "return_id",
+    "quantity",
+    "refund_cents",
+    "currency",
+    "line_id",
+    "customer_id",
+    "article_id",
+    "reason",
+    "is_cancellation",
+)
 OF_LINE = ("line_id", "article_id", "quantity", "unit_price_cents", "size", "color", "product_group", "brand", "list_price_cents")
 
 

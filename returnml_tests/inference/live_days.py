@@ -27,7 +27,7 @@ from returnml.sources.simulator.run import simulate
 from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.validate import build_core
-from returnml_tests.inference.conftest import OF_LINE, OF_ORDER, present
+from returnml_tests.inference.conftest import OF_LINE, OF_ORDER, OF_RETURN, present
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -35,18 +35,6 @@ FIRST = date(2025, 1, 1)
 HISTORY_DAYS, LIVE_DAYS = 40, 3
 GO_LIVE = FIRST + timedelta(days=HISTORY_DAYS)
 NIGHT_US = 4 * 3_600_000_000
-OF_RETURN = (
-    "return_id",
-    "quantity",
-    "refund_cents",
-    "currency",
-    "line_id",
-    "customer_id",
-    "article_id",
-    "reason",
-    "is_cancellation",
-)
-
 Event = dict[str, Any]
 
 

@@ -20,21 +20,9 @@ from returnml.ledger.inference import read_day
 from returnml.settings import DataPaths
 from returnml.warehouse.consistency import build_consistency
 from returnml.warehouse.inference import build_inference_log
-from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, Scored, present
+from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, OF_RETURN, Scored, present
 from returnml_tests.serving import shop
 from serving.app import create_app
-
-OF_RETURN = (
-    "return_id",
-    "quantity",
-    "refund_cents",
-    "currency",
-    "line_id",
-    "customer_id",
-    "article_id",
-    "reason",
-    "is_cancellation",
-)
 
 
 def happenings(scored: Scored) -> list[tuple[int, list[dict], list[dict]]]:
