@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from returnml.store.backend import StoreUnavailable
 from returnml.store.manifest import StoreError
+from returnml.store.redis_exchange import Exchange
 
 CONNECT_SECONDS = 0.2
 READ_SECONDS = 0.25
@@ -58,7 +59,7 @@ class RedisServer:
             raise StoreError(f"store.redis_url: {error}") from error
         place = self._quick.connection_pool.connection_kwargs
         self.name = f"redis {place.get('path') or '{host}:{port}'.format_map({'host': 'localhost', 'port': 6379} | place)}"
-        self._reading: Any = None
+        self._reading: Exchange | None = None
         self._lost: str | None = None
 
     def call(self, *command: Any) -> Any:
@@ -97,10 +98,11 @@ class RedisServer:
         replies = len(hashes) + 3
         try:
             try:
-                return self._exchange(request, replies)
+                found: list[list[bytes | None]] = self._ask(request, replies)
             except ConnectionLost:
                 self._drop()
-            return self._exchange(request, replies)
+                found = self._ask(request, replies)
+            return found
         except RedisError as error:
             self._drop()
             if not isinstance(error, ConnectionLost | TimedOut):
@@ -127,26 +129,20 @@ class RedisServer:
             pipeline.watch(*keys)
             yield Watch(pipeline)
 
-    def _exchange(self, request: bytes, replies: int) -> list[Any]:
-        connection = self._reading
-        if connection is None:
-            connection = self._reading = self._connect()
-        connection.send_packed_command([request])
-        read = connection.read_response
-        for _ in range(replies - 1):
-            read()
-        found: list[Any] = read()
-        return found
-
-    def _connect(self) -> Any:
+    def _connect(self) -> Exchange:
         connection = self._quick.connection_pool.make_connection()
         connection.connect()
-        return connection
+        return Exchange(connection, READ_SECONDS)
+
+    def _ask(self, request: bytes, replies: int) -> Any:
+        if self._reading is None:
+            self._reading = self._connect()
+        return self._reading.ask(request, replies)
 
     def _drop(self) -> None:
-        connection, self._reading = self._reading, None
-        if connection is not None:
-            connection.disconnect()
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -115,7 +115,7 @@ def test_a_server_that_lost_everything_is_filled_again_by_publishing(data, redis
 
 def test_a_server_that_hangs_holds_up_one_request_and_not_for_long(data, redis, monkeypatch):
     monkeypatch.setattr("returnml.store.redis_backend.READ_SECONDS", 1.0)
-    exchange, waited = RedisServer._exchange, []
+    exchange, waited = RedisServer._ask, []
 
     def counted(*of):
         waited.append(of)
@@ -124,7 +124,7 @@ def test_a_server_that_hangs_holds_up_one_request_and_not_for_long(data, redis, 
     with service(data, redis) as client:
         eventually(lambda: ask(client).status_code == 200)
         redis.hang()
-        monkeypatch.setattr(RedisServer, "_exchange", counted)
+        monkeypatch.setattr(RedisServer, "_ask", counted)
         for _ in range(20):
             assert_unavailable(ask(client))
         assert len(waited) == 1
