@@ -3,12 +3,14 @@
 A client that sleeps until the reply is there pays for being woken what the whole exchange costs: on an idle machine 58
 us over loopback TCP, against 23 us for one that looks again and again. So it looks for ``SPIN_SECONDS`` before it sleeps:
 time in which a server on the same machine or rack has answered, and in which a scoring process has nothing else to do.
+Between two looks it lets others run who wait for its core: without that, more such clients than cores halve each other.
 """
 
 from __future__ import annotations
 
 import select
 import ssl
+from os import sched_yield
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +20,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import InvalidResponse, RedisError
 from redis.exceptions import TimeoutError as TimedOut
 
-SPIN_SECONDS = 100e-6
+SPIN_SECONDS = 50e-6
 _AT_ONCE = 1 << 16
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -99,7 +101,9 @@ class Exchange:
                 break
             except _NOT_YET:
                 waited = perf_counter() - begun
-                if waited > SPIN_SECONDS and not self._arrives.poll(max(0.0, self._seconds - waited) * 1_000):
+                if waited <= SPIN_SECONDS:
+                    sched_yield()
+                elif not self._arrives.poll(max(0.0, self._seconds - waited) * 1_000):
                     raise TimedOut("Timeout reading from socket") from None
             except OSError as error:
                 raise ConnectionLost(f"Error while reading from socket: {error}") from error
