@@ -52,7 +52,8 @@ class Timeline:
         order = np.argsort(combined, kind="stable")
         self.sorted = combined[order]
         self.at = at[order]
-        self.sums = {c: np.concatenate([[0], np.cumsum(v[order])]) for c, v in values.items()}
+        self.sums = {c: self._prefix_sums(v[order]) for c, v in values.items()}
+        self.squares = {c: self._prefix_sums(v[order], v[order]) for c, v in values.items()}
         self.texts = {c: v[order] for c, v in texts.items()}
 
     def _combine(self, codes: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -60,6 +61,13 @@ class Timeline:
         if len(codes) and (int(codes.max()) >= 1 << (64 - TIME_BITS) or int(since.max()) >= 1 << TIME_BITS):
             raise OverflowError("more keys or a longer history than the reference's 64 bits hold")
         return codes.astype(np.uint64) << np.uint64(TIME_BITS) | since
+
+    @staticmethod
+    def _prefix_sums(*factors: np.ndarray) -> np.ndarray:
+        values = np.prod(factors, axis=0, dtype=np.int64)
+        if np.abs(np.prod(factors, axis=0, dtype=np.float64)).sum() >= 1 << 62:
+            raise OverflowError("sums larger than the reference's 64 bits hold")
+        return np.concatenate([[0], np.cumsum(values)])
 
     def before(self, codes: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Index of the key's first event that is not known before ``at``."""
@@ -94,7 +102,7 @@ def reference(group: KeyGroup, lines: pl.DataFrame, streams: dict[str, pl.DataFr
     timelines = {}
     for stream in group.streams:
         events = streams[stream.name].join(keys, on=group.keys, how="inner", maintain_order="left")
-        values = {c: events[c].to_numpy() for c in stream.columns}
+        values = {c: events[c].fill_null(0).to_numpy() for c in stream.columns}
         texts = {c: np.array(events[c].to_list(), object) for c in stream.texts}
         timelines[stream.name] = Timeline(events["code"].to_numpy(), events["at_us"].to_numpy(), values, texts, origin)
     return {a.name: _values(a, timelines[a.aggregation.stream.name], own, at, is_missing) for a in group.aggregates()}
@@ -112,6 +120,8 @@ def _values(
         return np.ma.array(head - tail, mask=is_missing)
     if operation is Operation.SUM:
         return np.ma.array(timeline.sums[column or ""][head] - timeline.sums[column or ""][tail], mask=is_missing)
+    if operation is Operation.SUM_OF_SQUARES:
+        return np.ma.array(timeline.squares[column or ""][head] - timeline.squares[column or ""][tail], mask=is_missing)
     if operation is Operation.DISTINCT:
         texts = timeline.texts[column or ""]
         found = [len(set(texts[i:j]) - {None, ""}) if i < j else 0 for i, j in zip(tail.tolist(), head.tolist(), strict=True)]
