@@ -10,7 +10,7 @@ from dagster_duckdb import DuckDBResource
 
 from returnml.assets.table import column_schema, same_columns, table_asset, written
 from returnml.assets.tasks import champion, deciding, keys_of
-from returnml.checks import missing_results
+from returnml.checks import missing_results, stop_on_error
 from returnml.checks import serving as checks
 from returnml.partitions import days_of
 from returnml.resources.warehouse import session
@@ -86,6 +86,7 @@ def build_scores_asset(task: Task) -> dg.AssetsDefinition:
             expected_cost_cents=report.expected_cost_cents,
         )
         yield dg.MaterializeResult(metadata=metadata, check_results=results)
+        stop_on_error(results)
 
     return scores
 

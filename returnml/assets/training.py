@@ -9,7 +9,7 @@ from dagster_duckdb import DuckDBResource
 
 from returnml.assets.table import artifact_asset, table_asset
 from returnml.assets.tasks import keys_of
-from returnml.checks import missing_results
+from returnml.checks import missing_results, stop_on_error
 from returnml.checks import training as checks
 from returnml.ledger.clock import Clock
 from returnml.resources.warehouse import session
@@ -198,8 +198,9 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         if settled.state.champion is None:
             yield dg.AssetObservation(keys.release, metadata=metadata)
             yield from results
-            return
-        yield dg.MaterializeResult(value=settled.state.champion, metadata=metadata, check_results=results)
+        else:
+            yield dg.MaterializeResult(value=settled.state.champion, metadata=metadata, check_results=results)
+        stop_on_error(results)
 
     return release
 

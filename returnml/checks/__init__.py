@@ -32,6 +32,19 @@ def result(
     )
 
 
+def stop_on_error(results: Sequence[dg.AssetCheckResult]) -> None:
+    """Fail the step where a check of severity ERROR does not hold: after its results, in an asset whose step may be skipped.
+
+    A blocking spec comes to the same, but of a step that is skipped Dagster warns that its blocking checks gave no result.
+
+    Raises:
+        dagster.Failure: naming the checks; a retry would not help.
+    """
+    broken = [r.check_name for r in results if not r.passed and r.severity is dg.AssetCheckSeverity.ERROR and r.check_name]
+    if broken:
+        raise dg.Failure(f"checks that do not hold: {', '.join(broken)}", allow_retries=False)
+
+
 def missing_results(specs: Sequence[dg.AssetCheckSpec], name: str, why: str) -> list[dg.AssetCheckResult]:
     """Where an asset gives nothing: its check ``name`` says why, and of what is not there nothing is wrong."""
     return [result(s.asset_key, s.name, s.name != name, {"message": why}, warn=True) for s in specs]

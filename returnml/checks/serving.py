@@ -37,11 +37,13 @@ DRIFT_SPECS = [
 
 
 def scores_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    valid = "Every probability lies strictly between 0 and 1; no cost is negative."
+    """Those that nothing goes on after are enforced by the step (``stop_on_error``): it may be skipped."""
+    whole = "Every row with a vector has exactly one score; else the step fails."
+    valid = "Every probability lies strictly between 0 and 1, no cost is negative; else the step fails."
     return [
         spec(key, DECIDED, "A release decides about these rows; else nothing is scored.", blocking=False, kind="scores"),
-        spec(key, "one_score_per_row", "Every row with a vector has exactly one score.", kind="scores"),
-        spec(key, "probabilities_valid", valid, kind="scores"),
+        spec(key, "one_score_per_row", whole, blocking=False, kind="scores"),
+        spec(key, "probabilities_valid", valid, blocking=False, kind="scores"),
     ]
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import msgspec
 import pytest
 
+from returnml.assets.scores import build_scores_asset
+from returnml.assets.tasks import keys_of
 from returnml.assets.training import build_release
+from returnml.checks import result, spec, stop_on_error
 from returnml.ledger.clock import VirtualClock
 from returnml.modeling.candidate import GATES_FILE
 from returnml.modeling.gates.verdict import Gate, Verdict
@@ -84,6 +88,50 @@ def test_from_a_rejected_first_candidate_to_a_refused_successor(root: Path):
     assert read_state(state).champion == good.version
     materialized = next(e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey("release"))
     assert materialized.materialization.metadata["verdict"].text == "rejected"
+
+
+def test_what_is_skipped_gives_no_warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """A task without enough history: nothing comes of what is above its release, nor of what rests on it."""
+
+    @dg.asset(output_required=False)
+    def evaluation() -> Iterator[dg.Output[str]]:
+        yield from ()
+
+    keys = keys_of(return_risk.TASK)
+
+    @dg.asset(deps=[keys.scores])
+    def drift() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [evaluation, build_release(return_risk.TASK), build_scores_asset(return_risk.TASK), drift],
+            instance=instance,
+            partition_key="2025-01-01",
+            resources={name: object() for name in ("settings", "clock", "warehouse")} | {"io_manager": dg.mem_io_manager},
+        )
+    assert result.success
+    assert [e.step_key for e in result.all_events if e.is_step_skipped] == ["release", "scores_daily", "drift"]
+    assert [r.message for r in caplog.records if "emitted no result" in r.message] == []
+
+
+def test_a_check_of_severity_error_stops_what_comes_after():
+    @dg.asset(check_specs=[spec("first", "held", "It holds.", blocking=False), spec("first", "warned", "", blocking=False)])
+    def first() -> Iterator[dg.MaterializeResult]:
+        results = [result("first", "held", False), result("first", "warned", False, warn=True)]
+        yield dg.MaterializeResult(check_results=results)
+        stop_on_error(results)
+
+    @dg.asset(deps=[first])
+    def second() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([first, second], instance=instance, raise_on_error=False)
+    assert not done.success
+    [failure] = [e for e in done.all_events if e.is_step_failure]
+    assert "checks that do not hold: held" in failure.step_failure_data.error.message
+    assert "warned" not in failure.step_failure_data.error.message
+    assert [c.check_name for c in done.get_asset_check_evaluations() if not c.passed] == ["held", "warned"]
+    assert [e.asset_key.to_user_string() for e in done.get_asset_materialization_events()] == ["first"]
 
 
 def test_approval_is_waited_for(root: Path, tmp_path: Path):
