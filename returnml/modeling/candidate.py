@@ -159,6 +159,7 @@ def build_release(
         holdout=holdout,
         from_graph=probability,
         from_trees=calibration.probability(model.margin(x_holdout)),
+        baselines=baselines,
         evaluation=evaluation,
         policy=policy,
         data_problems=check_snapshot(snapshot),

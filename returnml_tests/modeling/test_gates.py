@@ -18,8 +18,9 @@ from returnml.modeling.gates.champion import policy_costs
 from returnml.modeling.gates.decisions import threshold_gaps, thresholds_gate
 from returnml.modeling.gates.evidence import Evidence, HoldOut
 from returnml.modeling.gates.features import feature_aucs
-from returnml.modeling.gates.verdict import GATES, Verdict
-from returnml.modeling.metrics import mean_difference
+from returnml.modeling.gates.quality import baselines_gate
+from returnml.modeling.gates.verdict import GATES, Gate, Verdict
+from returnml.modeling.metrics import ScoredSample, mean_difference
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.snapshot import ROWS_FILE
 from returnml.policy.document import Policy, Thresholds
@@ -164,6 +165,57 @@ def test_changed_training_data_are_found(tmp_path: Path):
     assert "hash_holds" in failed(shop.train(snapshot))["training_data"]
 
 
+def baselines(y: np.ndarray, customer: np.ndarray, ours: np.ndarray, rival: np.ndarray) -> Gate:
+    """The gate of a model beside one baseline."""
+    held = HoldOut(np.zeros((len(y), 1), np.float32), y, customer, np.zeros(len(y)), np.zeros(len(y)), {})
+    return baselines_gate(
+        Evidence(["f"], *np.ones((2, 1)), held, ours, ours, {"rate": rival}, None, Policy(), {}, "", None, "", 1, TASK.words)
+    )
+
+
+@pytest.fixture(scope="module")
+def truth() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True probabilities of 20,000 lines of 2,000 customers, and what happened."""
+    rng = np.random.default_rng(7)
+    p = 1 / (1 + np.exp(1.2 - rng.normal(size=20_000)))
+    return p, (rng.random(20_000) < p).astype(np.int8), rng.integers(0, 2_000, 20_000)
+
+
+def test_better_probabilities_beat_a_baseline_that_orders_better_by_chance(truth):
+    """Both know as much; the baseline is too sure of it, and the draw has put its AUC a hair above."""
+    p, y, customer = truth
+    rng = np.random.default_rng(3)
+    margin = np.log(p / (1 - p))
+    ours, rival = (1 / (1 + np.exp(-sure * (margin + rng.normal(size=len(p)) / 4))) for sure in (1, 2))
+    assert 0 < ScoredSample(y, rival).figures()["auc"] - ScoredSample(y, ours).figures()["auc"] < 0.002
+    gate = baselines(y, customer, ours, rival)
+    assert gate.passed, gate.reason
+    assert "against rate -0.0" in gate.reason
+
+
+def test_a_gain_that_may_be_chance_does_not_beat_a_baseline(truth):
+    """Better by a trace in both figures."""
+    p, y, customer = truth
+    nudged = p + np.where(np.arange(len(y)) % 2_000 == 0, 0.01 * (2 * y - 1), 0.0)
+    ours, rival = ScoredSample(y, nudged).figures(), ScoredSample(y, p).figures()
+    assert ours["auc"] > rival["auc"]
+    assert ours["log_loss"] < rival["log_loss"]
+    few = slice(0, 2_000)
+    gate = baselines(y[few], customer[few], nudged[few], p[few])
+    assert not gate.passed
+    assert gate.reason.endswith("the gain may be chance")
+
+
+def test_what_equals_a_baseline_does_not_beat_it_and_what_orders_worse_neither(truth):
+    p, y, customer = truth
+    same = baselines(y, customer, p, p)
+    assert (same.passed, same.value) == (False, 0.0)
+    # log loss gains by being less sure of the wrong order
+    badly = baselines(y, customer, np.full(len(y), y.mean()), 1 / (1 + ((1 - p) / p) ** 6))
+    assert not badly.passed
+    assert badly.reason.endswith("it orders worse")
+
+
 def evidence(scores: list[float], policy: Policy) -> Evidence:
     """Only what decisions are made from."""
     n = len(scores)
@@ -171,7 +223,7 @@ def evidence(scores: list[float], policy: Policy) -> Evidence:
         np.zeros((n, 1), np.float32), np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, 1_000), {"order_id": ["o"] * n}
     )
     graph = np.array(scores, np.float32)
-    return Evidence(["f"], np.ones(1), np.ones(1), held, graph, graph, None, policy, {}, "", None, "", 1, TASK.words)
+    return Evidence(["f"], np.ones(1), np.ones(1), held, graph, graph, {}, None, policy, {}, "", None, "", 1, TASK.words)
 
 
 def test_thresholds_are_placed_among_the_scores():

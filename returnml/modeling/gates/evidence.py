@@ -53,6 +53,7 @@ class Evidence:
         importance: share of gain of each input.
         varied: whether each input has more than one value in training.
         from_graph, from_trees: the hold-out's probabilities by the exported graph and by the trained model.
+        baselines: the hold-out's probabilities by each baseline of ``evaluation``.
         data_problems: of the training data, by check; empty: none.
         calibration_problem: why the calibration does not rise; empty: it does.
         rival: None: nothing decides yet.
@@ -65,6 +66,7 @@ class Evidence:
     holdout: HoldOut
     from_graph: np.ndarray
     from_trees: np.ndarray
+    baselines: Mapping[str, np.ndarray]
     evaluation: Evaluation
     policy: Policy
     data_problems: Mapping[str, str]

@@ -9,6 +9,7 @@ from returnml.modeling.gates.champion import champion_gates
 from returnml.modeling.gates.decisions import flips_gate, parity_gate, threshold_gaps, thresholds_gate
 from returnml.modeling.gates.evidence import Evidence
 from returnml.modeling.gates.features import feature_gates
+from returnml.modeling.gates.quality import quality_gates
 from returnml.modeling.gates.verdict import GATES, Gate, Verdict
 from returnml.settings import GateSettings
 
@@ -24,7 +25,7 @@ def judge(evidence: Evidence, settings: GateSettings) -> Verdict:
         thresholds_gate(gaps, evidence.evaluation.parity.max_abs_difference),
         _not_constant(evidence),
         _calibration_rises(evidence),
-        *_quality(evidence, settings),
+        *quality_gates(evidence, settings),
         *feature_gates(evidence, settings),
         calibration_gate(evidence, settings.max_calibration_error),
         segments_gate(segments, evidence.words),
@@ -75,33 +76,3 @@ def _calibration_rises(evidence: Evidence) -> Gate:
         limit=None,
         reason=problem or f"of higher scores more {evidence.words.positive} on the calibration part",
     )
-
-
-def _quality(evidence: Evidence, settings: GateSettings) -> list[Gate]:
-    figures, baselines = evidence.evaluation.figures, evidence.evaluation.baselines
-    auc, best_auc = figures["auc"], max(b["auc"] for b in baselines.values())
-    loss, best_loss = figures["log_loss"], min(b["log_loss"] for b in baselines.values())
-    return [
-        Gate(
-            name="better_than_chance",
-            passed=auc >= settings.min_auc,
-            value=auc,
-            limit=settings.min_auc,
-            reason=f"AUC {auc:.4f}, at least {settings.min_auc:g} is asked for",
-        ),
-        Gate(
-            name="beats_baselines",
-            passed=auc > best_auc and loss < best_loss,
-            value=loss,
-            limit=best_loss,
-            reason=f"AUC {auc:.4f} and log loss {loss:.4f}; the best of "
-            f"{', '.join(baselines)} have {best_auc:.4f} and {best_loss:.4f}",
-        ),
-        Gate(
-            name="not_too_good",
-            passed=auc <= settings.max_auc,
-            value=auc,
-            limit=settings.max_auc,
-            reason=f"AUC {auc:.4f}; above {settings.max_auc:g} a feature must know the outcome",
-        ),
-    ]
