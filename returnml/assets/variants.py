@@ -62,7 +62,10 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
         except SplitError as error:
             return dg.MaterializeResult(value=NOT_TRAINED, metadata={"not trained": str(error)})
         best = read_best(settings.paths.tuning / task.name) if training.parameters == "tuned" else None
-        trained = train_variant(data, variant.recipe(training, data.names, best), training)
+        recipe = variant.recipe(training, data.names, best)
+        if recipe.lacks_study:
+            context.log.warning(f"{task.name} was not tuned yet: trained with the declared parameters (returnml tune)")
+        trained = train_variant(data, recipe, training)
         figures = ScoredSample(data.holdout.y, trained.probability).figures()
         parent = mlflow.active_run()
         run_id = log_variant(trained, task.name, figures, settings.paths.mlflow, parent.info.run_id if parent else None)
@@ -72,6 +75,7 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
             "mlflow_run": run_id,
             "threads": training.threads,
             "parameters": dg.MetadataValue.json(trained.recipe.described()),
+            "parameters_from": recipe.origin,
             "selection_loss": trained.selection_loss,
             **figures,
         }
@@ -139,7 +143,7 @@ def build_leaderboard(task: Task) -> dg.AssetsDefinition:
             "holdout_rows": board.rows,
             "maturity": str(board.maturity),
         }
-        results = checks.leaderboard_results(keys.leaderboard, board)
+        results = checks.leaderboard_results(keys.leaderboard, board, [one.recipe for one in trained])
         yield dg.MaterializeResult(value=names[trained.index(choose(trained))], metadata=metadata, check_results=results)
 
     return leaderboard

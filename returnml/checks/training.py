@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from returnml.modeling.gates.verdict import Verdict
     from returnml.modeling.leaderboard import Leaderboard
     from returnml.modeling.snapshot import Snapshot
+    from returnml.modeling.variants import Recipe
     from returnml.release.folder import Release
     from returnml.warehouse.logged_vectors import LoggedVectors
 
 _MODEL = "model_quality"
 HAS_MATURE, ENOUGH_HISTORY, BEATS_LINEAR = "has_mature_rows", "enough_history", "beats_linear_baseline"
+AS_ASKED = "parameters_as_asked"
 
 
 def training_set_specs(key: dg.AssetKey, *, is_logged: bool) -> list[dg.AssetCheckSpec]:
@@ -39,10 +42,12 @@ def training_set_specs(key: dg.AssetKey, *, is_logged: bool) -> list[dg.AssetChe
 
 def leaderboard_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     enough = "Labels are mature for long enough to split; else nothing is trained."
+    asked = "Where training.parameters asks for tuned parameters, the task was tuned; else the declared ones are taken."
     beaten = "The chosen variant has a lower log loss on the calibration part than every baseline."
     return [
         spec(key, ENOUGH_HISTORY, enough, blocking=False, kind=_MODEL),
         spec(key, BEATS_LINEAR, beaten, blocking=False, kind=_MODEL),
+        spec(key, AS_ASKED, asked, blocking=False, kind=_MODEL),
     ]
 
 
@@ -88,10 +93,16 @@ def logged_result(key: dg.AssetKey, logged: LoggedVectors, *, is_used: bool) -> 
     return result(key, "logged_equals_recomputed", logged.is_equal, metadata, warn=not is_used)
 
 
-def leaderboard_results(key: dg.AssetKey, board: Leaderboard) -> list[dg.AssetCheckResult]:
+def leaderboard_results(key: dg.AssetKey, board: Leaderboard, recipes: Sequence[Recipe]) -> list[dg.AssetCheckResult]:
     losses = {standing.variant: standing.selection_loss for standing in board.standings}
     beaten = all(board.chosen.selection_loss < standing.selection_loss for standing in board.standings if standing.is_baseline)
-    return [result(key, ENOUGH_HISTORY, True), result(key, BEATS_LINEAR, beaten, {"selection_losses": losses}, warn=True)]
+    origins = {recipe.variant: recipe.origin for recipe in recipes if recipe.rounds}
+    is_as_asked = not any(recipe.lacks_study for recipe in recipes)
+    return [
+        result(key, ENOUGH_HISTORY, True),
+        result(key, BEATS_LINEAR, beaten, {"selection_losses": losses}, warn=True),
+        result(key, AS_ASKED, is_as_asked, {"parameters_from": origins}, warn=True),
+    ]
 
 
 def candidate_results(key: dg.AssetKey, explained: ExplainerProof) -> list[dg.AssetCheckResult]:

@@ -31,12 +31,14 @@ class LineRun:
     Attributes:
         failed_checks: ``asset: check`` of every check that did not hold.
         failures: ``step: message`` of every step that failed.
+        notes: by asset why nothing came of it, where that is no failure.
     """
 
     run_id: str
     success: bool
     failed_checks: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def known_range(settings: Settings) -> tuple[date, date]:
@@ -93,7 +95,13 @@ def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: 
         if not check.passed
     ]
     failures = [f"{event.step_key}: {_reason(event)}" for event in result.all_events if event.is_step_failure]
-    return LineRun(result.run_id, result.success, failed, failures)
+    notes = {
+        observed.asset_key.to_user_string(): str(observed.metadata["message"].value)
+        for event in result.all_events
+        if event.event_type_value == "ASSET_OBSERVATION"
+        and "message" in (observed := event.asset_observation_data.asset_observation).metadata
+    }
+    return LineRun(result.run_id, result.success, failed, failures, notes)
 
 
 def bury_killed_runs(instance: dg.DagsterInstance) -> list[str]:

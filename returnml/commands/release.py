@@ -68,6 +68,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
 
     from returnml.modeling.candidate import GATES_FILE
     from returnml.modeling.gates.verdict import Verdict
+    from returnml.modeling.variants import recipe_of
     from returnml.release.deployment import audit_path, verify_audit
 
     settings = load_settings(data=data)
@@ -82,6 +83,8 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
         return
     manifest = release.manifest
     typer.echo(f"{version}\n  snapshot    {manifest.training_snapshot[:32]}\n  policy      {manifest.policy_hash or '-'}")
+    recipe = recipe_of(manifest.parameters) if "variant" in manifest.parameters else None
+    typer.echo(f"  variant     {f'{recipe.variant}, parameters {recipe.origin}' if recipe else '-'}")
     typer.echo(f"  features    {manifest.feature_set} {manifest.feature_set_version} {manifest.feature_set_hash[:12]}")
     typer.echo(f"  compared    {manifest.compared_with or 'with no champion'}")
     for name, value in manifest.metrics.items():

@@ -33,6 +33,8 @@ def report(done: LineRun, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(done), indent=2))
     else:
+        for asset, why in done.notes.items():
+            typer.echo(f"nothing came   {asset}: {why}", err=True)
         for check in done.failed_checks:
             typer.echo(f"check failed   {check}", err=True)
         for failure in done.failures:

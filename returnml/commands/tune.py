@@ -25,7 +25,7 @@ def tune(
     """Search training parameters on folds before calibration and hold-out; run it again to go on, also after a kill."""
     import msgspec
 
-    from returnml.modeling.tuning import TuningError, read_best
+    from returnml.modeling.tuning import read_best
     from returnml.tasks.declaration import TaskError
     from returnml.tasks.registry import task_named
 
@@ -38,12 +38,10 @@ def tune(
     done = run_job(settings, f"tune_{name}", *known_range(settings), is_quiet=as_json)
     if not done.success:
         report(done, as_json)
-    try:
-        best = read_best(settings.paths.tuning / name)
-    except TuningError:
-        refuse(
-            f"{name}: too little history for {settings.tuning.folds} folds of {settings.tuning.fold_days} days, or none mature"
-        )
+    # What is there may be of an earlier study; it is not what was asked for now.
+    best = None if done.notes else read_best(settings.paths.tuning / name)
+    if best is None:
+        refuse(f"{name}: {'; '.join(done.notes.values())}")
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(best), indent=2))
         return

@@ -229,7 +229,6 @@ def _manifest(
 def _facts(data: TrainingData, task: Task, settings: Settings, trained: Trained) -> dict[str, str]:
     snapshot, split, calibration, recipe = data.snapshot, data.split, trained.calibration, trained.recipe
     given, excluded = recipe.lightgbm, len(recipe.excluded)
-    tuned = "" if recipe.study is None else f", tuned (study {recipe.study[:12]}, trial {recipe.trial})"
     blind = f", {excluded} inputs not asked" if excluded else ""
     training, words = settings.training, task.words
     sampling = snapshot.manifest.sampling
@@ -242,7 +241,8 @@ def _facts(data: TrainingData, task: Task, settings: Settings, trained: Trained)
         "Gap before the hold-out": f"{split.purged_days} days; its young {words.rows}: {training.young_lines}",
         **({} if sampling is None else {"Days": str(sampling)}),
         "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
-        "Variant": f"{recipe.variant}{tuned}{blind}",
+        "Variant": f"{recipe.variant}{blind}",
+        "Parameters": recipe.origin,
         "Trees": f"{recipe.rounds} of {given['num_leaves']} leaves, rate {given['learning_rate']:g}, seed {given['seed']}",
         "Calibration": f"{calibration.method}: slope {calibration.rise:.4f}, intercept {calibration.intercept:.4f}",
     }

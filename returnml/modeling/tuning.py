@@ -32,7 +32,7 @@ BEST_FILE = "best.json"
 
 
 class TuningError(ValueError):
-    """Tuned parameters that are asked for and are not there; the message says how to get them."""
+    """Tuned parameters that cannot be read; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,16 @@ def run_trial(
     study.tell(trial, float(np.mean(losses)))
 
 
-def read_best(folder: Path) -> Best:
-    """The tuned parameters of a task.
+def read_best(folder: Path) -> Best | None:
+    """The tuned parameters of a task; None: it was not tuned yet.
 
     Raises:
-        TuningError: if there are none, or they cannot be read.
+        TuningError: if they cannot be read.
     """
     file = folder / BEST_FILE
     try:
         return msgspec.json.decode(file.read_bytes(), type=Best)
     except FileNotFoundError:
-        raise TuningError(f"no tuned parameters at {file}: returnml tune first, or training.parameters = 'declared'") from None
+        return None
     except msgspec.DecodeError as error:
         raise TuningError(f"{file}: {error}") from error

@@ -55,6 +55,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         rounds: trees.
         excluded: inputs that the trees may not ask. The model's vector has them all the same.
         study: the tuning that the parameters are of, and its trial; None: they are those of the settings.
+        lacks_study: the settings ask for tuned parameters, and the task was not tuned yet.
     """
 
     variant: str
@@ -63,6 +64,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     excluded: list[str] = []
     study: str | None = None
     trial: int | None = None
+    lacks_study: bool = False
+
+    @property
+    def origin(self) -> str:
+        """Where the parameters are from, in words."""
+        if self.study is not None:
+            return f"tuned (study {self.study[:12]}, trial {self.trial})"
+        return (
+            "declared, as the task was not tuned yet (training.parameters asks for tuned ones)"
+            if self.lacks_study
+            else "declared"
+        )
 
     def described(self) -> dict[str, Any]:
         """As the manifest's parameters say it."""
@@ -112,7 +125,7 @@ class Variant:
         """
         Args:
             names: the model's inputs in order.
-            best: tuned parameters, in place of those of the settings.
+            best: tuned parameters, in place of those of the settings; None: not asked for, or not tuned yet.
         """
         if self.is_baseline:
             return Recipe(variant=self.name, lightgbm={}, rounds=0, excluded=matching(names, self.excluded))
@@ -129,6 +142,7 @@ class Variant:
             excluded=matching(names, self.excluded),
             study=best.study if best else None,
             trial=best.trial if best else None,
+            lacks_study=training.parameters == "tuned" and best is None,
         )
 
 

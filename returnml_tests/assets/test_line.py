@@ -8,21 +8,23 @@ from datetime import timedelta
 import dagster as dg
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from returnml.assets.tasks import keys_of
 from returnml.checks.serving import scores_results
+from returnml.cli import app
 from returnml.commands.line import LineRun, bury_killed_runs, run_job
 from returnml.modeling.tuning import read_best
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
-from returnml.settings import Settings, TaskSettings, TuningSettings
+from returnml.settings import Settings, TuningSettings
 from returnml.store.manifest import read_pointer
 from returnml.tasks.declared import return_abuse
 from returnml.tasks.policies import policy_of
 from returnml.tasks.spines import INSPECTABLE
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.scores import build_scores
-from returnml_tests.assets.shop import LAST, START, content, open_shop, run_line
+from returnml_tests.assets.shop import LAST, SMALL, START, content, open_shop, run_line
 from returnml_tests.drills.habits import habits, sampling_is_named
 
 
@@ -133,20 +135,39 @@ def test_the_leaderboard_holds_what_was_trained_and_names_what_decides(line):
     assert load_release(settings.paths.releases / champion).manifest.parameters["variant"] == chosen
 
 
-def test_tuned_parameters_are_taken_by_the_next_training(line):
+def test_tuning_says_what_history_it_lacks(line, monkeypatch):
+    settings, _ = line
+    for name, value in SMALL.items():
+        monkeypatch.setenv(name, value)
+    refused = CliRunner().invoke(app, ["tune", "--task", "customer_risk", "--json", "--data", settings.data])
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("refused: customer_risk: ")
+    assert "are needed" in refused.stderr
+
+
+def test_tuned_parameters_are_taken_by_the_next_training_and_a_task_without_says_so(line):
     """Last in this file: another release may decide afterwards."""
     settings, _ = line
     tuning = TuningSettings(trials=2, folds=1, fold_days=5, max_rounds=20)
-    tuned = {"return_risk": TaskSettings(training={"parameters": "tuned"})}
-    settings = msgspec.structs.replace(settings, tuning=tuning, tasks=tuned)
+    training = msgspec.structs.replace(settings.training, parameters="tuned")
+    settings = msgspec.structs.replace(settings, tuning=tuning, training=training)
     before = set(settings.paths.releases.iterdir())
     assert run_job(settings, "tune_return_risk", START, LAST, is_quiet=True).success
     best = read_best(settings.paths.tuning / "return_risk")
-    assert run_job(settings, "training_job", START, LAST, is_quiet=True).success
+    done = run_job(settings, "training_job", START, LAST, is_quiet=True)
+    assert done.success
+    assert [check for check in done.failed_checks if check.endswith("parameters_as_asked")] == [
+        "return_abuse/leaderboard: parameters_as_asked"
+    ]
+    assert "are needed" in done.notes["customer_risk/leaderboard"]
     made = [load_release(path).manifest for path in set(settings.paths.releases.iterdir()) - before]
     (parameters,) = [manifest.parameters for manifest in made if manifest.task == "return_risk"]
     assert (parameters["study"], parameters["trial"]) == (best.study, best.trial)
     assert parameters["learning_rate"] == best.parameters["learning_rate"]
+    (untuned,) = [manifest for manifest in made if manifest.task == "return_abuse"]
+    assert untuned.parameters["lacks_study"]
+    [card] = [path / "model_card.md" for path in set(settings.paths.releases.iterdir()) - before if "abuse" in path.name]
+    assert "declared, as the task was not tuned yet" in card.read_text()
 
 
 def _empty_job() -> dg.JobDefinition:

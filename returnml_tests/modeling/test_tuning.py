@@ -18,7 +18,7 @@ from returnml.modeling import tuning as module
 from returnml.modeling.splits import SplitError, development_folds
 from returnml.modeling.training_data import TrainingData, training_data
 from returnml.modeling.tuning import Tuned, TuningError, read_best, study_hash, tune
-from returnml.modeling.variants import PLAIN, Best
+from returnml.modeling.variants import PLAIN, Best, recipe_of
 from returnml.settings import TuningSettings
 from returnml_tests.drills.kill_tuning import Killed, kill_after
 from returnml_tests.modeling.gated import Shop
@@ -133,9 +133,14 @@ def test_what_decides_the_trials_names_the_study(data: TrainingData):
     assert study_hash(data, msgspec.structs.replace(TRAINING, num_leaves=8), TUNING) != name
 
 
-def test_absent_and_damaged_parameters_are_refused(tmp_path: Path):
-    with pytest.raises(TuningError, match="returnml tune first"):
-        read_best(tmp_path)
+def test_damaged_parameters_are_refused_and_absent_ones_are_said(tmp_path: Path):
+    assert read_best(tmp_path) is None
+    asked = msgspec.structs.replace(TRAINING, parameters="tuned")
+    recipe = PLAIN.recipe(asked, FEATURE_SET.outputs, None)
+    assert recipe.lacks_study
+    assert recipe.origin.startswith("declared, as the task was not tuned yet")
+    assert recipe_of(recipe.described()) == recipe
+    assert PLAIN.recipe(TRAINING, FEATURE_SET.outputs, None).origin == "declared"
     (tmp_path / "best.json").write_text("{}")
     with pytest.raises(TuningError, match=r"best\.json"):
         read_best(tmp_path)
