@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from returnml.policy.decisions import Decider
+from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
 from returnml.settings import Settings
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
 from returnml.tasks.declared.customer_risk import TASK, VALUE_FEATURE
-from returnml.tasks.policies import policy_of
 from returnml.tasks.values import cents
 from serving.contracts import CustomerRisk
 from serving.model import Model
@@ -52,14 +52,14 @@ class RiskReader:
         )
 
 
-def open_risk(settings: Settings, store: LiveStore) -> RiskReader | None:
+def open_risk(settings: Settings, store: LiveStore, policy: Policy) -> RiskReader | None:
     """By the release that decides; None while none does.
 
     Raises:
-        DeploymentError, ReleaseError, ModelError, PolicyError: for what cannot be read or trusted.
+        DeploymentError, ReleaseError, ModelError: for what cannot be read or trusted.
     """
     champion = read_state(settings.paths.deployment_state(TASK.name)).champion
     if champion is None:
         return None
     model = Model(load_release(settings.paths.releases / champion), TASK.feature_set)
-    return RiskReader(model, Decider(policy_of(TASK, settings)), store)
+    return RiskReader(model, Decider(policy), store)

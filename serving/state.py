@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -17,7 +15,7 @@ from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
 from returnml.policy.decisions import Decider
-from returnml.policy.document import PolicyError, read_policy
+from returnml.policy.document import PolicyError
 from returnml.privacy.customers import CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
 from returnml.release.deployment import DeploymentError, read_state
@@ -28,20 +26,21 @@ from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.streaming.scores import ScoreStream
 from returnml.tasks import CHECKOUT
-from returnml.tasks.declared import customer_risk
+from returnml.tasks.declared import customer_risk, return_risk
 from serving.contracts import CustomerFeatures, CustomerRisk, Order, Ready, Scores
 from serving.customer_risk import RiskReader, open_risk
 from serving.customers import CustomerReader, check_customer_id
 from serving.errors import NotReady
 from serving.inference_log import InferenceLog
+from serving.marks import FileMark, file_mark
 from serving.model import Model, ModelError
+from serving.policy import PolicyFile
 from serving.score_message import score_message
 from serving.scorer import Scorer
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-FileMark = tuple[int, int, int] | None
 
 CUSTOMER_RISK = customer_risk.TASK.name
 RETRY_EVERY = 10
@@ -74,6 +73,7 @@ class ServingState:
         self._live = LiveStore(backend, feature_set, allows_stale)
         self._reader = CustomerReader(self._live, CUSTOMER)
         self._risk: RiskReader | None = None
+        self._policy_files = {task.name: PolicyFile(task, settings) for task in (return_risk.TASK, customer_risk.TASK)}
         self._customers: CustomerIds | None = None
         self._marks: dict[str, object] = {}
         self._looks_until_retry: dict[str, int] = {}
@@ -170,11 +170,10 @@ class ServingState:
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
         state = self._settings.paths.deployment_state(CHECKOUT)
-        changed = self._refresh("release", lambda: _mark(state), self._load_model)
+        changed = self._refresh("release", lambda: file_mark(state), self._load_model)
         changed |= self._refresh("store", self._published, self._live.refresh)
-        changed |= self._refresh("keyring", lambda: _mark(self._settings.paths.keys / MASTER_FILE), self._open_keyring)
-        policy = self._settings.policy_file
-        changed |= self._refresh("policy", lambda: _mark(policy) if policy else None, self._load_policy)
+        changed |= self._refresh("keyring", lambda: file_mark(self._settings.paths.keys / MASTER_FILE), self._open_keyring)
+        changed |= self._refresh("policy", self._policy_files[CHECKOUT].look, self._load_policy)
         self._refresh(CUSTOMER_RISK, self._risk_marks, self._load_risk)
         is_complete = self._live.has_generation and self._customers is not None
         if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
@@ -212,15 +211,20 @@ class ServingState:
             self._model = Model(load_release(paths.releases / champion), self._feature_set)
 
     def _load_policy(self) -> None:
-        self._decider = Decider(read_policy(self._settings.policy_file))
+        before = self._decider.policy.hash if self._decider else None
+        try:
+            policy = self._policy_files[CHECKOUT].read()
+        except PolicyError as error:
+            raise PolicyError(f"{error}; {f'policy {before} goes on' if before else 'nothing is decided'}") from error
+        self._decider = Decider(policy)
+        logger.info("deciding by policy %s (before: %s)", policy.hash, before)
 
     def _risk_marks(self) -> tuple[FileMark, FileMark]:
-        own = self._settings.tasks.get(CUSTOMER_RISK)
-        policy = Path(own.policy) if own is not None and own.policy is not None else self._settings.policy_file
-        return _mark(self._settings.paths.deployment_state(CUSTOMER_RISK)), _mark(policy) if policy else None
+        state = self._settings.paths.deployment_state(CUSTOMER_RISK)
+        return file_mark(state), self._policy_files[CUSTOMER_RISK].look()
 
     def _load_risk(self) -> None:
-        self._risk = open_risk(self._settings, self._live)
+        self._risk = open_risk(self._settings, self._live, self._policy_files[CUSTOMER_RISK].read())
 
     def _published(self) -> str | None:
         try:
@@ -257,11 +261,3 @@ async def kept_fresh(state: ServingState, every_seconds: float) -> AsyncIterator
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-def _mark(path: Path) -> FileMark:
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size

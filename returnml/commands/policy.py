@@ -11,7 +11,8 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import load_settings
+from returnml.settings import Settings, load_settings
+from returnml.tasks import CHECKOUT
 
 if TYPE_CHECKING:
     from returnml.modeling.policy_comparison import Change, Comparison
@@ -25,14 +26,14 @@ SHOWN = 8
 
 @app.command()
 def show(
-    file: Annotated[Path | None, typer.Argument(help="Policy file; default: the one that holds (setting `policy`).")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Policy file; default: the one that decides about order lines.")] = None,
 ) -> None:
     """Print a policy with all its defaults, as JSON."""
     import msgspec
 
     from returnml.policy.document import encode
 
-    policy = _read(file or load_settings().policy_file)
+    policy = _read(file) if file else _current(load_settings())
     typer.echo(msgspec.json.format(encode(policy), indent=2).decode())
 
 
@@ -59,7 +60,7 @@ def replay(
     from returnml.warehouse.policy_replay import PolicyReplayError, replay_policy
 
     settings = load_settings(data=data)
-    new, current = _read(file), _read(settings.policy_file)
+    new, current = _read(file), _current(settings)
     try:
         with opened(settings.paths.warehouse, read_only=True) as con:
             compared = replay_policy(con, current, new, days, currency)
@@ -78,11 +79,23 @@ def replay(
     typer.echo(f"report  {report}")
 
 
-def _read(file: Path | None) -> Policy:
+def _read(file: Path) -> Policy:
     from returnml.policy.document import PolicyError, read_policy
 
     try:
         return read_policy(file)
+    except PolicyError as error:
+        refuse(str(error))
+
+
+def _current(settings: Settings) -> Policy:
+    """The one that decides about order lines."""
+    from returnml.policy.document import PolicyError
+    from returnml.tasks.policies import policy_of
+    from returnml.tasks.registry import task_named
+
+    try:
+        return policy_of(task_named(CHECKOUT), settings)
     except PolicyError as error:
         refuse(str(error))
 

@@ -166,13 +166,18 @@ def encode(policy: Policy) -> bytes:
 def read_policy(file: Path | None) -> Policy:
     """The policy of a TOML file; the defaults where there is none.
 
+    A file without any field is refused: it is one that is being written, rather than a wish for the defaults.
+
     Raises:
         PolicyError: naming the file and the field.
     """
     if file is None:
         return Policy()
     try:
-        return msgspec.convert(tomllib.loads(file.read_text()), Policy)
+        document = tomllib.loads(file.read_text())
+        if not document:
+            raise PolicyError(f"{file}: it states nothing; without a policy file the defaults hold")
+        return msgspec.convert(document, Policy)
     except OSError as error:
         raise PolicyError(f"{file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:

@@ -9,13 +9,19 @@ from returnml.settings import Settings
 from returnml.tasks.declaration import Task
 
 
+def policy_file_of(task: Task, settings: Settings) -> Path | None:
+    """The file that the task's policy is in: its own (setting ``tasks.<name>.policy``), or the shop's; None: in no file."""
+    own = settings.tasks.get(task.name)
+    if own is not None and own.policy is not None:
+        return Path(own.policy)
+    return settings.policy_file if task.policy is None else None
+
+
 def policy_of(task: Task, settings: Settings) -> Policy:
-    """The policy of the task's file (setting ``tasks.<name>.policy``), else its own, else the shop's.
+    """The policy of the task's file, else the one that it declares, else the defaults.
 
     Raises:
         PolicyError: naming the file and the field.
     """
-    own = settings.tasks.get(task.name)
-    if own is not None and own.policy is not None:
-        return read_policy(Path(own.policy))
-    return task.policy or read_policy(settings.policy_file)
+    file = policy_file_of(task, settings)
+    return task.policy if file is None and task.policy is not None else read_policy(file)

@@ -83,3 +83,12 @@ def test_replay_without_scores_says_what_to_do(new: Path, tmp_path: Path):
     open_warehouse(DataPaths(tmp_path / "empty").warehouse).close()
     refused = run("replay", new, "--data", tmp_path / "empty")
     assert (refused.exit_code, "score some first" in refused.stderr) == (2, True)
+
+
+def test_the_current_policy_is_the_one_that_decides_about_order_lines(
+    new: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "returnml.toml").write_text(f'[tasks.return_risk]\npolicy = "{new}"\n')
+    monkeypatch.chdir(tmp_path)
+    assert msgspec.json.decode(run("show").stdout, type=Policy) == msgspec.json.decode(run("show", new).stdout, type=Policy)
+    assert json.loads(run("replay", new, "--data", data, "--json").stdout)["total"]["changed"] == 0

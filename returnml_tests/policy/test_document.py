@@ -52,6 +52,12 @@ def test_without_a_file_nobody_is_restricted():
     assert "restrict" not in policy.rule.actions
 
 
+@pytest.mark.parametrize("text", ["", "# the shop's policy\n"])
+def test_a_file_that_states_nothing_is_refused(tmp_path, text):
+    with pytest.raises(PolicyError, match=r"policy\.toml: it states nothing"):
+        read_policy(written(tmp_path, text))
+
+
 def test_the_hash_is_of_the_content(tmp_path):
     first = read_policy(written(tmp_path, FULL))
     assert read_policy(written(tmp_path, "# another text\n" + FULL)).hash == first.hash

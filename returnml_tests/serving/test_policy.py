@@ -8,12 +8,16 @@ from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.inference import find
 from returnml.modeling.replay import replay
-from returnml.policy.document import read_policy
+from returnml.policy.document import PolicyError, read_policy
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
+from returnml.settings import TaskSettings
+from returnml.tasks.declared import return_risk
+from returnml.tasks.policies import policy_of
 from returnml_tests.serving import shop
 from returnml_tests.waiting import eventually
 from serving.app import create_app
+from serving.policy import PolicyFile
 
 RESTRICTS = '[rule]\nkind = "thresholds"\nreview = 0.2\nrestrict = 0.35\n'
 
@@ -33,11 +37,8 @@ def settings(tmp_path, policy):
     return msgspec.structs.replace(shop.settings(data, log_policy="require"), policy=str(policy))
 
 
-def replace(policy, text):
-    """At once: an empty file is a policy, too."""
-    written = policy.with_name("new")
-    written.write_text(text)
-    written.rename(policy)
+def warnings(client):
+    return client.get("/health/ready").json()["warnings"]
 
 
 def actions(client):
@@ -48,12 +49,15 @@ def test_a_changed_policy_decides_without_a_restart_and_a_broken_one_does_not(se
     with TestClient(create_app(settings, VirtualClock(shop.now_us()), reload_seconds=0.02)) as client:
         # probabilities 5/13 and 4/12
         assert actions(client) == [("restrict", False), ("review", False)]
-        replace(policy, RESTRICTS + "[costs]\nfreight = 1\n")
-        eventually(lambda: any("unknown field `freight`" in w for w in client.get("/health/ready").json()["warnings"]))
+        policy.write_text("")
+        eventually(lambda: any("it states nothing" in w and w.endswith(" goes on") for w in warnings(client)))
         assert actions(client) == [("restrict", False), ("review", False)]
-        replace(policy, "exploration_share = 1.0\n" + RESTRICTS)
+        policy.write_text(RESTRICTS + "[costs]\nfreight = 1\n")
+        eventually(lambda: any("unknown field `freight`" in w for w in warnings(client)))
+        assert actions(client) == [("restrict", False), ("review", False)]
+        policy.write_text("exploration_share = 1.0\n" + RESTRICTS)
         eventually(lambda: actions(client) == [("allow", True), ("allow", True)])
-        eventually(lambda: client.get("/health/ready").json()["warnings"] == [])
+        eventually(lambda: warnings(client) == [])
 
 
 def test_an_answer_is_decided_again_with_the_policy_of_then(settings, policy):
@@ -74,6 +78,29 @@ def test_an_answer_is_decided_again_with_the_policy_of_then(settings, policy):
         ("restrict", "restrict", True),
         ("review", "review", True),
     ]
+
+
+def test_a_tasks_own_policy_decides_online_as_in_batch(settings, policy):
+    own = policy.with_name("own.toml")
+    own.write_text('[rule]\nkind = "thresholds"\nnudge = 0.1\n')
+    settings = msgspec.structs.replace(settings, tasks={"return_risk": TaskSettings(policy=str(own))})
+    with TestClient(create_app(settings, VirtualClock(shop.now_us()))) as client:
+        assert actions(client) == [("nudge", False), ("nudge", False)]
+    assert policy_of(return_risk.TASK, settings) == read_policy(own)
+
+
+def test_a_file_that_is_being_written_is_not_taken(settings, policy):
+    """Its first half can be read as well, and would never restrict."""
+    file = PolicyFile(return_risk.TASK, settings)
+    old, before = file.look(), file.read()
+    policy.write_text("exploration_share = 0.1\n")
+    assert file.look() == old
+    with pytest.raises(PolicyError, match=r"policy\.toml: it is being written"):
+        file.read()
+    policy.write_text("exploration_share = 0.1\n" + RESTRICTS)
+    assert file.look() == old
+    assert file.look() != old
+    assert file.read() == msgspec.structs.replace(before, exploration_share=0.1)
 
 
 def test_without_a_readable_policy_nothing_is_decided(settings, policy):
