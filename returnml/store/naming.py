@@ -47,12 +47,14 @@ class Naming:
         return self._known(line_id) or self._customers.forgotten_line(line_id)
 
     def _name(self, customer_id: str) -> str:
+        if _is_blank(customer_id):
+            return customer_id
         # A return of a line whose order was refused a moment ago was not foreseen.
         return self._names.get(customer_id) or self._customers.register([customer_id])[customer_id]
 
 
 def _named(events: Sequence[AnyEvent], owner: Owner) -> list[str]:
-    """Who is named as a customer; not by a return whose line says it."""
+    """Who is named as a customer; not by a return whose line says it. A blank id names nobody: the validator refuses it."""
     lines: set[str] = set()
     named: list[str] = []
     for event in events:
@@ -63,4 +65,8 @@ def _named(events: Sequence[AnyEvent], owner: Owner) -> list[str]:
             line_id = event.line_id
             is_known = line_id is not None and (line_id in lines or owner(line_id) is not None)
             named += [] if is_known else [event.customer_id]
-    return named
+    return [customer_id for customer_id in named if not _is_blank(customer_id)]
+
+
+def _is_blank(customer_id: str) -> bool:
+    return not customer_id.strip()

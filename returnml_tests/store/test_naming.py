@@ -62,6 +62,14 @@ def test_the_ledger_and_the_store_know_pseudonyms_alone(writer, store, keyring):
     assert not [file for file in files if b"distinctive" in file.read_bytes()]
 
 
+def test_a_blank_customer_id_names_nobody_and_is_refused(writer, store, keyring):
+    order, orphan = writer.submit([placed(1, "  "), returned(1, None, "\t")])
+    assert (order.outcome.rule, order.outcome.field) == ("customer_id_missing", "customer_id")
+    assert orphan.outcome.rule == "unknown_order_line"
+    assert [judged.event.customer_id for judged in ledger(store)] == ["  ", "\t"]
+    assert (keyring.find("  "), keyring.find("\t")) == (None, None)
+
+
 def test_a_repeated_event_registers_nobody(writer, keyring):
     writer.submit([placed(1, "anna")])
     keyring.begin_forgetting("anna", [], *WHO)
