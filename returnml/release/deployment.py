@@ -13,7 +13,7 @@ import msgspec
 
 from returnml.ledger.clock import Clock
 from returnml.release.files import locked, replace_file
-from returnml.release.trail import GENESIS, TrailError, append, last_hash, lines, mend, read_trail
+from returnml.release.trail import GENESIS, TrailError, append, last_hash, last_record, mend, read_trail
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,7 +99,8 @@ def transition(
         after: all roles, by name.
 
     Raises:
-        DeploymentError: if the state moved on since ``before``.
+        DeploymentError: if the state moved on since ``before``, or the audit trail's last line is no record; nothing is
+            written then.
     """
     with locked(path.with_name(f".{path.name}.lock")):
         state = read_state(path)
@@ -154,7 +155,9 @@ def verify_audit(trail: Path) -> list[AuditRecord]:
 def _repair(trail: Path, state: DeploymentState) -> None:
     """Write the record of a transition that was killed between state and trail, and drop a torn last line."""
     mend(trail)
-    found = lines(trail)
-    last = msgspec.json.decode(found[-1], type=AuditRecord).revision if found else 0
-    if state.last_transition is not None and last < state.revision:
+    try:
+        last = last_record(trail, AuditRecord)
+    except TrailError as error:
+        raise DeploymentError(str(error)) from error
+    if state.last_transition is not None and (last is None or last.revision < state.revision):
         append(trail, state.last_transition)

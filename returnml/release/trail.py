@@ -63,12 +63,26 @@ def read_trail(trail: Path, kind: type[R]) -> list[R]:
     """
     records, previous = [], GENESIS
     for number, line in enumerate(lines(trail), start=1):
-        try:
-            record = msgspec.json.decode(line, type=kind)
-        except msgspec.DecodeError as error:
-            raise TrailError(f"{trail}, line {number}: {error}") from error
+        record = _decoded(trail, number, line, kind)
         if record.previous != previous:
             raise TrailError(f"{trail}, line {number}: the chain is broken: a record was changed, added or removed before it")
         records.append(record)
         previous = sha256(line)
     return records
+
+
+def last_record(trail: Path, kind: type[R]) -> R | None:
+    """The newest record; None where there is none.
+
+    Raises:
+        TrailError: naming the line, where it is no record.
+    """
+    found = lines(trail)
+    return _decoded(trail, len(found), found[-1], kind) if found else None
+
+
+def _decoded(trail: Path, number: int, line: bytes, kind: type[R]) -> R:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TrailError(f"{trail}, line {number}: {error}") from error

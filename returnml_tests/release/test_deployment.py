@@ -52,6 +52,18 @@ def test_a_kill_between_state_and_trail_is_repaired(tmp_path, torn):
     assert [r.after["champion"] for r in verify_audit(audit_path(path))] == ["r1", "r2", "r3"]
 
 
+@pytest.mark.parametrize("damaged", [b"{}\n", b"nonsense\n", b'{"by":"\xff"}\n'])
+def test_a_damaged_last_line_of_the_trail_is_named_and_nothing_is_changed(tmp_path, damaged):
+    path = tmp_path / "state.json"
+    promote(path, "r1", 0)
+    trail = audit_path(path)
+    trail.write_bytes(trail.read_bytes() + damaged)
+    for act in (lambda: promote(path, "r2", 1), lambda: verify_audit(trail)):
+        with pytest.raises(DeploymentError, match=r"audit\.jsonl, line 2: "):
+            act()
+    assert read_state(path).champion == "r1"
+
+
 def test_an_edited_trail_is_found(tmp_path):
     path = tmp_path / "state.json"
     promote(path, "r1", 0)
