@@ -14,6 +14,7 @@ import hmac
 import os
 import secrets
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class Keyring:
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._master = _master(folder)
-            os.close(os.open(folder / DATABASE_FILE, os.O_RDWR | os.O_CREAT, 0o600))
+            _make(folder / DATABASE_FILE, b"")
             self._con = sqlite3.connect(
                 folder / DATABASE_FILE, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1_000
             )
@@ -258,17 +259,7 @@ def _key_of(pseudonym: str) -> bytes:
 def _master(folder: Path) -> bytes:
     """The master secret; made, whole or not at all, by whoever comes first."""
     path = folder / MASTER_FILE
-    if not path.exists():
-        temporary = path.with_name(f".{MASTER_FILE}.{os.getpid()}.tmp")
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        write_synced(temporary, secrets.token_bytes(32).hex().encode() + b"\n")
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-        sync_folder(folder)
+    _make(path, secrets.token_bytes(32).hex().encode() + b"\n")
     try:
         master = bytes.fromhex(path.read_text())
     except ValueError:
@@ -276,3 +267,23 @@ def _master(folder: Path) -> bytes:
     if len(master) != 32:
         raise KeyringError(f"{path}: is no master secret: 64 hex digits expected")
     return master
+
+
+def _make(path: Path, content: bytes) -> None:
+    """Make a file for our eyes alone, whole or not at all, unless it is there.
+
+    One that is there is not touched: a process that closes any descriptor of a SQLite file loses its locks on it, and another
+    that closes the database then takes itself for the last one and deletes the log that the first goes on writing to.
+    """
+    if path.exists():
+        return
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    write_synced(Path(temporary), content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(temporary)
+    sync_folder(path.parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,27 @@ def test_processes_that_come_at_once_agree(folder):
     for process in processes:
         process.join()
     assert len(seen) == len(set(seen.values())) == 101
+
+
+def _come_and_go(folder: Path) -> None:
+    with closing(Keyring(folder)) as keyring:
+        keyring.find("anna")
+
+
+def test_who_was_registered_after_another_process_came_and_went_is_found_by_everybody(folder):
+    """A worker of the service has the keyring open twice: for scores and for events."""
+    for_events = [Keyring(folder), Keyring(folder)][1]
+    for customer in ("anna", "bert"):
+        process = multiprocessing.get_context("spawn").Process(target=_come_and_go, args=(folder,))
+        process.start()
+        process.join(PATIENCE_SECONDS)
+        assert process.exitcode == 0
+        for_events.register([customer])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(_found, (folder, ["anna", "bert"]))
+    assert found == [for_events.find("anna"), for_events.find("bert")]
+
+
+def _found(folder: Path, customers: list[str]) -> list[str | None]:
+    with closing(Keyring(folder)) as keyring:
+        return [keyring.find(customer) for customer in customers]
