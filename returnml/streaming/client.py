@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -36,8 +36,11 @@ def library() -> ModuleType:
     return confluent_kafka
 
 
-def consumer(settings: KafkaSettings, tell: Tell) -> Any:
+def consumer(settings: KafkaSettings, tell: Tell, committed: Callable[[Any, Sequence[Any]], None]) -> Any:
     """A consumer that commits nothing by itself.
+
+    Args:
+        committed: is told by ``poll`` and ``close`` what became of a commit: the error, if it failed, and the offsets.
 
     Raises:
         StreamingError: where the extra is missing or an option is wrong.
@@ -47,6 +50,7 @@ def consumer(settings: KafkaSettings, tell: Tell) -> Any:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,
+        "on_commit": committed,
     }
     return _client("Consumer", settings, {"auto.offset.reset": "earliest"}, own, tell)
 

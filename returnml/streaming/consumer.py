@@ -17,12 +17,17 @@ from returnml.store.inlet import EventInlet, EventsUnavailable
 from returnml.store.writer import Applied
 from returnml.streaming.client import StreamingError, consumer, library, reason
 from returnml.streaming.dead_letters import DeadLetter, DeadLetters, DeadLettersUnavailable
+from returnml.streaming.outlasting import begin
 
 POLL_SECONDS = 0.5
 GATHER_SECONDS = 0.05
 """How long a batch waits for more messages after its first."""
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 15.0
+COMMIT_SECONDS = 10.0
+"""How long the end waits for the brokers' word about the last commits: brokers that left may never give it."""
+CLOSE_SECONDS = 10.0
+"""How long it then waits for their word about leaving the group."""
 
 
 @dataclass
@@ -64,7 +69,9 @@ class EventConsumer:
         # None: not assigned anything yet, or any more; empty: given no partition.
         self._assigned: set[tuple[str, int]] | None = None
         self._at_end: set[tuple[str, int]] = set()
+        # What the brokers have not confirmed yet, and what of it they were asked for and have not answered.
         self._done: dict[tuple[str, int], int] = {}
+        self._asked: dict[tuple[str, int], int] = {}
         self._held: list[Any] = []
 
     def run(self, should_stop: Callable[[], bool], *, until_end: bool = False) -> None:
@@ -76,15 +83,17 @@ class EventConsumer:
         Raises:
             StreamingError: where Kafka cannot be used as the settings say.
         """
-        self._client = consumer(self._settings, self.tell)
+        self._client = consumer(self._settings, self.tell, self._committed)
         try:
             self._client.subscribe([self._settings.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
             while not should_stop() and not (until_end and self._is_at_end()):
                 batch = self._gather()
                 if batch and not self._take(batch, should_stop):
                     break
+                self._commit()
+            self._settle()
         finally:
-            self._client.close()
+            self._close()
 
     def tell(self, trouble: str | None) -> None:
         """Show what is wrong; None: nothing any more."""
@@ -141,7 +150,6 @@ class EventConsumer:
         taken.accepted += len(applied) - refused - duplicates
         for message in batch:
             self._done[message.topic(), message.partition()] = message.offset() + 1
-        self._commit()
         self._changed(taken)
         return True
 
@@ -174,23 +182,47 @@ class EventConsumer:
                 self._held.append(message)
 
     def _commit(self) -> None:
-        """Commit what is done of our partitions; what fails is committed with the next batch, or delivered again."""
+        """Ask for the commit of what is done of our partitions, and wait for nothing: ``_committed`` is told.
+
+        One at a time: the client may try a failed one again after a later one has succeeded, and so go back.
+        """
         kafka = library()
-        places = [place for place in self._done if self._assigned and place in self._assigned]
-        offsets = [kafka.TopicPartition(*place, self._done[place]) for place in places]
-        if not offsets:
+        asked = {place: offset for place, offset in self._done.items() if self._is_ours(place)}
+        if self._asked or not asked:
             return
         try:
-            results = self._client.commit(offsets=offsets, asynchronous=False)
+            offsets = [kafka.TopicPartition(*place, offset) for place, offset in asked.items()]
+            self._client.commit(offsets=offsets, asynchronous=True)
+            self._asked = asked
         except kafka.KafkaException as error:
             self.tell(f"offsets are not committed: {reason(error)}")
-            return
-        failed = [result for result in results if result.error is not None]
-        if failed:
-            self.tell(f"offsets are not committed: {failed[0].error.str()}")
-        for result in results:
-            if result.error is None:
-                self._done.pop((result.topic, result.partition), None)
+
+    def _committed(self, error: Any, partitions: Sequence[Any]) -> None:
+        """What the brokers say to a commit; what fails is committed with the next batch, or delivered again."""
+        self._asked = {}
+        for partition in partitions:
+            place, failure = (partition.topic, partition.partition), error or partition.error
+            if failure is not None:
+                self.tell(f"offsets are not committed: {failure.str()}")
+            elif self._done.get(place) == partition.offset:
+                del self._done[place]
+
+    def _settle(self) -> None:
+        """Wait for the brokers' word about the last commits, not for ever; what fails meanwhile is tried again."""
+        until = time.monotonic() + COMMIT_SECONDS
+        while any(map(self._is_ours, self._done)) and (rest := until - time.monotonic()) > 0:
+            self._commit()
+            self._client.pause(self._client.assignment())
+            self._client.poll(min(rest, POLL_SECONDS))
+
+    def _close(self) -> None:
+        try:
+            begin(self._client.close, "kafka-close").result(CLOSE_SECONDS)
+        except TimeoutError:
+            self.tell(f"the brokers did not let us go within {CLOSE_SECONDS:g} s: what is not committed is delivered again")
+
+    def _is_ours(self, place: tuple[str, int]) -> bool:
+        return self._assigned is not None and place in self._assigned
 
     def _assign(self, _: Any, partitions: Sequence[Any]) -> None:
         self._assigned = (self._assigned or set()) | {(p.topic, p.partition) for p in partitions}

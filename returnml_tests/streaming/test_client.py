@@ -1,6 +1,7 @@
 """What is wrong with the settings is said before anything is read."""
 
 import sys
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,7 @@ from returnml.streaming.client import StreamingError, consumer, producer
         ({"options": {"session.timeout.ms": "soon"}}, "session.timeout.ms"),
     ],
 )
-@pytest.mark.parametrize("make", [consumer, producer])
+@pytest.mark.parametrize("make", [partial(consumer, committed=print), producer])
 def test_settings_that_cannot_be(make, changed, message):
     settings = KafkaSettings(**({"bootstrap_servers": "localhost:1"} | changed))
     with pytest.raises(StreamingError, match=message):
@@ -29,4 +30,4 @@ def test_settings_that_cannot_be(make, changed, message):
 def test_without_the_extra_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     with pytest.raises(StreamingError, match=r"pip install 'returnml\[kafka\]'"):
-        consumer(KafkaSettings(bootstrap_servers="localhost:1"), lambda _: None)
+        consumer(KafkaSettings(bootstrap_servers="localhost:1"), lambda _: None, print)
