@@ -34,6 +34,8 @@ def forget(
     from returnml.sources.landing import LandingError
     from returnml.store.forgetting import ForgettingRefused
     from returnml.store.manifest import StoreError
+    from returnml.streaming.client import StreamingError
+    from returnml.streaming.letter_erasure import erase_customer
 
     settings = load_settings(data=data)
     if settings.privacy.customer_ids == "as_delivered":
@@ -44,9 +46,10 @@ def forget(
         if customer_id is None:
             answer: dict[str, bool | int] = {"forgotten_again": _forgetter(settings).forget_again()}
         else:
-            answer = {"forgotten": _forgetter(settings).forget(customer_id, by or "", why or "")}
+            is_forgotten = _forgetter(settings).forget(customer_id, by or "", why or "")
+            answer = {"forgotten": is_forgotten, "dead_letters": erase_customer(settings.paths.dead_letters, customer_id)}
     except (
-        ClockError, ForgettingRefused, KeyringError, LandingError, LogError, StoreError, TrailError, OSError
+        ClockError, ForgettingRefused, KeyringError, LandingError, LogError, StoreError, StreamingError, TrailError, OSError
     ) as error:  # fmt: skip
         refuse(str(error))
     if as_json:
@@ -57,6 +60,8 @@ def forget(
         typer.echo("forgotten: the key is destroyed; what carries the pseudonym is anonymous (docs/privacy.md)")
     else:
         typer.echo("no key: the id was never seen, or it was forgotten before; whatever was left to do is done", err=True)
+    if not as_json and answer.get("dead_letters"):
+        typer.echo(f"{answer['dead_letters']} dead letters that named them are erased")
     if answer.get("forgotten") is False:
         raise typer.Exit(1)
 

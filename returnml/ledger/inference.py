@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from returnml.ledger.instants import day_of
-from returnml.ledger.log import LogError, LogWriter, Position, Record, read, segments
+from returnml.ledger.log import LogError, LogWriter, Record, read
 from returnml.policy.document import Policy
 
 ENTRY_ANSWERS = 256
@@ -121,14 +121,8 @@ class DayWriter:
 
     def __init__(self, folder: Path) -> None:
         self._log = LogWriter(folder)
-        present = segments(folder)
-        self._last = Record(0, 0, b"")
         with self._log.turn():
-            found, self._position = self._log.tail(Position(int(present[-1].stem)) if present else Position())
-        if found:
-            self._last = found[-1]
-        elif present:
-            self._last = Record(int(present[-1].stem) - 1, 0, b"")
+            self._last, self._position = self._log.newest()
 
     def append(self, answers: Sequence[Answer]) -> None:
         """Flush answers to disk: all of them, or none. Without answers an empty entry proves that the disk takes one.

@@ -183,6 +183,22 @@ class LogWriter:
             position = Position(int(file.stem), end)
         return found, position
 
+    def newest(self) -> tuple[Record, Position]:
+        """The last record, and where the next one goes, read from the last segment; a torn tail is cut off. Only in one's turn.
+
+        Returns:
+            Where the last segment has no record, an empty one in front of it.
+
+        Raises:
+            LogError: for damage in the last segment.
+        """
+        present = segments(self.folder)
+        if not present:
+            return Record(0, 0, b""), START
+        first = int(present[-1].stem)
+        found, position = self.tail(Position(first))
+        return found[-1] if found else Record(first - 1, 0, b""), position
+
     def append(self, records: Sequence[Record], position: Position) -> Position:
         """Append records where ``tail`` said and flush them to disk; after the return none of them can be lost.
 

@@ -52,7 +52,9 @@ class Forgetter:
             ForgettingRefused: where ``by`` or ``why`` say the id, which would keep it for good.
             KeyringError, StoreError, LogError, TrailError, OSError: to be called again; what was done stays done.
         """
-        if not customer_id or customer_id in by or customer_id in why:
+        if not customer_id:
+            raise ForgettingRefused("an id without a character is nobody's")
+        if customer_id in by or customer_id in why:
             raise ForgettingRefused("who asks and why stay in the audit trail: they must not say the customer's id")
         name = self._keyring.find(customer_id)
         is_known = name is not None and self._keyring.begin_forgetting(

@@ -10,11 +10,13 @@ import msgspec
 from msgspec import structs
 
 from returnml.ledger.clock import Clock
-from returnml.ledger.log import START, LogError, LogWriter, Record, read
+from returnml.ledger.log import LogError, LogWriter, Record, read
 from returnml.settings import Settings
 from returnml.streaming.client import StreamingError, Tell, library, producer
 
 SECONDS_TO_DELIVER = 30
+SEGMENT_BYTES = 4 << 20
+"""Whoever appends reads the last segment: others append too, and forgetting a customer rewrites it."""
 PIECE_BYTES = 8 << 20
 """A log takes no larger record than twice this; a larger value is kept in pieces."""
 
@@ -47,7 +49,7 @@ class DeadLetters(Protocol):
         """
 
 
-class _Piece(msgspec.Struct, frozen=True):
+class Piece(msgspec.Struct, frozen=True):
     """A log record: a letter, or a part of its value."""
 
     letter: DeadLetter
@@ -55,8 +57,19 @@ class _Piece(msgspec.Struct, frozen=True):
     of: int
 
 
-_ENCODE = msgspec.msgpack.Encoder().encode
-_DECODE = msgspec.msgpack.Decoder(_Piece).decode
+encode_piece = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder(Piece).decode
+
+
+def decode_piece(record: Record, folder: Path) -> Piece:
+    """
+    Raises:
+        StreamingError: naming the record, where it is of another version of this code.
+    """
+    try:
+        return _DECODE(record.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StreamingError(f"{folder}, record {record.seq}: {error}") from error
 
 
 class DeadLetterLog:
@@ -65,12 +78,10 @@ class DeadLetterLog:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._position = START
-        self._last = Record(0, 0, b"")
 
     def keep(self, letters: Sequence[DeadLetter]) -> None:
         try:
-            log = LogWriter(self._folder)
+            log = LogWriter(self._folder, SEGMENT_BYTES)
             try:
                 with log.turn():
                     self._append(log, letters)
@@ -80,13 +91,10 @@ class DeadLetterLog:
             raise DeadLettersUnavailable(f"dead letters cannot be kept: {error}") from error
 
     def _append(self, log: LogWriter, letters: Sequence[DeadLetter]) -> None:
-        others, position = log.tail(self._position)
-        last = others[-1] if others else self._last
+        last, position = log.newest()
         at_us = max(self._clock.now_us(), last.known_at_us + 1)
         pieces = [piece for letter in letters for piece in _pieces(letter)]
-        records = [Record(last.seq + 1 + i, at_us + i, _ENCODE(piece)) for i, piece in enumerate(pieces)]
-        self._position = log.append(records, position)
-        self._last = records[-1]
+        log.append([Record(last.seq + 1 + i, at_us + i, encode_piece(piece)) for i, piece in enumerate(pieces)], position)
 
 
 class DeadLetterTopic:
@@ -153,10 +161,7 @@ def logged(folder: Path) -> Iterator[DeadLetter]:
     seen: set[tuple[str, int, int]] = set()
     held: list[DeadLetter] = []
     for record in read(folder):
-        try:
-            piece = _DECODE(record.payload)
-        except msgspec.DecodeError as error:
-            raise StreamingError(f"{folder}, record {record.seq}: {error}") from error
+        piece = decode_piece(record, folder)
         if piece.number == 0:
             held = []  # what a kill left without its end was not committed: it came again
         held.append(piece.letter)
@@ -167,10 +172,10 @@ def logged(folder: Path) -> Iterator[DeadLetter]:
             yield letter if piece.of == 1 else structs.replace(letter, value=b"".join(part.value or b"" for part in held))
 
 
-def _pieces(letter: DeadLetter) -> list[_Piece]:
+def _pieces(letter: DeadLetter) -> list[Piece]:
     value = letter.value
     if value is None or len(value) <= PIECE_BYTES:
-        return [_Piece(letter, 0, 1)]
+        return [Piece(letter, 0, 1)]
     starts = range(0, len(value), PIECE_BYTES)
     parts = [structs.replace(letter, value=value[start : start + PIECE_BYTES]) for start in starts]
-    return [_Piece(part, number, len(parts)) for number, part in enumerate(parts)]
+    return [Piece(part, number, len(parts)) for number, part in enumerate(parts)]
