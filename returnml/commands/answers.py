@@ -58,7 +58,7 @@ def explain(
     """Show what an answer was made from: reasons, inputs, features, and the events behind every window."""
     from returnml.features.order_line import ORDER_LINE
     from returnml.modeling.replay import raw_values, served_vectors
-    from returnml.warehouse.explain import contributions
+    from returnml.warehouse.explain import contributions, unseen_events
 
     paths = load_settings(data=data).paths
     answer = _answer(paths, request_id, on)
@@ -69,6 +69,7 @@ def explain(
     reasons = _reasons(paths, answer, served)
     with opened(paths.warehouse, read_only=True) as con:
         behind = [contributions(con, ORDER_LINE, answer, raw, i, events) for i in range(answer.lines)]
+        unseen = unseen_events(con, answer)
     found = [
         {
             "line_id": line.line_id,
@@ -85,9 +86,14 @@ def explain(
         for i, line in enumerate(replayed)
     ]
     if as_json:
-        typer.echo(json.dumps({**_about(answer), "lines": found}, indent=2, default=str))
+        typer.echo(json.dumps({**_about(answer), "events_not_ingested": unseen, "lines": found}, indent=2, default=str))
         return
     _print_about(answer)
+    if unseen:
+        typer.echo(
+            f"the warehouse lacks {unseen} of the {answer.mark} events that were seen: BUT may say no more than that; "
+            f"explain again after returnml backfill --from {answer.day} --to {answer.day}"
+        )
     for line, made in zip(found, behind, strict=True):
         _print_line(line, made)
 

@@ -16,6 +16,7 @@ import duckdb
 from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation, Stream
 from returnml.ledger.inference import Answer
 from returnml.ledger.instants import instant
+from returnml.warehouse.events import TABLE as EVENTS_TABLE
 
 _SQL = {
     Operation.COUNT: "count(*)",
@@ -96,6 +97,12 @@ def contributions(
             logged = {a.name: raw[a.name][line] for a in group.aggregates()}
             found.append(_contribution(con, group, stream, key, answer, logged, limit))
     return found
+
+
+def unseen_events(con: duckdb.DuckDBPyConnection, answer: Answer) -> int:
+    """How many of the ledger's events that the answer saw the warehouse does not have yet: where any, windows may differ."""
+    [(held,)] = con.execute(f"SELECT count(*) FROM {EVENTS_TABLE} WHERE seq <= ?", [answer.mark]).fetchall()
+    return answer.mark - int(held)
 
 
 def _contribution(

@@ -122,10 +122,14 @@ def root(scored: Scored, tmp_path: Path) -> Path:
     """A data root with a copy of the warehouse, which is open for writing in ``scored``; its serving tables are empty."""
     for part in ("logs", "releases"):
         shutil.copytree(scored.data / part, tmp_path / part)
-    (tmp_path / "warehouse").mkdir()
-    scored.con.execute(f"ATTACH '{tmp_path / 'warehouse' / 'returnml.duckdb'}' AS copied")
+    copy_warehouse(scored, tmp_path)
+    return tmp_path
+
+
+def copy_warehouse(scored: Scored, data: Path) -> None:
+    (data / "warehouse").mkdir()
+    scored.con.execute(f"ATTACH '{data / 'warehouse' / 'returnml.duckdb'}' AS copied")
     (name,) = scored.con.execute("SELECT current_database()").fetchall()[0]
     scored.con.execute(f'COPY FROM DATABASE "{name}" TO copied')
     scored.con.execute("DROP SCHEMA IF EXISTS copied.serving CASCADE")
     scored.con.execute("DETACH copied")
-    return tmp_path

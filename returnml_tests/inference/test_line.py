@@ -220,6 +220,7 @@ class TestCommands:
         assert done.exit_code == 0, done.output
         assert "replayed bit-identically" in done.output
         assert "BUT" not in done.output
+        assert "the warehouse lacks" not in done.output
         found = json.loads(CliRunner().invoke(app, ["explain", request_id, "--data", str(root), "--json"]).output)
         answer = find(scored.paths.inference_log, request_id)
         assert answer is not None

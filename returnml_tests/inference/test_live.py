@@ -13,14 +13,16 @@ from operator import itemgetter
 from pathlib import Path
 
 from litestar.testing import TestClient
+from typer.testing import CliRunner
 
+from returnml.cli import app
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import VirtualClock
 from returnml.ledger.inference import read_day
 from returnml.settings import DataPaths
 from returnml.warehouse.consistency import build_consistency
 from returnml.warehouse.inference import build_inference_log
-from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, OF_RETURN, Scored, present
+from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, OF_RETURN, Scored, copy_warehouse, present
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -71,10 +73,15 @@ def test_answers_that_saw_live_events_are_bit_identical_to_batch(scored: Scored,
         shutil.copytree(scored.data / part, tmp_path / part)
     sent = replayed_day(scored, tmp_path)
     paths = DataPaths(tmp_path)
-    marks = [answer.mark for answer in read_day(paths.inference_log, LAST)]
+    answers = list(read_day(paths.inference_log, LAST))
+    marks = [answer.mark for answer in answers]
     assert marks == sorted(marks)
     assert marks[0] < sent // 2 < marks[-1] < sent
     report = build_inference_log(scored.con, paths.inference_log, LAST, LAST)
     checked = build_consistency(scored.con, ORDER_LINE, LAST, LAST)
     assert checked.differing == []
     assert checked.identical == checked.vectors == report.rows > 30
+    copy_warehouse(scored, tmp_path)  # which has the day as it was delivered, and no event of the ledger
+    done = CliRunner().invoke(app, ["explain", answers[-1].request_id, "--data", str(tmp_path)])
+    assert f"the warehouse lacks {marks[-1]} of the {marks[-1]} events that were seen" in done.output, done.output
+    assert f"returnml backfill --from {LAST} --to {LAST}" in done.output
