@@ -32,6 +32,7 @@ class LmdbBackend:
         self._live: LiveDatabase | None = None
 
     def published(self) -> str | None:
+        self._follow()
         name, _, _ = self._database().read([])
         return None if name is None else name.decode()
 
@@ -47,6 +48,7 @@ class LmdbBackend:
         return snapshot_at(generation, mark), generation.read(keys), live
 
     def writing(self) -> AbstractContextManager[Transaction]:
+        self._follow()
         return self._database().writing()
 
     def install(self, folder: Path) -> None:
@@ -54,6 +56,11 @@ class LmdbBackend:
 
     def keep_only(self, names: Sequence[str]) -> None:
         """There are none but those in ``root``."""
+
+    def _follow(self) -> None:
+        """Leave a live part that was lost, and perhaps made anew: what is read and written there, nobody else sees."""
+        if self._live is not None and not self._live.is_there():
+            self._live = None
 
     def _database(self) -> LiveDatabase:
         if self._live is None:

@@ -125,6 +125,11 @@ class LiveDatabase:
         self.folder = folder
         self._lmdb = lmdb.open(str(folder), map_size=MAP_BYTES, max_dbs=len(_LIVE_TABLES), metasync=False, max_spare_txns=8)
         self._tables = [self._lmdb.open_db(_LIVE_TABLES[table]) for table in sorted(_LIVE_TABLES)]
+        self._file = _identity(folder / DATABASE_FILE)
+
+    def is_there(self) -> bool:
+        """Whether the file is still the one in the folder."""
+        return _identity(self.folder / DATABASE_FILE) == self._file
 
     def read(self, keys: Sequence[bytes]) -> tuple[bytes | None, bytes | None, list[bytes | None]]:
         """The pointer, the mark, and the values of ``keys`` in ``STATE``, of one snapshot; never blocks and is never blocked."""
@@ -163,9 +168,17 @@ def open_live(folder: Path) -> LiveDatabase:
         stat = folder.stat()
         with _opening:
             live = _open_lives.get((stat.st_dev, stat.st_ino))
-            if live is None:
+            if live is None or not live.is_there():
                 live = LiveDatabase(folder)
                 _open_lives[stat.st_dev, stat.st_ino] = live
             return live
     except (lmdb.Error, OSError) as error:
         raise StoreError(f"{folder}: cannot be opened: {error}") from error
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino

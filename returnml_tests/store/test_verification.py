@@ -6,6 +6,7 @@ from returnml.ledger.clock import VirtualClock
 from returnml.ledger.log import LogError, segments
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import EVENTS, STATE, read_mark
+from returnml.store.embedded import LmdbBackend
 from returnml.store.keys import encode_key
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
@@ -82,6 +83,28 @@ def test_what_a_lost_live_part_was_is_built_again(store, make_backend):
     assert (after.state, after.mark.seq) == (before.state, before.mark.seq)
     assert verify_store(store, FEATURES).problems == []
     assert count_and_mark(LiveStore(store, FEATURES)) == seen == ([2], 3)
+
+
+def test_who_had_a_lost_live_part_open_follows_the_one_made_anew(tmp_path):
+    """What the service does that goes on while somebody rebuilds the store."""
+    root = tmp_path / "store"
+    publish(LmdbBackend(root))
+    reader = LiveStore(LmdbBackend(root), FEATURES)
+    writer = EventWriter(LmdbBackend(root), FEATURES, VirtualClock(NOW), AS_DELIVERED)
+    writer.submit([placed(1)])
+    reader.refresh()
+    (root / "live").rename(tmp_path / "lost")
+    with pytest.raises(StoreError, match="no generation is published"):
+        reader.refresh()
+    assert count_and_mark(reader)[1] == 0  # of the generation alone
+    with pytest.raises(StoreError, match="no generation is published"):
+        writer.submit([placed(2)])
+    rebuild_store(LmdbBackend(root), FEATURES)
+    reader.refresh()
+    writer.submit([placed(2)])
+    assert count_and_mark(reader)[1] == 2
+    found = verify_store(LmdbBackend(root), FEATURES)
+    assert (found.problems, found.live.mark.seq) == ([], 2)
 
 
 def test_a_torn_generation_is_found(store):
