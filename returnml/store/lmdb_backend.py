@@ -33,11 +33,16 @@ class _Environment:
 
 
 class LmdbReader:
-    """Reads one generation. Folders may be removed meanwhile: the mapped file stays."""
+    """Reads one generation. Folders may be removed meanwhile: the mapped file stays.
+
+    Raises:
+        StoreError: where it is no database.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         stat = (folder / DATABASE_FILE).stat()
-        with _opening:
+        with _opening, _explained(folder):
             environment = _open_environments.get((stat.st_dev, stat.st_ino))
             if environment is None:
                 environment = _Environment(folder)
@@ -46,10 +51,17 @@ class LmdbReader:
         self._begin = environment.lmdb.begin
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The values of ``keys``, None where unknown."""
-        with self._begin() as transaction:
-            get = transaction.get
-            return [get(key) for key in keys]
+        """The values of ``keys``, None where unknown.
+
+        Raises:
+            StoreError: where the database turns out to be damaged.
+        """
+        try:
+            with self._begin() as transaction:
+                get = transaction.get
+                return [get(key) for key in keys]
+        except lmdb.Error as error:
+            raise StoreError(f"{self._folder}: {error}") from error
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys in ascending order, with their values."""
@@ -64,14 +76,18 @@ def write_database(folder: Path, items: Iterable[tuple[bytes, bytes | memoryview
         folder: an existing, empty folder.
         items: keys in ascending order with their values.
         size_bytes: of all keys and values together, to size the map.
+
+    Raises:
+        StoreError: where it cannot be written (a full disk).
     """
-    environment = lmdb.open(str(folder), map_size=4 * size_bytes + (64 << 20), sync=False, metasync=False)
-    try:
-        with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
-            cursor.putmulti(items, append=True)
-        environment.sync(True)
-    finally:
-        environment.close()
+    with _explained(folder):
+        environment = lmdb.open(str(folder), map_size=4 * size_bytes + (64 << 20), sync=False, metasync=False)
+        try:
+            with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
+                cursor.putmulti(items, append=True)
+            environment.sync(True)
+        finally:
+            environment.close()
     (folder / LOCK_FILE).unlink(missing_ok=True)
 
 
@@ -132,10 +148,17 @@ class LiveDatabase:
         return _identity(self.folder / DATABASE_FILE) == self._file
 
     def read(self, keys: Sequence[bytes]) -> tuple[bytes | None, bytes | None, list[bytes | None]]:
-        """The pointer, the mark, and the values of ``keys`` in ``STATE``, of one snapshot; never blocks and is never blocked."""
-        with self._lmdb.begin(self._tables[STATE]) as transaction:
-            get, meta = transaction.get, self._tables[META]
-            return get(POINTER, None, meta), get(MARK, None, meta), [get(key) for key in keys]
+        """The pointer, the mark, and the values of ``keys`` in ``STATE``, of one snapshot; never blocks and is never blocked.
+
+        Raises:
+            StoreError: where LMDB cannot read (too many readers, damage).
+        """
+        try:
+            with self._lmdb.begin(self._tables[STATE]) as transaction:
+                get, meta = transaction.get, self._tables[META]
+                return get(POINTER, None, meta), get(MARK, None, meta), [get(key) for key in keys]
+        except lmdb.Error as error:
+            raise StoreError(f"{self.folder}: {error}") from error
 
     @contextmanager
     def writing(self) -> Iterator[LiveTransaction]:
@@ -144,13 +167,11 @@ class LiveDatabase:
         Raises:
             StoreError: where LMDB cannot write (a full map, a full disk).
         """
-        try:
+        with _explained(self.folder):
             # What a killed process was reading would be kept for ever.
             self._lmdb.reader_check()
             with self._lmdb.begin(write=True) as transaction:
                 yield LiveTransaction(transaction, self._tables)
-        except lmdb.Error as error:
-            raise StoreError(f"{self.folder}: {error}") from error
 
     def __del__(self) -> None:
         if hasattr(self, "_lmdb"):
@@ -174,6 +195,14 @@ def open_live(folder: Path) -> LiveDatabase:
             return live
     except (lmdb.Error, OSError) as error:
         raise StoreError(f"{folder}: cannot be opened: {error}") from error
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except lmdb.Error as error:
+        raise StoreError(f"{folder}: {error}") from error
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -7,9 +7,10 @@ anything; after the flush nothing can be lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -35,6 +36,8 @@ from returnml.store.keys import encode_key
 from returnml.store.manifest import StoreError
 from returnml.store.naming import Naming
 from returnml.store.state import LiveState
+
+T = TypeVar("T")
 
 AT_ONCE = 5_000
 """Events of the log that are applied in one go."""
@@ -66,6 +69,14 @@ def ledger_folder(store_root: Path) -> Path:
     return store_root.with_name("ledger")
 
 
+class _NotOpened(Exception):
+    """The published generation is not open yet; nothing was done."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class EventWriter:
     """Takes events in. For one thread; other writers may be in other threads and processes.
 
@@ -93,6 +104,9 @@ class EventWriter:
             LogError, OSError: where the ledger is damaged or the disk full; nothing is acknowledged.
             KeyringError: where new customers cannot be registered; nothing is acknowledged.
         """
+        return self._with_generation(lambda: self._submit(events))
+
+    def _submit(self, events: Sequence[AnyEvent]) -> list[Applied]:
         with self._log.turn():
             while True:
                 with self._backend.writing() as transaction:
@@ -143,17 +157,21 @@ class EventWriter:
         Raises:
             StoreError, LogError, OSError: as ``submit``.
         """
+        return self._with_generation(lambda: self._erase(customer))
+
+    def _erase(self, customer: str) -> int:
         with self._log.turn():
             while True:
                 with self._backend.writing() as transaction:
                     if read_published(transaction) is None:
-                        return self._erase(transaction, None, note_tail(transaction, self._log, read_mark(transaction)), customer)
+                        mark = note_tail(transaction, self._log, read_mark(transaction))
+                        return self._take_erasure(transaction, None, mark, customer)
                     state = LiveState(transaction, self._published(transaction))
                     mark, is_at_end = self._catch_up(transaction, state)
                     if is_at_end:
-                        return self._erase(transaction, state, mark, customer)
+                        return self._take_erasure(transaction, state, mark, customer)
 
-    def _erase(self, transaction: Transaction, state: LiveState | None, mark: Mark, customer: str) -> int:
+    def _take_erasure(self, transaction: Transaction, state: LiveState | None, mark: Mark, customer: str) -> int:
         now_us = self._clock.now_us()
         event = CustomerErased(event_id=f"erasure of {customer}", occurred_at=instant(now_us), customer_id=customer)
         before = transaction.get(EVENTS, event_key(event))
@@ -179,8 +197,19 @@ class EventWriter:
         if name is None:
             raise StoreError(f"{self._backend.root}: no generation is published")
         if self._generation is None or self._generation.name != name:
-            self._generation = self._backend.open(name, self._feature_set, is_verified=False)
+            raise _NotOpened(name)
         return self._generation
+
+    def _with_generation(self, act: Callable[[], T]) -> T:
+        """Act, with the published generation open: a verdict is for ever, and none is given by a torn one.
+
+        Every byte of it is read, which takes long: not in one's turn, so that other writers go on meanwhile.
+        """
+        while True:
+            try:
+                return act()
+            except _NotOpened as found:
+                self._generation = self._backend.open(found.name, self._feature_set)
 
     def _catch_up(self, transaction: Transaction, state: LiveState) -> tuple[Mark, bool]:
         """Apply what the log holds beyond the store; returns the new mark, and whether that was all."""

@@ -16,7 +16,7 @@ from returnml.features.windows import DAY_US
 from returnml.store.embedded import LmdbBackend
 from returnml.store.generation import Generation, open_current, open_generation
 from returnml.store.keys import LISTS, TILES, encode_key
-from returnml.store.lmdb_backend import DATABASE_FILE
+from returnml.store.lmdb_backend import DATABASE_FILE, write_database
 from returnml.store.manifest import FORMAT, MANIFEST_FILE, POINTER_FILE, StoreError, read_pointer
 from returnml.store.online import OnlineFeatures
 from returnml.warehouse.generation import publish_generation
@@ -121,6 +121,12 @@ def test_heads_answer_two_days_and_tiles_the_rest(tmp_path, monkeypatch, hours):
     days = [T0 + (20 + day) * DAY_US for day in (1, 2, 3)]
     asked = [cut_off_us, days[0] - 1, days[0], days[1] - 1, days[1], days[2]]
     assert [reads_tiles(at_us) for at_us in asked] == [False] * 4 + [True] * 2
+
+
+def test_a_database_that_cannot_be_written_is_named(tmp_path):
+    no_room = -(16 << 20) + 16_384
+    with pytest.raises(StoreError, match=f"{tmp_path}: .*MDB_MAP_FULL"):
+        write_database(tmp_path, [(b"key", bytes(1 << 20))], no_room)
 
 
 def test_long_ids_have_keys_of_their_own():

@@ -6,12 +6,13 @@ import pytest
 
 from returnml.features.windows import DAY_US
 from returnml.ledger.clock import VirtualClock
+from returnml.ledger.log import read
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EventWriter
+from returnml.store.writer import EventWriter, ledger_folder
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
@@ -109,6 +110,27 @@ def test_a_torn_generation_is_found_by_the_next_verification(store, writer):
     with pytest.raises(StoreError, match="torn or changed"):
         live.refresh()
     assert (live.generation.cut_off_us, *count_and_mark(live)) == (T0, [0], 0)
+
+
+def test_no_verdict_is_given_by_a_torn_generation(store, writer):
+    writer.submit([placed(1)])
+    tear(store, publish(store, NOW + 10, ledger_seq=1))
+    with pytest.raises(StoreError, match="torn or changed"):
+        writer.submit([placed(2)])
+    assert [record.seq for record in read(ledger_folder(store.root))] == [1]
+    publish(store, NOW + 20, ledger_seq=1)
+    [applied] = writer.submit([placed(2)])
+    assert applied.outcome.seq == 2
+
+
+def test_a_generation_that_is_no_database_is_refused_within_the_request(tmp_path):
+    backend = LmdbBackend(tmp_path / "store")
+    database = publish(backend).path / "data.mdb"
+    size = database.stat().st_size
+    database.unlink()
+    database.write_bytes(bytes(size))
+    with pytest.raises(StoreError):
+        count_and_mark(LiveStore(LmdbBackend(tmp_path / "store"), FEATURES))
 
 
 def test_a_lost_live_part_is_built_again_from_the_ledger(store, writer, make_backend):
