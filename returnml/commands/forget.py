@@ -40,7 +40,7 @@ def forget(
     settings = load_settings(data=data)
     if settings.privacy.customer_ids == "as_delivered":
         refuse("the shop sends pseudonyms (privacy.customer_ids): whoever made them destroys the link")
-    if again == (customer_id is not None) or (customer_id is not None and not (by and why)):
+    if again == (customer_id is not None) or (customer_id is not None and not ((by or "").strip() and (why or "").strip())):
         refuse("name the customer with --by and --why, or say --again alone")
     try:
         if customer_id is None:

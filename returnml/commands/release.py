@@ -28,9 +28,9 @@ TaskOption = Annotated[str | None, typer.Option("--task", help="One task only; d
 
 @app.command("list")
 def list_releases(task: TaskOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """List every candidate, newest data first: its role, or the gates that it failed."""
+    """List every candidate, newest data first: its role, or the gates that it failed; exit code 1 where a folder is damaged."""
     from returnml.release.deployment import read_state
-    from returnml.release.folder import load_release
+    from returnml.release.folder import ReleaseError, load_release
 
     paths = load_settings(data=data).paths
     with _refused():
@@ -38,8 +38,13 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
         held_by = [read_state(paths.deployment_state(name)).roles for name in wanted]
         roles = {held: role for by_role in held_by for role, held in by_role.items() if held}
         folders = [p for p in paths.releases.glob("*") if p.is_dir() and not p.name.startswith(".")]
-        releases = [r for r in map(load_release, folders) if r.manifest.task in wanted]
-        found = sorted(releases, key=lambda r: (-r.manifest.cut_off_us, r.version))
+        releases, damaged = [], {}
+        for folder in folders:
+            try:
+                releases.append(load_release(folder))
+            except ReleaseError as error:
+                damaged[folder.name] = str(error)
+        found = sorted((r for r in releases if r.manifest.task in wanted), key=lambda r: (-r.manifest.cut_off_us, r.version))
     rows = [
         {
             "version": r.version,
@@ -54,11 +59,14 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
+    for row in rows if not as_json else ():
         status = row["role"] or ("rejected: " + ", ".join(row["rejected"]) if row["rejected"] else "-")
         figures = "" if row["auc"] is None else f"AUC {row['auc']:.4f}  log loss {row['log_loss']:.4f}  "
         typer.echo(f"{row['version']}  {figures}{status}")
+    for version, problem in sorted(damaged.items()):
+        typer.echo(f"damaged  {version} ({roles.get(version) or 'no role'}): {problem}", err=True)
+    if damaged:
+        raise typer.Exit(1)
 
 
 @app.command("show")

@@ -99,9 +99,12 @@ def transition(
         after: all roles, by name.
 
     Raises:
-        DeploymentError: if the state moved on since ``before``, or the audit trail's last line is no record; nothing is
-            written then.
+        DeploymentError: if the state moved on since ``before``, nobody or no reason is named, or the audit trail's last line is
+            no record; nothing is written then.
     """
+    for name, said in (("by", by), ("why", why)):
+        if not said.strip():
+            raise DeploymentError(f"{path}: `{name}` is blank; the audit trail says who and why")
     with locked(path.with_name(f".{path.name}.lock")):
         state = read_state(path)
         if state.revision != before.revision:

@@ -72,6 +72,29 @@ def test_from_dev_to_prod_by_hand(roots: tuple[DataPaths, DataPaths], monkeypatc
     assert read_state(dev.deployment_state("return_risk")).revision == 1
 
 
+def test_a_damaged_release_does_not_hide_the_others(roots: tuple[DataPaths, DataPaths]):
+    dev, _ = roots
+    good, torn = write(dev, 1, False), write(dev, 2, False)
+    (torn.path / "model.onnx").write_bytes(b"")
+    result = run("list")
+    assert result.exit_code == 1
+    assert good.version in result.stdout
+    assert f"damaged  {torn.version} (pending): " in result.stderr
+    assert "model.onnx" in result.stderr
+    assert [row["version"] for row in json.loads(run("list", "--json").stdout)] == [good.version]
+
+
+@pytest.mark.parametrize(("by", "why", "blank"), [(" ", "checked", "by"), ("ann", "", "why")])
+def test_a_word_without_a_name_or_a_reason_is_refused(roots: tuple[DataPaths, DataPaths], by: str, why: str, blank: str):
+    dev, _ = roots
+    waiting = write(dev, 1, True)
+    for word in ("approve", "reject"):
+        result = run(word, waiting.version, "--by", by, "--why", why)
+        assert result.exit_code == 2
+        assert f"`{blank}` is blank" in result.stderr
+    assert read_state(dev.deployment_state("return_risk")).pending == waiting.version
+
+
 def test_what_cannot_be_done_is_refused_in_one_line(roots: tuple[DataPaths, DataPaths]):
     dev, _ = roots
     good = write(dev, 1, False)
