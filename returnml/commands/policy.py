@@ -110,6 +110,8 @@ def _print(compared: Comparison) -> None:
     )
     if compared.decided_otherwise:
         typer.echo(f"({compared.decided_otherwise:,} of them were scored under another policy than the current one)")
+    for idle in compared.idle:
+        typer.echo(f"note: {idle}")
     typer.echo(f"\n{'action':<10}{'current':>10}{'new':>10}{'came back':>12}{'(new)':>8}")
     for r in compared.actions:
         said = f"{percent(r.returned_before):>12}{percent(r.returned_after):>8}"

@@ -97,6 +97,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         dimensions: by dimension its values, the largest difference first.
         seconds: that reading and deciding took.
         decided_otherwise: lines that were scored under a policy that is not the current one.
+        idle: what the new policy states and no line meets, in words.
     """
 
     first: date
@@ -110,6 +111,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     actions: list[ActionRate]
     transitions: list[Transition]
     dimensions: dict[str, list[Change]]
+    idle: list[str] = []
     seconds: float = 0.0
 
 
@@ -199,6 +201,15 @@ def changes_by(cube: pl.DataFrame, dimension: str) -> list[Change]:
     parts = cube.partition_by(dimension, as_dict=True)
     changes = [_change(str(name), part) for (name,), part in parts.items()]
     return sorted(changes, key=lambda change: (-abs(change.difference_cents), change.name))
+
+
+def idle_parts(cube: pl.DataFrame, policy: Policy) -> list[str]:
+    """Segments and product groups of a policy that no line meets: misspelt, or of another shop."""
+    segments, groups = (set(cube[dimension].unique()) for dimension in ("segment", "product_group"))
+    return [
+        *(f"segment {s.name!r} decides about no line" for s in policy.segments if s.name not in segments),
+        *(f"no line is of product group {name!r}" for name in policy.product_groups if name not in groups),
+    ]
 
 
 def _change(name: str, part: pl.DataFrame) -> Change:

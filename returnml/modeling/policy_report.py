@@ -51,9 +51,10 @@ def render_policy_report(compared: Comparison, plots: dict[str, bytes]) -> bytes
         f"{_money(compared.own_cost_before_cents)}. {compared.decided_otherwise:,} lines were scored under another policy than "
         "the current one."
     )
+    idle = "".join(f"<p><b>Note:</b> {escape(part)}.</p>" for part in compared.idle)
     return page(
         title,
-        f"<p>{escape(about)}</p>"
+        f"<p>{escape(about)}</p>{idle}"
         f"{table(_CHANGE_HEAD, [_row(compared.total)])}{images}"
         f"<h2>Actions</h2>{table(['', 'current', 'new', 'came back (current)', 'came back (new)'], rates)}"
         "<p>Came back: share of the mature lines that the policy gives the action, as they were treated then.</p>"
@@ -65,8 +66,9 @@ _CHANGE_HEAD = ["", "lines", "changed", "current", "new", "difference"]
 
 
 def _row(change: Change) -> list[str]:
-    costs = (change.cost_before_cents, change.cost_after_cents, change.difference_cents)
-    return [change.name, f"{change.lines:,}", f"{change.changed:,}", *(_money(cents) for cents in costs)]
+    costs = (change.cost_before_cents, change.cost_after_cents)
+    difference = f"{change.difference_cents / 100:+,.2f}"
+    return [change.name, f"{change.lines:,}", f"{change.changed:,}", *(_money(cents) for cents in costs), difference]
 
 
 def _money(cents: int) -> str:

@@ -13,6 +13,7 @@ from returnml.modeling.policy_comparison import (
     Lines,
     action_rates,
     changes_by,
+    idle_parts,
     totals,
     transitions,
 )
@@ -75,6 +76,7 @@ def replay_policy(
         actions=action_rates(cube),
         transitions=transitions(cube),
         dimensions={dimension: changes_by(cube, dimension) for dimension in DIMENSIONS},
+        idle=idle_parts(cube, new),
         seconds=time.perf_counter() - started,
     )
 
@@ -83,10 +85,10 @@ def _days(con: duckdb.DuckDBPyConnection, days: int) -> tuple[date, date]:
     there = con.execute("SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'scores' AND table_name = 'daily'").fetchall()[
         0
     ][0]
-    (last,) = con.execute("SELECT max(day) FROM scores.daily").fetchall()[0] if there else (None,)
+    first, last = con.execute("SELECT min(day), max(day) FROM scores.daily").fetchall()[0] if there else (None, None)
     if last is None:
         raise PolicyReplayError("scores.daily has no lines: score some first (`returnml run`, `returnml score`)")
-    return last - timedelta(days=days - 1), last
+    return last - timedelta(days=min(days - 1, (last - first).days)), last
 
 
 def _currency(con: duckdb.DuckDBPyConnection, first: date, last: date, wanted: str | None) -> str:

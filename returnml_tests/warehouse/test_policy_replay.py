@@ -49,6 +49,25 @@ def con():
     return con
 
 
+def test_what_no_line_meets_is_named(con):
+    new = Policy(
+        product_groups={"shoes": GroupCosts(markdown_share=0.5), "Shoes": GroupCosts(markdown_share=0.9)},
+        segments=(
+            Segment("abroad", {"country": ["FR"]}, Thresholds(restrict=0.5)),
+            Segment("overseas", {"country": ["ZZ"]}, Thresholds(restrict=0.5)),
+        ),
+    )
+    compared = replay_policy(con, CURRENT, new, 30)
+    assert compared.idle == ["segment 'overseas' decides about no line", "no line is of product group 'Shoes'"]
+    assert b"<b>Note:</b> no line is of product group" in render_policy_report(compared, {})
+    assert replay_policy(con, CURRENT, NEW, 30).idle == []
+
+
+def test_more_days_than_there_are_begin_with_the_first(con):
+    compared = replay_policy(con, CURRENT, NEW, 10**9)
+    assert (compared.first, compared.last, compared.total.lines) == (date(2024, 2, 1), LAST, ROWS)
+
+
 @pytest.fixture(params=[35, 1_000_000], ids=["in chunks", "at once"])
 def compared(con, request, monkeypatch) -> Comparison:
     monkeypatch.setattr(policy_replay, "CHUNK_ROWS", request.param)
