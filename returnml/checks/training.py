@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _MODEL = "model_quality"
 HAS_MATURE, ENOUGH_HISTORY, BEATS_LINEAR = "has_mature_rows", "enough_history", "beats_linear_baseline"
-AS_ASKED = "parameters_as_asked"
+AS_ASKED, BOTH_CLASSES = "parameters_as_asked", "both_classes"
 
 
 def training_set_specs(key: dg.AssetKey, *, is_logged: bool) -> list[dg.AssetCheckSpec]:
     specs = [
         spec(key, HAS_MATURE, "Some label is mature; else there is nothing to train on.", blocking=False, kind=_MODEL),
         spec(key, "hash_holds", "The rows on disk are those that the manifest was made for."),
-        spec(key, "both_classes", "Some labels are 1 and some 0."),
+        spec(key, BOTH_CLASSES, "Some labels are 1 and some 0; else there is nothing to learn.", blocking=False, kind=_MODEL),
         spec(key, "all_mature", "Every label began at least its window before the cut-off."),
     ]
     if is_logged:
@@ -74,7 +74,10 @@ def training_set_results(key: dg.AssetKey, snapshot: Snapshot) -> list[dg.AssetC
 
     shown = {"hash": snapshot.hash, "rows": snapshot.rows, "positives": snapshot.manifest.positives}
     found = {HAS_MATURE: "", **check_snapshot(snapshot)}
-    return [result(key, name, not problem, {**shown, "message": problem}) for name, problem in found.items()]
+    return [
+        result(key, name, not problem, {**shown, "message": problem}, warn=name == BOTH_CLASSES)
+        for name, problem in found.items()
+    ]
 
 
 def logged_result(key: dg.AssetKey, logged: LoggedVectors, *, is_used: bool) -> dg.AssetCheckResult:

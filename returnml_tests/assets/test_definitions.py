@@ -4,10 +4,12 @@ import dagster as dg
 import pytest
 
 from returnml.assets.table import OWNERS
+from returnml.assets.tasks import keys_of, scores_of
 from returnml.definitions import ASSETS, build_defs, defs
 from returnml.modeling.variants import VARIANTS
 from returnml.resources.warehouse import POOL
 from returnml.tasks.live_sets import TILE_GROUPS
+from returnml.tasks.registry import tasks
 
 SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
 
@@ -22,12 +24,14 @@ def test_the_line_has_all_its_assets():
         *("training_set", "best_parameters", "leaderboard", "candidate_model", "evaluation", "release"),
         *(f"variant_{variant.name}" for variant in VARIANTS),
     }
-    others = ("customer_risk", "return_abuse")
-    assert set(SPECS) == tiles | trained | {f"{task}/{part}" for task in others for part in trained} | {
+    of_tasks = {"/".join([*task.asset_prefix, part]) for task in tasks().values() for part in trained}
+    scores = {key.to_user_string() for task in tasks().values() for key in scores_of(task)}
+    assert scores >= {"scores_daily", "scores_reasons", "scores_customers", "scores_returns"}
+    assert set(SPECS) == tiles | of_tasks | scores | {
         *("raw_events", "raw_orders", "raw_returns", "raw_inspections", "orders", "returns", "inspections", "outcomes"),
         *("features_order_line", "features_customer", "features_return"),
         *("inference_log", "moments", "consistency"),
-        *("online_generation", "scores_daily", "scores_reasons", "scores_customers", "scores_returns", "drift", "published_copy"),
+        *("online_generation", "drift", "published_copy"),
         *("return_rates", "returns_forecast"),
     }
 
@@ -86,7 +90,7 @@ def test_what_may_be_skipped_has_no_blocking_checks():
     assert {key.to_user_string() for key in skippable} >= {"release", "leaderboard", "scores_daily"}
     while more := {s.key for s in SPECS.values() if {d.asset_key for d in s.deps} & skippable} - skippable:
         skippable |= more
-    first = {dg.AssetKey("training_set"), *(dg.AssetKey([task, "training_set"]) for task in ("customer_risk", "return_abuse"))}
+    first = {keys_of(task).training_set for task in tasks().values()}
     blocking = {spec.asset_key for asset in ASSETS for spec in asset.check_specs if spec.blocking}
     assert {key.to_user_string() for key in blocking & (skippable - first)} == set()
 
