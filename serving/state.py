@@ -211,13 +211,13 @@ class ServingState:
             self._model = Model(load_release(paths.releases / champion), self._feature_set)
 
     def _load_policy(self) -> None:
-        before = self._decider.policy.hash if self._decider else None
+        before = self._decider.policy.hash if self._decider else ""
         try:
             policy = self._policy_files[CHECKOUT].read()
         except PolicyError as error:
             raise PolicyError(f"{error}; {f'policy {before} goes on' if before else 'nothing is decided'}") from error
         self._decider = Decider(policy)
-        logger.info("deciding by policy %s (before: %s)", policy.hash, before)
+        logger.info("deciding by policy %s (before: %s)", policy.hash, before or "none")
 
     def _risk_marks(self) -> tuple[FileMark, FileMark]:
         state = self._settings.paths.deployment_state(CUSTOMER_RISK)

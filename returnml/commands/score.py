@@ -48,6 +48,9 @@ def score(
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"explained": reasons.lines}, default=str))
         return
+    if not report.rows:
+        typer.echo(f"no {asked.words.rows} from {report.first} to {report.last} have features: nothing was scored")
+        return
     typer.echo(
         f"{report.rows:,} {asked.words.rows} from {report.first} to {report.last} scored by {report.release}: mean probability "
         f"{report.mean_probability:.4f}, expected cost of returns {report.expected_cost_cents / 100:,.2f}; "

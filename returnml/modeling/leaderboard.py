@@ -149,6 +149,7 @@ def draw_leaderboard(board: Leaderboard) -> bytes:
                 axis.errorbar(
                     value, row, xerr=[[max(value - low, 0)], [max(high - value, 0)]], fmt="o", ms=5, color=color, lw=1.5
                 )
+            axis.locator_params(axis="x", nbins=5)
             axis.set(title=title, yticks=rows, yticklabels=labels, ylim=(-0.6, len(rows) - 0.4))
         axes[1, across].axvline(0, color=INK, lw=0.8, ls="--")
     return png(figure)

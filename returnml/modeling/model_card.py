@@ -12,7 +12,7 @@ import numpy as np
 from returnml.ledger.instants import day_of
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
-from returnml.modeling.report import html_images, markdown_table, page, quality_rows, table
+from returnml.modeling.report import CALIBRATION_NOTE, html_images, markdown_table, page, quality_rows, table
 from returnml.policy.document import LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import Task
@@ -115,7 +115,7 @@ def _quality(facts: CardFacts) -> Section:
             f"On {measured.rows:,} hold-out {words.rows} of {measured.customers:,} customers, {words.anchored} from {start} on, "
             f"which no training saw; {measured.positives:,} of them {words.positive}. "
             f"Maturity: {measured.maturity}. 95% intervals from {measured.replicates} "
-            "customer-bootstrap replicates."
+            f"customer-bootstrap replicates. {CALIBRATION_NOTE}"
         ],
         tables=[(["", "model", "95% interval", *measured.baselines], quality_rows(measured))],
     )

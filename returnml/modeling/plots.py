@@ -70,6 +70,8 @@ def _curves(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
     pr.axhline(y.mean(), color=INK, lw=0.8, ls="--")
     roc.set(title="ROC", xlabel="false-positive rate", ylabel="true-positive rate")
     pr.set(title="Precision and recall", xlabel="recall", ylabel="precision", yscale="log")
+    pr.yaxis.set_major_formatter("{x:g}")
+    pr.yaxis.set_minor_formatter("{x:g}")
     roc.legend(frameon=False, loc="lower right")
     return png(figure)
 

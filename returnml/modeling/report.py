@@ -16,11 +16,16 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:980px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 table{border-collapse:collapse}td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
-.n{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}code{background:#f4f4f4;padding:0 .2rem}
+.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+img{max-width:100%}code{background:#f4f4f4;padding:0 .2rem}
 """
 
+CALIBRATION_NOTE = (
+    "A replicate's calibration error is larger than the sample's by the noise of drawing, so that the interval may lie above it."
+)
+
 _NUMBER = r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?%?"
-_FIGURE = re.compile(rf"({_NUMBER}( (to|\+) {_NUMBER})?)?")
+_FIGURE = re.compile(rf"(-|{_NUMBER}( (to|\+) {_NUMBER})?)?")
 
 _FIGURES = {
     "auc": "AUC",
@@ -57,7 +62,7 @@ def render_report(
     summary = (
         f"{evaluation.rows:,} hold-out {words.rows} of {evaluation.customers:,} customers, {words.anchored} from {start} on; "
         f"{evaluation.positives:,} of them {words.positive}. Labels: {evaluation.maturity}. "
-        f"95% intervals from {evaluation.replicates} customer-bootstrap replicates."
+        f"95% intervals from {evaluation.replicates} customer-bootstrap replicates. {CALIBRATION_NOTE}"
     )
     proof = (
         f"ONNX against LightGBM: {parity.rows_over_tolerance} of {parity.rows:,} rows differ by more than {parity.tolerance:g} "

@@ -63,6 +63,13 @@ def test_the_champion_scores_a_range(data: Path):
     assert "lines from 2024-01-05 to 2024-01-05 scored by" in run("2024-01-05", "--data", data).output
 
 
+def test_days_without_vectors_are_said(data: Path):
+    version = next(DataPaths(data).releases.iterdir()).name
+    result = run("2031-01-05", "--release", version, "--data", data)
+    assert result.exit_code == 0, result.output
+    assert result.output == "no lines from 2031-01-05 to 2031-01-05 have features: nothing was scored\n"
+
+
 def test_evaluate_says_which_folder_is_missing(tmp_path: Path):
     result = CliRunner().invoke(evaluate.app, ["online-retail", "--shared", str(tmp_path), "--data", str(tmp_path)])
     assert result.exit_code == 2

@@ -33,7 +33,7 @@ def champion_gates(evidence: Evidence, settings: GateSettings) -> list[Gate]:
         "log_loss_not_worse": [log_losses(held.y[rows], p[rows]) for p in (evidence.from_graph, rival.probability)],
         "cost_not_worse": [policy_costs(evidence.policy, p, held)[rows] for p in (evidence.from_graph, rival.probability)],
     }
-    units = {"log_loss_not_worse": "log loss", "cost_not_worse": f"cents a {evidence.words.row}"}
+    units = {"log_loss_not_worse": "log loss", "cost_not_worse": f"cents per {evidence.words.row}"}
     return [
         _not_worse(name, units[name], ours, theirs, held.customer[rows], names[name], rival.version, evidence.seed)
         for name, (ours, theirs) in pairs.items()
