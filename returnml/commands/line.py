@@ -138,7 +138,11 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip().splitlines()[0] if error is not None else "failed"
+    if error is None:
+        return "failed"
+    first, *more = error.message.strip().splitlines()
+    # Dagster names the checks that failed below a heading.
+    return f"{first} {', '.join(line.strip() for line in more)}" if first.endswith(":") else first
 
 
 def _check_range(first: date, last: date, clock: Clock) -> None:

@@ -51,7 +51,8 @@ def nowcast(table: RunOff, cells: Cells, cut_off: int) -> list[Nowcast]:
         cells: ``nowcast_cells`` of the cut-off and of those before it, from which the width is learnt.
     """
     now, bounds = rate_intervals(cells, cut_off)
-    rate = (now.base + now.mean) / now.exposure
+    # Counts are expected as if there were no end to them; of a line that is back nothing more comes.
+    rate = np.minimum((now.base + now.mean) / now.exposure, 1.0)
     return [
         Nowcast(
             group=None if now.group[i] == WHOLE_SHOP else table.groups[int(now.group[i])],

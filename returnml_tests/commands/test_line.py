@@ -1,11 +1,12 @@
-"""Which days the line may be run over."""
+"""Which days the line may be run over, and how its failures are said."""
 
 from datetime import date, timedelta
 
+import dagster as dg
 import pytest
 import typer
 
-from returnml.commands.line import _check_range
+from returnml.commands.line import _check_range, _reason
 from returnml.ledger.clock import VirtualClock
 from returnml.partitions import DAILY
 
@@ -22,3 +23,14 @@ def test_a_day_that_has_not_ended_is_refused(last, capsys):
     with pytest.raises(typer.Exit):
         _check_range(FIRST, FIRST + timedelta(days=last), NOON_OF_DAY_3)
     assert FIRST.isoformat() in capsys.readouterr().err
+
+
+def test_a_failed_blocking_check_is_named():
+    @dg.asset(check_specs=[dg.AssetCheckSpec("holds", asset="table", blocking=True)])
+    def table() -> dg.MaterializeResult:
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=False, check_name="holds")])
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([table], instance=instance, raise_on_error=False)
+    [failure] = [event for event in done.all_events if event.is_step_failure]
+    assert _reason(failure).endswith("failed with ERROR severity: table: holds")

@@ -50,6 +50,15 @@ def test_a_steady_shop_is_projected_exactly():
     assert np.all(variance[0, :2] > mean[0, :2])
 
 
+def test_a_cohort_that_is_back_whole_has_a_rate_of_one():
+    """One line of a day, back at once, in a shop where much comes back late."""
+    table = steady(60, [0.5, 0.3, 0.2])
+    table.exposure[0, 39, 0], table.events[0, 39] = 1.0, [1.0, 0.0, 0.0]
+    assert project(table, 40).remaining[0, -1] > 0
+    last = next(one for one in nowcast(table, nowcast_cells(table, [40]), 40) if one.group is None and one.last == 39)
+    assert (last.lines, last.returned, last.rate) == (1, 1, 1.0)
+
+
 def test_nothing_after_the_cut_off_is_read():
     table = noisy(1)
     later = RunOff(FIRST, table.groups, table.exposure.copy(), table.events.copy())
