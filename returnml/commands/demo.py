@@ -10,6 +10,7 @@ import typer
 
 from returnml.commands.line import known_range, run_job
 from returnml.commands.refusal import refuse
+from returnml.commands.run import print_findings
 from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
 
@@ -53,13 +54,11 @@ def demo(
     first, last = known_range(settings)
     done = run_job(settings, "whole_line", first, last)
     if not done.success:
-        for failure in done.failures:
-            typer.echo(f"step failed  {failure}", err=True)
+        print_findings(done)
         raise typer.Exit(1)
     if read_state(settings.paths.deployment_state(CHECKOUT)).champion is None:
-        typer.echo("no release decides: the candidate was rejected, or waits for approval (checks of `evaluation`):", err=True)
-        for check in done.failed_checks:
-            typer.echo(f"  {check}", err=True)
+        typer.echo("no release decides: too little history, or the candidate was rejected or waits for approval", err=True)
+        print_findings(done)
         raise typer.Exit(1)
     answer = score_one(settings, port, _customers(source, path, days, lines_per_day, seed))
     print_summary(settings, done, answer, (clock.now_us() - started_us) / 1e6)

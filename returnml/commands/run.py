@@ -33,12 +33,17 @@ def report(done: LineRun, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(done), indent=2))
     else:
-        for asset, why in done.notes.items():
-            typer.echo(f"nothing came   {asset}: {why}", err=True)
-        for check in done.failed_checks:
-            typer.echo(f"check failed   {check}", err=True)
-        for failure in done.failures:
-            typer.echo(f"step failed    {failure}", err=True)
+        print_findings(done)
         typer.echo(f"{'done' if done.success else 'failed'}: run {done.run_id}")
     if not done.success:
         raise typer.Exit(1)
+
+
+def print_findings(done: LineRun) -> None:
+    """Print to stderr why nothing came of assets, and what failed."""
+    for asset, why in done.notes.items():
+        typer.echo(f"nothing came   {asset}: {why}", err=True)
+    for check in done.failed_checks:
+        typer.echo(f"check failed   {check}", err=True)
+    for failure in done.failures:
+        typer.echo(f"step failed    {failure}", err=True)

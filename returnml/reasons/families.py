@@ -22,7 +22,8 @@ class Family:
     """One reason.
 
     Attributes:
-        text: in plain words.
+        text: in plain words. It names what was looked at and states no level: what is much differs from shop to shop, and a
+            line may be riskier for a share that is small. A fact that it does state must be its claim.
         pattern: of its features' whole names.
         claim: a feature and a value that it must exceed for ``text`` to be true of a line; None: it always is.
     """
@@ -46,19 +47,19 @@ ORDER_LINE_FAMILIES = (
     ),
     Family(
         "customer_returns",
-        "returns a large share of what they order",
+        "what they sent back before",
         rf"customer_{_RETURNED}",
         ("customer_returns_count_365d", 0.0),
     ),
     Family(
         "customer_product_group",
-        "returns a large share of what they order of this product group",
+        "what they sent back of this product group before",
         r"customer_product_group_.*",
         ("customer_product_group_returns_count_lifetime", 0.0),
     ),
     Family(
         "customer_brand",
-        "returns a large share of what they order of this brand",
+        "what they sent back of this brand before",
         r"customer_brand_.*",
         ("customer_brand_returns_count_lifetime", 0.0),
     ),
@@ -75,23 +76,23 @@ ORDER_LINE_FAMILIES = (
         rf"customer_orders_.*{_RECENT}",
         ("customer_orders_count_24h", 0.0),
     ),
-    Family("article_returns", "the article comes back often", rf"article_{_RETURNED}", ("article_returns_count_365d", 0.0)),
+    Family("article_returns", "how often the article comes back", rf"article_{_RETURNED}", ("article_returns_count_365d", 0.0)),
     Family("article_sales", "how much the article sells", r"article_orders_.*"),
     Family(
         "size_runs_wrong",
-        "this size of the article comes back often",
+        "how often this size of the article comes back",
         r"article_size_.*",
         ("article_size_returns_count_365d", 0.0),
     ),
-    Family("article_cut", "the article is cut small or large", r"article_(too_(small|large)_rate|cut)_.*"),
+    Family("article_cut", "how the article is cut, small or large", r"article_(too_(small|large)_rate|cut)_.*"),
     Family("size", "the size against what they usually order", r"(letter|number)_size.*|customer_letter_size_variance_.*"),
-    Family("product_group", "the product group comes back often", r"product_group_.*"),
-    Family("brand", "the brand comes back often", r"brand_.*"),
-    Family("payment", "payment method and country from which much comes back", r"country_payment_.*"),
-    Family("price", "an unusual price", r"unit_price_cents|price_against_.*"),
+    Family("product_group", "how often the product group comes back", r"product_group_.*"),
+    Family("brand", "how often the brand comes back", r"brand_.*"),
+    Family("payment", "how much comes back with this payment method and country", r"country_payment_.*"),
+    Family("price", "the price of the article", r"unit_price_cents|price_against_.*"),
     Family(
         "order_value",
-        "an unusual order value",
+        "the value of the line and the order",
         r"line_value_cents|basket_line_value_cents_sum|basket_value_share|value_against_customer_365d",
     ),
     Family("order_size", "how many articles the order has", r"basket_(count|quantity_sum|article_id_distinct)"),
