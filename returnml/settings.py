@@ -35,7 +35,6 @@ class DataPaths:
         self.keys = self.root / "keys"
         self.erasures = self.deployments / "erasures.jsonl"
         self.reports = self.root / "reports"
-        self.exports = self.root / "exports"
         self.truth = self.root / "simulator" / "truth"
         self.replay_clock = self.root / "replay" / "clock"
         self.dagster = self.root / "dagster"
@@ -282,7 +281,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "data"
     go_live: str | None = None
     first_day: str | None = None
-    timezone: str = "UTC"
     replay_clock: str | None = None
     label: LabelSettings = LabelSettings()
     policy: str | None = None

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from returnml.contracts.columns import Column, DeliveredStream, Kind
-from returnml.contracts.rules import Rule, missing, row_rules
+from returnml.contracts.rules import Rule, row_rules
 
 if TYPE_CHECKING:
     import pandera.polars as pa
 
-POLARS_TYPES = {
+POLARS_TYPES: dict[Kind, pl.DataType] = {
     Kind.STRING: pl.String(),
     Kind.INTEGER: pl.Int64(),
     Kind.TIMESTAMP: pl.Datetime("us"),
@@ -97,6 +97,3 @@ def _check(rule: Rule) -> pa.Check:
     assert rule.broken is not None
     holds = ~rule.broken.fill_null(False)
     return pa.Check(lambda data: data.lazyframe.select(holds), name=rule.name, error=rule.name, ignore_na=False)
-
-
-__all__ = ["POLARS_TYPES", "ContractBroken", "missing", "needed_columns", "row_failures", "validated"]

@@ -113,8 +113,6 @@ class Task:
         facts: a query: ``keys``, ``FACT_COLUMNS`` and ``value``, one row for each row of the spine.
         facts_from: Dagster assets that ``facts`` reads.
         copied_from: those of them whose columns it copies under their name.
-        value_feature: the feature that ``value`` is made from (``values.cents_sql``), so that it is known online; None: the
-            request carries it.
         value: the column of ``facts`` that has what is at stake, minor units of ``currency``.
         score_table: where scores go, e.g. ``scores.daily``.
         score_columns: columns of ``facts`` (or keys) that its rows carry, with SQL types.
@@ -124,6 +122,7 @@ class Task:
         policy: turns a probability into expected cost and action, where the settings name no file; None: the shop's own
             policy (setting ``policy``).
         asset_prefix: of its Dagster assets' keys.
+        overlap_days: how far apart two rows must be to share nothing that decides their labels.
         rate_features: as-of rates that are a model of their own; the first that the features have is the baseline.
     """
 
@@ -145,7 +144,6 @@ class Task:
     policy: Policy | None
     asset_prefix: tuple[str, ...]
     copied_from: tuple[str, ...] = ()
-    value_feature: str | None = None
     overlap_days: int = 0
     reason_table: str | None = None
     rate_features: tuple[str, ...] = ()

@@ -26,8 +26,6 @@ from returnml.warehouse.feature_errors import FeatureError, StaleTilesError
 from returnml.warehouse.partition import replace_partition, transaction
 from returnml.warehouse.tile_chain import ONE_DAY, TileChain, read_chain
 
-__all__ = ["StaleTilesError", "TilesReport", "build_tiles"]
-
 
 @dataclass(frozen=True)
 class TilesReport:

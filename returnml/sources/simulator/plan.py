@@ -20,15 +20,6 @@ class Scenario(StrEnum):
     BROKEN_COLUMN = "broken_column"
 
 
-DESCRIPTIONS = {
-    Scenario.NONE: "nothing changes",
-    Scenario.SIZING_CHANGE: "the three best-selling brands start to cut more than one size smaller",
-    Scenario.VOUCHER_CAMPAIGN: "more than half of the orders use a 30% voucher, and a third more orders come in",
-    Scenario.NEW_MARKET: "Polish customers arrive: they pay on delivery, return more and slower",
-    Scenario.BROKEN_COLUMN: "list_price_cents arrives in whole euros, device no longer arrives",
-}
-
-
 @dataclass(frozen=True)
 class Plan:
     """One simulation; the same plan gives the same bytes.

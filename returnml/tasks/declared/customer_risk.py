@@ -58,7 +58,6 @@ TASK = Task(
     facts=FACTS,
     facts_from=("orders",),
     value="value_cents",
-    value_feature=VALUE_FEATURE,
     score_table="scores.customers",
     score_columns={"customer_id": "VARCHAR"},
     words=Words("customer", "customers at a cut-off", "asked about", "had a return", "had none"),
