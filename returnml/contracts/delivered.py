@@ -38,9 +38,7 @@ def is_castable(kind: Kind, dtype: pl.DataType) -> bool:
     """
     if dtype == pl.Null or dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
         return True
-    if kind is Kind.STRING:
-        return dtype.is_numeric()
-    if kind is Kind.INTEGER:
+    if kind in (Kind.STRING, Kind.INTEGER):
         return dtype.is_numeric()
     if kind is Kind.TIMESTAMP:
         return dtype == pl.Date or isinstance(dtype, pl.Datetime)
@@ -56,7 +54,7 @@ def as_delivered(stream: DeliveredStream) -> pa.DataFrameSchema:
     import pandera.polars as pa
 
     return pa.DataFrameSchema(
-        {c.name: pa.Column(required=c.is_required, nullable=True, checks=[_type_check(pa, c)]) for c in stream.columns},
+        {c.name: pa.Column(required=c.is_required, nullable=True, checks=[_type_check(c)]) for c in stream.columns},
         strict=False,
         name=f"{stream.name} as delivered",
     )
@@ -85,10 +83,10 @@ def header_failures(stream: DeliveredStream, header: pl.Schema) -> list[HeaderFa
     return found
 
 
-def _type_check(pa: object, column: Column) -> pa.Check:
-    from pandera.polars import Check
+def _type_check(column: Column) -> pa.Check:
+    import pandera.polars as pa
 
     def holds(data) -> bool:  # pandera's PolarsData: the frame and the column's name
         return is_castable(column.kind, data.lazyframe.collect_schema()[data.key])
 
-    return Check(holds, name="wrong_type", error="wrong_type")
+    return pa.Check(holds, name="wrong_type", error="wrong_type")

@@ -12,10 +12,10 @@ from datetime import datetime
 import polars as pl
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream, Kind
-from returnml.features import order_line
-from returnml.ledger.validator import VERDICTS
+from returnml.features import shop
+from returnml.ledger import validator
 
-EARLIEST, LATEST = datetime(1990, 1, 1), datetime(2100, 1, 1)
+EARLIEST, LATEST = validator.EARLIEST.replace(tzinfo=None), datetime(2100, 1, 1)
 """Times outside are absurd, whatever the clock says."""
 
 
@@ -39,7 +39,7 @@ class Rule:
 
 def rules(stream: DeliveredStream) -> tuple[Rule, ...]:
     """All rules in order of precedence: the first that a row breaks names its quarantine."""
-    return (*_cast(stream), *_present(stream), *_values(stream), *_times(stream), *_widths(stream), *_OTHER_ROWS[stream.name])
+    return (*_CAST, *_present(stream), *_values(stream), *_times(stream), *_widths(stream), *_OTHER_ROWS[stream.name])
 
 
 def row_rules(stream: DeliveredStream) -> tuple[Rule, ...]:
@@ -52,9 +52,7 @@ def missing(column: str) -> str:
     return f"{column}_missing"
 
 
-def _cast(stream: DeliveredStream) -> tuple[Rule, ...]:
-    failed = pl.col("uncast").is_not_null()
-    return (Rule("not_castable", "uncast", "cannot be read as the declared type", failed, "uncast"),)
+_CAST = (Rule("not_castable", "uncast", "cannot be read as the declared type", pl.col("uncast").is_not_null(), "uncast"),)
 
 
 def _present(stream: DeliveredStream) -> tuple[Rule, ...]:
@@ -84,8 +82,8 @@ def _values(stream: DeliveredStream) -> tuple[Rule, ...]:
     if stream is RETURNS:
         found.append(Rule("refund_negative", "refund_cents", "must be at least 0", pl.col("refund_cents") < 0))
     if stream is INSPECTIONS:
-        known = pl.col("verdict").is_in(VERDICTS)
-        message = f"must be one of {', '.join(VERDICTS)}"
+        known = pl.col("verdict").is_in(validator.VERDICTS)
+        message = f"must be one of {', '.join(validator.VERDICTS)}"
         found.append(Rule("verdict_unknown", "verdict", message, ~known & (pl.col("verdict").str.strip_chars() != "")))
     return tuple(found)
 
@@ -106,7 +104,7 @@ def _times(stream: DeliveredStream) -> tuple[Rule, ...]:
 def _widths(stream: DeliveredStream) -> tuple[Rule, ...]:
     """Magnitudes that the feature engines are built for (``Stream.columns`` of the feature declarations)."""
     if stream is ORDERS:
-        quantity, value = (order_line.ORDERS.columns[c] for c in ("quantity", "line_value_cents"))
+        quantity, value = (shop.ORDERS.columns[c] for c in ("quantity", "line_value_cents"))
         price = pl.col("unit_price_cents")
         # floor division keeps the product within 64 bits: quantity * price >= 2**value is price > (2**value - 1) // quantity
         pieces = pl.col("quantity")
@@ -116,7 +114,7 @@ def _widths(stream: DeliveredStream) -> tuple[Rule, ...]:
             Rule("line_value_too_large", "unit_price_cents", f"times quantity must be below 2^{value} minor units", too_valuable),
         )
     if stream is RETURNS:
-        return tuple(_too_large(c, order_line.RETURNS.columns[c]) for c in ("quantity", "refund_cents"))
+        return tuple(_too_large(c, shop.RETURNS.columns[c]) for c in ("quantity", "refund_cents"))
     return ()
 
 

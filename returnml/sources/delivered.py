@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from returnml.contracts.columns import DeliveredStream, Kind
-
-POLARS_TYPES: dict[Kind, pl.DataType] = {
-    Kind.STRING: pl.String(),
-    Kind.INTEGER: pl.Int64(),
-    Kind.TIMESTAMP: pl.Datetime("us"),
-    Kind.BOOLEAN: pl.Boolean(),
-}
+from returnml.contracts.columns import DeliveredStream
+from returnml.contracts.validated import POLARS_TYPES
 
 
 def to_delivered(stream: DeliveredStream, frame: pl.DataFrame) -> pl.DataFrame:
