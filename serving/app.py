@@ -22,12 +22,13 @@ from serving.intake import EventIntake
 from serving.openapi import add_events
 from serving.openapi_page import page, page_files
 from serving.problems import HANDLERS
+from serving.reloading import kept_fresh
 from serving.routes.customers import customer_route, risk_route
 from serving.routes.events import events_route
 from serving.routes.health import live, ready_route
 from serving.routes.metrics import metrics_route
 from serving.routes.score import score_route
-from serving.state import ServingState, kept_fresh
+from serving.state import ServingState
 from serving.strict_json import StrictRequest
 
 VERSION = "1"
@@ -60,7 +61,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         with log.running(), stream.running() if stream else nullcontext():
-            async with kept_fresh(service, reload_seconds), intake.running():
+            async with kept_fresh(service.refresh, reload_seconds), intake.running():
                 yield
 
     app = Litestar(

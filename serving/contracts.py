@@ -11,7 +11,9 @@ from returnml.policy.document import Action
 from returnml.reasons.ordering import Reason
 from returnml.streaming.scores import StreamStatus
 
-Id = Annotated[str, Meta(min_length=1, max_length=200)]
+MAX_ID_LENGTH = 200
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
 Quantity = Annotated[int, Meta(ge=1, lt=1 << 24, description="Pieces.")]

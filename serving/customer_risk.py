@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from returnml.ledger.instants import instant
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
@@ -12,8 +13,9 @@ from returnml.store.online import OnlineFeatures
 from returnml.tasks.declared.customer_risk import TASK, VALUE_FEATURE
 from returnml.tasks.values import cents
 from serving.contracts import CustomerRisk
+from serving.customers import is_known
 from serving.model import Model
-from serving.scorer import feature_time, instant
+from serving.scorer import feature_time
 
 _VALUE_AT = TASK.feature_set.outputs.index(VALUE_FEATURE)
 
@@ -37,10 +39,9 @@ class RiskReader:
         value = cents(vectors.matrix[:, _VALUE_AT])
         # A policy that asks for more than a customer has finds it missing, as in batch.
         decided = self._decider.decide(probability, value, {column: [None] for column in self._decider.columns})
-        raw = vectors.raw()
         return CustomerRisk(
             customer_id,
-            any(raw[aggregate.name][0] for aggregate in TASK.feature_set.aggregates),
+            is_known(TASK.feature_set, vectors.raw()),
             probability.tolist()[0],
             decided.expected_cost_cents.tolist()[0],
             int(value[0]),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.instants import instant
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
-from serving.contracts import CustomerFeatures
+from serving.contracts import MAX_ID_LENGTH, CustomerFeatures
 from serving.errors import InvalidInput
 from serving.scorer import feature_time
-
-MAX_ID_LENGTH = 200
 
 
 def check_customer_id(customer_id: str) -> None:
@@ -20,6 +20,11 @@ def check_customer_id(customer_id: str) -> None:
     """
     if not 0 < len(customer_id) <= MAX_ID_LENGTH:
         raise InvalidInput("customer_id", f"{len(customer_id)} characters: 1 to {MAX_ID_LENGTH} are allowed")
+
+
+def is_known(feature_set: FeatureSet, raw: Mapping[str, Sequence[int | None]]) -> bool:
+    """Whether any event of a customer is behind the raw values of their one line."""
+    return any(raw[aggregate.name][0] for aggregate in feature_set.aggregates)
 
 
 class CustomerReader:
@@ -40,15 +45,15 @@ class CustomerReader:
         """
         declared = self._feature_set
         vectors = self._features.vectors({"customer_id": [customer_id]}, now_us)
-        raw = {name: values[0] for name, values in vectors.raw().items()}
+        raw = vectors.raw()
         values = [None if value != value else value for value in vectors.matrix[0].tolist()]
         return CustomerFeatures(
             customer_id,
-            any(raw[aggregate.name] for aggregate in declared.aggregates),
+            is_known(declared, raw),
             declared.name,
             declared.hash,
             instant(vectors.requested_at_us),
             feature_time(vectors.seen),
             dict(zip(declared.outputs, values, strict=True)),
-            raw if is_raw else None,
+            {name: value for name, [value] in raw.items()} if is_raw else None,
         )

@@ -20,11 +20,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from returnml.ledger.inference import Answer, DayWriter, day_folder
+from returnml.ledger.inference import DayWriter, day_folder
 from returnml.ledger.log import LogError
 from returnml.settings import Settings
 from serving.contracts import LogStatus
 from serving.errors import LogUnavailable
+from serving.logged_answer import logged_answer
 from serving.scorer import Scored
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,6 @@ FLUSH_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 REQUIRED_WITHIN_SECONDS = 2.0
 CLOSE_SECONDS = 10.0
-CHAMPION = "champion"
 
 
 class Waiting(NamedTuple):
@@ -145,7 +145,7 @@ class InferenceLog:
             batch.append(self._queue.popleft())
         if not batch and self._failed_day:
             self._write(self._failed_day, [])
-        for day, of_day in groupby(batch, key=lambda w: _day(w)):
+        for day, of_day in groupby(batch, key=_day):
             self._write(day, list(of_day))
 
     def _write(self, day: date, waiting: list[Waiting]) -> None:
@@ -177,7 +177,7 @@ class InferenceLog:
         if self._writer is None or self._writer[0] != day:
             self._close_writer()
             self._writer = (day, DayWriter(day_folder(self._root, self._worker, day)))
-        self._writer[1].append([_answer(w, self._worker) for w in waiting])
+        self._writer[1].append([logged_answer(w.scored, w.latency_us, self._worker) for w in waiting])
 
     def _note(self, day: date, error: Exception | None) -> None:
         failure = None if error is None else f"inference log: {error}"
@@ -217,37 +217,6 @@ def _take_slot(root: Path) -> tuple[str, int]:
 
 def _day(waiting: Waiting) -> date:
     return waiting.scored.scores.requested_at.date()
-
-
-def _answer(waiting: Waiting, worker: str) -> Answer:
-    scored = waiting.scored
-    scores, vectors = scored.scores, scored.vectors
-    seen = vectors.seen
-    cut_off_us = seen.generation.cut_off_us
-    return Answer(
-        request_id=scores.request_id,
-        order_id=scores.order_id,
-        requested_at_us=vectors.requested_at_us,
-        mark=seen.seq,
-        generation=seen.generation.name,
-        visible_until_us=max(cut_off_us, seen.known_at_us + 1),
-        derived_until_us=cut_off_us,
-        feature_set_hash=scores.feature_set_hash,
-        release=scores.release,
-        role=CHAMPION,
-        worker=worker,
-        latency_us=waiting.latency_us,
-        currency=scores.currency,
-        is_stale=seen.is_stale,
-        policy=scored.policy,
-        inputs=scored.columns,
-        raw=vectors.raw_bytes(),
-        vectors=vectors.matrix.tobytes(),
-        probability=[line.probability for line in scores.lines],
-        expected_cost_cents=[line.expected_cost_cents for line in scores.lines],
-        action=[line.action for line in scores.lines],
-        is_explored=[line.is_explored for line in scores.lines],
-    )
 
 
 def _settle(futures: Sequence[asyncio.Future[None]], failure: str | None) -> None:

@@ -22,6 +22,7 @@ from litestar.openapi.spec import (
 from returnml.ledger.events import AnyEvent
 from serving import event_examples as shown
 from serving.contracts import EventAnswers, Problem
+from serving.event_answers import MAX_EVENTS
 from serving.problems import MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -54,13 +55,13 @@ class EventsOperation(Operation):
     """Adds the request's body, and when to come back."""
 
     def __post_init__(self) -> None:
-        several = {"type": "array", "maxItems": 10_000, "items": _EVENT_REFERENCE}
+        several = {"type": "array", "maxItems": MAX_EVENTS, "items": _EVENT_REFERENCE}
         examples: dict[str, Example | Reference] = {
             name: Example(summary=about, value=value) for name, (about, value) in shown.REQUESTS.items()
         }
         body = OpenAPIMediaType(schema=_schema({"oneOf": [_EVENT_REFERENCE, several]}), examples=examples)
         self.request_body = RequestBody(
-            {"application/json": body}, description="One event, or an array of at most 10,000.", required=True
+            {"application/json": body}, description=f"One event, or an array of at most {MAX_EVENTS:,}.", required=True
         )
         unavailable = (self.responses or {}).get("503")
         if isinstance(unavailable, OpenAPIResponse):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
+from returnml.features.shop import ORDERS
 from returnml.ledger.instants import instant
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
@@ -22,7 +23,7 @@ from serving.errors import InvalidOrder
 from serving.model import Model
 
 MAX_CLOCK_DIFFERENCE = timedelta(days=1)
-MAX_LINE_VALUE_BITS = 36
+MAX_LINE_VALUE_CENTS = 1 << ORDERS.columns["line_value_cents"]
 MAX_EXPLAINED_LINES = 20
 """Half a millisecond each, in which the worker answers nobody else."""
 
@@ -121,8 +122,8 @@ def check_order(order: Order, requested_at: datetime, max_lines: int) -> None:
         if line.line_id in seen:
             raise InvalidOrder(f"lines[{i}].line_id", f"{line.line_id!r} stands twice in the order")
         seen.add(line.line_id)
-        if line.quantity * line.unit_price_cents >= 1 << MAX_LINE_VALUE_BITS:
-            raise InvalidOrder(f"lines[{i}].unit_price_cents", f"quantity times price must stay below {1 << MAX_LINE_VALUE_BITS}")
+        if line.quantity * line.unit_price_cents >= MAX_LINE_VALUE_CENTS:
+            raise InvalidOrder(f"lines[{i}].unit_price_cents", f"quantity times price must stay below {MAX_LINE_VALUE_CENTS}")
 
 
 def order_columns(order: Order) -> dict[str, list[Any]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -19,7 +17,7 @@ from returnml.policy.document import PolicyError
 from returnml.privacy.customers import CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
 from returnml.release.deployment import DeploymentError, read_state
-from returnml.release.folder import ReleaseError, load_release
+from returnml.release.folder import load_release
 from returnml.settings import Settings
 from returnml.store.backend import Backend
 from returnml.store.live import LiveStore
@@ -33,8 +31,9 @@ from serving.customers import CustomerReader, check_customer_id
 from serving.errors import NotReady
 from serving.inference_log import InferenceLog
 from serving.marks import FileMark, file_mark
-from serving.model import Model, ModelError
+from serving.model import Model
 from serving.policy import PolicyFile
+from serving.reloading import Reloading
 from serving.score_message import score_message
 from serving.scorer import Scorer
 
@@ -43,14 +42,12 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CUSTOMER_RISK = customer_risk.TASK.name
-RETRY_EVERY = 10
-"""Looks after which a failed load is tried again though its pointer stayed: the folder may have been repaired."""
 
 
 class ServingState:
     """Holds the scorer; replaces it whole when the release changes. The store follows what is published by itself.
 
-    What cannot be loaded is refused and said in ``failures``; what was loaded before goes on scoring.
+    What cannot be loaded is refused and said by ``ready``; what was loaded before goes on scoring.
     """
 
     def __init__(
@@ -75,10 +72,8 @@ class ServingState:
         self._risk: RiskReader | None = None
         self._policy_files = {task.name: PolicyFile(task, settings) for task in (return_risk.TASK, customer_risk.TASK)}
         self._customers: CustomerIds | None = None
-        self._marks: dict[str, object] = {}
-        self._looks_until_retry: dict[str, int] = {}
         self._scorer: Scorer | None = None
-        self.failures: dict[str, str] = {}
+        self._reloading = Reloading()
         self.stale_answers = 0
 
     async def score(self, order: Order) -> Scores:
@@ -124,7 +119,7 @@ class ServingState:
         check_customer_id(customer_id)
         reader = self._risk
         if reader is None:
-            raise NotReady(self.failures.get(CUSTOMER_RISK, f"no release of {CUSTOMER_RISK} decides yet: train one"))
+            raise NotReady(self._reloading.failures.get(CUSTOMER_RISK, f"no release of {CUSTOMER_RISK} decides yet: train one"))
         now_us = self._clock.now_us()
         found = self._ask(customer_id, lambda name: reader.risk(name, now_us))
         self.stale_answers += found.features.stale
@@ -151,7 +146,7 @@ class ServingState:
             raise NotReady(self._reason())
         if log.failure and log.policy == "require":
             raise NotReady(log.failure)
-        warnings = [*self.failures.values(), *([log.failure] if log.failure else [])]
+        warnings = [*self._reloading.failures.values(), *([log.failure] if log.failure else [])]
         if log.shed:
             warnings.append(f"inference log: {log.shed} answers were given and not logged")
         stream = self._stream.status() if self._stream else None
@@ -169,37 +164,17 @@ class ServingState:
 
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
-        state = self._settings.paths.deployment_state(CHECKOUT)
-        changed = self._refresh("release", lambda: file_mark(state), self._load_model)
-        changed |= self._refresh("store", self._published, self._live.refresh)
-        changed |= self._refresh("keyring", lambda: file_mark(self._settings.paths.keys / MASTER_FILE), self._open_keyring)
-        changed |= self._refresh("policy", self._policy_files[CHECKOUT].look, self._load_policy)
-        self._refresh(CUSTOMER_RISK, self._risk_marks, self._load_risk)
+        paths, refresh = self._settings.paths, self._reloading.refresh
+        changed = refresh("release", lambda: file_mark(paths.deployment_state(CHECKOUT)), self._load_model)
+        changed |= refresh("store", self._published, self._live.refresh)
+        changed |= refresh("keyring", lambda: file_mark(paths.keys / MASTER_FILE), self._open_keyring)
+        changed |= refresh("policy", self._policy_files[CHECKOUT].look, self._load_policy)
+        refresh(CUSTOMER_RISK, self._risk_marks, self._load_risk)
         is_complete = self._live.has_generation and self._customers is not None
         if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
             serving = self._settings.serving
             self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
-
-    def _refresh(self, part: str, look: Callable[[], object], load: Callable[[], None]) -> bool:
-        mark = look()
-        if part in self._marks and self._marks[part] == mark:
-            if part not in self.failures:
-                return False
-            self._looks_until_retry[part] -= 1
-            if self._looks_until_retry[part] > 0:
-                return False
-        self._marks[part] = mark
-        try:
-            load()
-        except (DeploymentError, ReleaseError, ModelError, StoreError, KeyringError, PolicyError) as error:
-            if self.failures.get(part) != str(error):
-                logger.error("refused: %s", error)
-            self.failures[part] = str(error)
-            self._looks_until_retry[part] = RETRY_EVERY
-            return False
-        self.failures.pop(part, None)
-        return True
 
     def _load_model(self) -> None:
         paths = self._settings.paths
@@ -237,27 +212,4 @@ class ServingState:
         self._customers = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
 
     def _reason(self) -> str:
-        return "; ".join(self.failures.values()) or "the release and the store are not loaded yet"
-
-
-@asynccontextmanager
-async def kept_fresh(state: ServingState, every_seconds: float) -> AsyncIterator[None]:
-    """Load now, then look for changes in the background; loading runs in a thread beside the event loop."""
-    await asyncio.to_thread(state.refresh)
-
-    async def poll() -> None:
-        while True:
-            await asyncio.sleep(every_seconds)
-            try:
-                await asyncio.to_thread(state.refresh)
-            except Exception:
-                # An unforeseen failure must not end the polling: the service would never reload again.
-                logger.exception("reload failed")
-
-    task = asyncio.create_task(poll())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        return "; ".join(self._reloading.failures.values()) or "the release and the store are not loaded yet"
