@@ -19,7 +19,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from benchmarks.simulated_truth import share_of_gain
-from returnml.sources.simulator.baskets import DAY_US, Lines, draw_lines
+from returnml.features.windows import DAY_US
+from returnml.sources.simulator.baskets import Lines, draw_lines
 from returnml.sources.simulator.behaviour import MAX_DELAY_DAYS, MIN_DELAY_DAYS, Behaviour, delay_cdf, describe
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.returning import draw_returns

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from returnml.checks import DATA_QUALITY
+from returnml.features.windows import HOUR_US
 from returnml.jobs import training_job
 from returnml.ledger.clock import Clock
 from returnml.settings import Settings
 
 DRIFT_CHECK = dg.AssetCheckKey(dg.AssetKey("drift"), "not_drifted")
-_HOUR_US = 3_600 * 1_000_000
 
 
 def quality_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetCheckKey]:
@@ -56,7 +56,7 @@ def decide(
     if failed:
         return dg.SkipReason(f"drift, but the data cannot be trusted: {', '.join(failed)} failed")
     if last_launch_us is not None and now_us - last_launch_us < cooldown_us:
-        hours = (cooldown_us - (now_us - last_launch_us)) / _HOUR_US
+        hours = (cooldown_us - (now_us - last_launch_us)) / HOUR_US
         return dg.SkipReason(f"drift, but retraining was launched lately: {hours:.1f} hours of cool-down left")
     return f"drift-{measured_us}"
 
@@ -77,7 +77,7 @@ def build_drift_sensor(assets: Sequence[dg.AssetsDefinition]) -> dg.SensorDefini
         launched_us, drift_us = (int(part) for part in context.cursor.split(",")) if context.cursor else (None, None)
         verdicts = latest_verdicts(context.instance, [DRIFT_CHECK, *quality])
         now_us = clock.now_us()
-        decision = decide(verdicts, launched_us, drift_us, now_us, settings.drift.retrain_cooldown_hours * _HOUR_US)
+        decision = decide(verdicts, launched_us, drift_us, now_us, settings.drift.retrain_cooldown_hours * HOUR_US)
         if isinstance(decision, dg.SkipReason):
             return decision
         context.update_cursor(f"{now_us},{verdicts[DRIFT_CHECK][1]}")

@@ -1,4 +1,4 @@
-"""Checks of raw, core, outcomes and tiles."""
+"""Checks of the ledger's events, raw and core tables, and outcomes."""
 
 from __future__ import annotations
 

@@ -135,20 +135,22 @@ def _evaluate(expr: Expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     if expr.op == "constant":
         return np.asarray(expr.args[0], np.float64)
     args = [_evaluate(arg, columns) for arg in expr.args]
-    if expr.op == "/":
-        return np.where(args[1] == 0.0, np.nan, args[0] / args[1])
-    return _OPERATIONS[expr.op](*args)
+    if expr.op == "where":
+        return np.where(*args)
+    value = UFUNCS[expr.op](*args)
+    return np.where(args[1] == 0.0, np.nan, value) if expr.op == "/" else value
 
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {
+UFUNCS: dict[str, Callable[..., Any]] = {
     "+": np.add,
     "-": np.subtract,
     "*": np.multiply,
+    "/": np.divide,
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
     ">=": np.greater_equal,
     "==": np.equal,
     "sqrt": np.sqrt,
-    "where": np.where,
 }
+"""Every operation but ``where``; a division by zero is made NaN afterwards."""

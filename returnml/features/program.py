@@ -7,27 +7,14 @@ the same order, so that the bits are those of ``vector.assemble`` (a test proves
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
-from returnml.features.expressions import Expr
+from returnml.features.expressions import UFUNCS, Expr
 
 _BOOLEAN = {"<", "<=", ">", ">=", "=="}
-_UFUNCS: dict[str, Callable[..., Any]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "/": np.divide,
-    "sqrt": np.sqrt,
-}
 
 
 class VectorProgram:
@@ -110,6 +97,6 @@ def _step(op: str, work: np.ndarray, out: np.ndarray, operands: tuple[np.ndarray
     if op == "where":
         out[:] = np.where(args[0] != 0.0, args[1], args[2])
         return
-    _UFUNCS[op](*args, out=out)
+    UFUNCS[op](*args, out=out)
     if op == "/":
         out[args[1] == 0.0] = np.nan

@@ -30,6 +30,9 @@ RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36,
 OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1, "returned_quantity": 24, "refund_cents": 36}, is_derived=True)
 INSPECTIONS = Stream("inspections", "core.inspections", {"is_abuse": 1})
 
+KEY_COLUMNS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
+"""An order line's keys, which what is known of it later copies: returns, inspections, outcomes."""
+
 LINE_INPUTS = (
     RequestInput("unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents"),
     RequestInput(

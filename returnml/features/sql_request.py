@@ -12,10 +12,7 @@ from returnml.features.sql_dialect import micros, quote, text_code
 from returnml.features.sql_fit import letter_size, number_size
 from returnml.features.sql_spine import SPINE
 from returnml.features.text_codes import SHORT_DIGITS
-from returnml.features.windows import DAY_US, HOUR_US
-
-_EPOCH_WEEKDAY = 3
-"""1970-01-01 was a Thursday; Monday is 0."""
+from returnml.features.windows import DAY_US, EPOCH_WEEKDAY, HOUR_US
 
 
 def carried_columns(feature_set: FeatureSet) -> tuple[str, ...]:
@@ -31,7 +28,7 @@ def request_expression(request: RequestInput) -> str:
     if request.kind is InputKind.HOUR_OF_DAY:
         return f"(s.t % {DAY_US}) // {HOUR_US}"
     if request.kind is InputKind.DAY_OF_WEEK:
-        return f"(s.d + {_EPOCH_WEEKDAY}) % 7"
+        return f"(s.d + {EPOCH_WEEKDAY}) % 7"
     column = f"s.{quote(request.column or '')}"
     if request.kind is InputKind.LETTER_SIZE:
         return letter_size(column)

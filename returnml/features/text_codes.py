@@ -8,7 +8,6 @@ from functools import lru_cache
 CODE_DIGITS = 15
 """Hexadecimal digits, 60 bits: a code is a word that no total of codes is ever made of."""
 
-
 SHORT_DIGITS = 6
 """Of the short code by which a model tells the strings of one column apart: 24 bits, which float32 holds exactly."""
 

@@ -20,7 +20,7 @@ from returnml.store.backend import Values
 
 Starts = Sequence[int | None]
 """Of windows; None for ``lifetime``."""
-Columns = Sequence[Sequence[bytes]]
+GroupKeys = Sequence[Sequence[bytes]]
 """By group the key of each line."""
 
 
@@ -80,7 +80,7 @@ class Arrangement:
                 low.append(index[-1] + 1)
         self._index = np.array(index + low, np.intp)
 
-    def side_by_side(self, columns: Columns, blocks: dict[bytes, bytes]) -> np.ndarray:
+    def side_by_side(self, columns: GroupKeys, blocks: dict[bytes, bytes]) -> np.ndarray:
         """The words of blocks by key; keys that have none are without events."""
         get, empties = blocks.get, self.empties
         return self.words(
@@ -109,7 +109,7 @@ class HeadBlocks:
                     parts[g] = slice(None)
         self._arrangement = Arrangement(feature_set, groups, empties, _word_in_head)
 
-    def words(self, columns: Columns, keys: Sequence[bytes], values: Values, day: int, short: Sequence[Starts]) -> np.ndarray:
+    def words(self, columns: GroupKeys, keys: Sequence[bytes], values: Values, day: int, short: Sequence[Starts]) -> np.ndarray:
         """int64, shape (aggregates + wide ones, lines).
 
         Args:
@@ -144,7 +144,7 @@ class TileBlocks:
         self._arrangement = Arrangement(feature_set, groups, empties, _word_in_rows)
 
     def words(
-        self, columns: Columns, keys: Sequence[bytes], values: Values, starts: Sequence[Starts], is_published: bool
+        self, columns: GroupKeys, keys: Sequence[bytes], values: Values, starts: Sequence[Starts], is_published: bool
     ) -> np.ndarray:
         """int64, shape (aggregates + wide ones, lines).
 
@@ -174,7 +174,7 @@ class LatestBlocks:
         self._arrangement = Arrangement(feature_set, groups, empties, _word_in_latest)
 
     def words(
-        self, columns: Columns, keys: Sequence[bytes], values: Values, short: Sequence[Starts], last_day_us: int
+        self, columns: GroupKeys, keys: Sequence[bytes], values: Values, short: Sequence[Starts], last_day_us: int
     ) -> np.ndarray | None:
         """int64, shape (aggregates + wide ones, lines), a line without a key as one without events; None where a tile
         starts before ``last_day_us``.

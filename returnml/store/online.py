@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,10 +13,7 @@ from returnml.features.program import VectorProgram
 from returnml.store.backend import Published, Snapshot, read_generation
 from returnml.store.live import LiveStore
 from returnml.store.plan import OtherPromise, ReadPlan
-from returnml.store.request import RequestPlan
-
-Columns = Mapping[str, Sequence[Any]]
-"""The lines of one order by column: those of ``contracts.columns.ORDERS`` and ``line_value_cents``; None is null."""
+from returnml.store.request import OrderColumns, RequestPlan
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ class OnlineFeatures:
         self._program = VectorProgram(feature_set)
         self._first_aggregate = len(feature_set.request) + len(feature_set.basket)
 
-    def vectors(self, order: Columns, now_us: int) -> Vectors:
+    def vectors(self, order: OrderColumns, now_us: int) -> Vectors:
         """The vectors of an order's lines, of the moment ``Snapshot.moment_us(now_us)`` and of one snapshot.
 
         Args:
@@ -87,7 +83,7 @@ class OnlineFeatures:
         plan.fill(work[first : first + len(self.feature_set.aggregates)], words, requested_at_us)
         return Vectors(self._program.run(work), requested_at_us, seen, request, words, plan)
 
-    def _words(self, order: Columns, now_us: int) -> tuple[ReadPlan, Snapshot, np.ndarray]:
+    def _words(self, order: OrderColumns, now_us: int) -> tuple[ReadPlan, Snapshot, np.ndarray]:
         """Read by the plan; a generation that holds other groups is read by a new one."""
         plan = self._plan
         while True:

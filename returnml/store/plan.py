@@ -5,7 +5,7 @@ A generation's first two days are answered from heads, later ones from tiles; th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -18,9 +18,10 @@ from returnml.features.tiles import NULL
 from returnml.features.value_lists import count_new
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US, Window
 from returnml.store.backend import Found, Snapshot
-from returnml.store.blocks import Columns, Group, HeadBlocks, LatestBlocks, Starts, TileBlocks
+from returnml.store.blocks import Group, GroupKeys, HeadBlocks, LatestBlocks, Starts, TileBlocks
 from returnml.store.keys import LISTS, MAX_BYTES, TILES, bounded, encode_part, in_section
 from returnml.store.manifest import GenerationManifest, require_served
+from returnml.store.request import OrderColumns
 
 Read = Callable[[Sequence[bytes]], Found]
 """``LiveStore.read``, or ``backend.read_generation`` of one."""
@@ -66,7 +67,7 @@ class ReadPlan:
         }
         self._edges = Edges(self._groups, 0)
 
-    def words(self, order: Mapping[str, Sequence[Any]], now_us: int, read: Read) -> tuple[Snapshot, np.ndarray]:
+    def words(self, order: OrderColumns, now_us: int, read: Read) -> tuple[Snapshot, np.ndarray]:
         """What was seen, and the words of every aggregate of every line as of ``Snapshot.moment_us(now_us)``.
 
         Returns:
@@ -118,7 +119,7 @@ class ReadPlan:
         """The aggregates as integers, None where missing, in ``FeatureSet.aggregates`` order."""
         return exact_values(self.feature_set, words, requested_at_us)
 
-    def _keys(self, order: Mapping[str, Sequence[Any]]) -> tuple[list[list[bytes]], list[bytes]]:
+    def _keys(self, order: OrderColumns) -> tuple[list[list[bytes]], list[bytes]]:
         """By group the key of each line, and all keys, each once."""
         partial = {name for name in self._key_columns if None in order[name]}
         encoded: dict[str | bytes, Iterable[Any]] = {
@@ -144,7 +145,7 @@ class ReadPlan:
         return columns, keys
 
     def _count_new(
-        self, words: np.ndarray, columns: Columns, key: bytes, published: bytes | None, live: bytes, at_us: int
+        self, words: np.ndarray, columns: GroupKeys, key: bytes, published: bytes | None, live: bytes, at_us: int
     ) -> None:
         """Add to what ``distinct`` counted in the generation the values that are new in the live part.
 

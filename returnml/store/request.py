@@ -7,12 +7,11 @@ from typing import Any
 
 from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
 from returnml.features.fit import letter_size, number_size
-from returnml.features.windows import DAY_US, HOUR_US
+from returnml.features.windows import DAY_US, EPOCH_WEEKDAY, HOUR_US
 
-_EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday = 0
-
-Columns = Mapping[str, Sequence[Any]]
-Values = list[int | None]
+OrderColumns = Mapping[str, Sequence[Any]]
+"""The lines of one order by column: those of ``contracts.columns.ORDERS`` and ``line_value_cents``; None is null."""
+Integers = list[int | None]
 _Same = list[list[int] | None] | None
 """Of each line those that are the same in something, None where that is missing; None: every line is alone."""
 _Sames = Mapping[tuple[str, ...], _Same]
@@ -26,7 +25,7 @@ class RequestPlan:
         self._baskets = [_basket(declared) for declared in feature_set.basket]
         self._sames = list(dict.fromkeys(declared.by for declared in feature_set.basket if declared.by))
 
-    def values(self, order: Columns, requested_at_us: int) -> list[Values]:
+    def values(self, order: OrderColumns, requested_at_us: int) -> list[Integers]:
         """One list for each input and aggregate: an integer or None for each line.
 
         Raises:
@@ -38,7 +37,7 @@ class RequestPlan:
         return inputs + [read(order, lines, sames) for read in self._baskets]
 
 
-def _input(declared: RequestInput) -> Callable[[Columns, int, int], Values]:
+def _input(declared: RequestInput) -> Callable[[OrderColumns, int, int], Integers]:
     column = declared.column or ""
     if declared.kind is InputKind.INTEGER:
         return lambda order, _, __: list(order[column])
@@ -52,10 +51,10 @@ def _input(declared: RequestInput) -> Callable[[Columns, int, int], Values]:
         return lambda _, at_us, lines: [at_us % DAY_US // HOUR_US] * lines
     if declared.kind in (InputKind.TEXT, InputKind.SINCE):
         raise ValueError(f"request input {declared.name!r}: {declared.kind} is read in batch only")
-    return lambda _, at_us, lines: [(at_us // DAY_US + _EPOCH_WEEKDAY) % 7] * lines
+    return lambda _, at_us, lines: [(at_us // DAY_US + EPOCH_WEEKDAY) % 7] * lines
 
 
-def _members(order: Columns, by: tuple[str, ...]) -> _Same:
+def _members(order: OrderColumns, by: tuple[str, ...]) -> _Same:
     """For each line the lines that are the same ``by`` these columns, itself included; None where one of them is missing."""
     same = [None if None in key else key for key in zip(*[order[column] for column in by], strict=True)]
     if None not in same and len({*same}) == len(same):
@@ -66,14 +65,14 @@ def _members(order: Columns, by: tuple[str, ...]) -> _Same:
     return [None if key is None else found[key] for key in same]
 
 
-def _basket(declared: BasketAggregate) -> Callable[[Columns, int, _Sames], Values]:
+def _basket(declared: BasketAggregate) -> Callable[[OrderColumns, int, _Sames], Integers]:
     reduce, alone = _REDUCE[declared.operation], _ALONE[declared.operation]
     column = declared.column
 
-    def whole(order: Columns, lines: int, _: _Sames) -> Values:
+    def whole(order: OrderColumns, lines: int, _: _Sames) -> Integers:
         return [reduce(range(lines) if column is None else order[column])] * lines
 
-    def by(order: Columns, lines: int, sames: _Sames) -> Values:
+    def by(order: OrderColumns, lines: int, sames: _Sames) -> Integers:
         values: Sequence[Any] = range(lines) if column is None else order[column]
         same = sames[declared.by]
         if same is None:
@@ -90,11 +89,11 @@ _REDUCE: dict[Operation, Callable[[Sequence[Any]], int]] = {
 }
 
 
-def _is_there(values: Sequence[Any]) -> Values:
+def _is_there(values: Sequence[Any]) -> Integers:
     return [0 if v is None else 1 for v in values]
 
 
-_ALONE: dict[Operation, Callable[[Sequence[Any]], Values]] = {
+_ALONE: dict[Operation, Callable[[Sequence[Any]], Integers]] = {
     Operation.COUNT: _is_there,
     Operation.SUM: lambda values: [0 if v is None else v for v in values],
     Operation.DISTINCT: _is_there,

@@ -8,20 +8,19 @@ from typing import Any
 import msgspec
 
 from returnml.features import fit
+from returnml.features.shop import KEY_COLUMNS
 from returnml.ledger.events import OrderPlaced, ReturnReceived
 from returnml.ledger.instants import instant_us
 
 ORDERS_TABLE, RETURNS_TABLE = "core.orders", "core.returns"
-KEYS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
-"""A line's keys, which its returns copy."""
-_NO_KEYS = (None,) * len(KEYS)
+_NO_KEYS = (None,) * len(KEY_COLUMNS)
 
 Row = tuple[str, Mapping[str, Any]]
 """A stream's table and the row's columns."""
 
 
 class StoredLine(msgspec.Struct, array_like=True, frozen=True):
-    """What the store knows of an order line; ``keys`` in the order of ``KEYS``."""
+    """What the store knows of an order line; ``keys`` in the order of ``KEY_COLUMNS``."""
 
     ordered_at_us: int
     quantity: int
@@ -37,7 +36,7 @@ def order_rows(event: OrderPlaced) -> Iterator[tuple[Row, StoredLine]]:
             event.customer_id, line.article_id, line.size, line.color, line.product_group, line.brand,
             event.country, event.payment_method, event.device,
         )  # fmt: skip
-        columns: dict[str, Any] = dict(zip(KEYS, keys, strict=True))
+        columns: dict[str, Any] = dict(zip(KEY_COLUMNS, keys, strict=True))
         columns["line_id"] = line.line_id
         columns["quantity"] = line.quantity
         columns["line_value_cents"] = line.quantity * line.unit_price_cents
@@ -48,7 +47,7 @@ def order_rows(event: OrderPlaced) -> Iterator[tuple[Row, StoredLine]]:
 def return_row(event: ReturnReceived, line: StoredLine | None) -> Row:
     """A return with its line's keys; an orphan (``line`` is None) has the customer and article that it names."""
     keys = line.keys if line is not None else (event.customer_id, event.article_id, *_NO_KEYS[2:])
-    columns: dict[str, Any] = dict(zip(KEYS, keys, strict=True))
+    columns: dict[str, Any] = dict(zip(KEY_COLUMNS, keys, strict=True))
     columns["quantity"] = event.quantity
     columns["refund_cents"] = event.refund_cents
     columns |= fit.return_columns(event.reason)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from returnml.features.live_tiles import LiveTiles
+from returnml.features.shop import KEY_COLUMNS
 from returnml.ledger.events import AnyEvent, InspectionCompleted, LedgerEvent, OrderPlaced, ReturnReceived
 from returnml.ledger.validator import KnownLine, Verdict
 from returnml.store.backend import STATE, Published, Transaction
 from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
-from returnml.store.rows import KEYS, Row, StoredLine, order_rows, return_row
+from returnml.store.rows import Row, StoredLine, order_rows, return_row
 
 Parts = tuple[str, ...]
 
@@ -61,7 +62,7 @@ class LiveState:
     def owner(self, line_id: str) -> str | None:
         """The customer of an order line that is known."""
         stored = self._line(line_id)
-        return None if stored is None else stored.keys[KEYS.index(_CUSTOMER)]
+        return None if stored is None else stored.keys[KEY_COLUMNS.index(_CUSTOMER)]
 
     def has_return(self, return_id: str) -> bool:
         return self._get(encode_key(RETURNS, (return_id,))) is not None

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
 from returnml.features import sql_fit
+from returnml.features.shop import KEY_COLUMNS
 from returnml.warehouse.events import TABLE
-from returnml.warehouse.schema import KEY_COLUMNS, core_columns
+from returnml.warehouse.schema import core_columns
 
 SEQ = "(known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY known_at, {id})"
 """days since the epoch << 32 | rank within the partition by (known_at, id)."""

@@ -8,15 +8,16 @@ import duckdb
 import msgspec
 
 from returnml.features.declarations import KeyGroup
+from returnml.features.shop import KEY_COLUMNS
 from returnml.store.keys import INSPECTIONS, LINES, RETURNS, encode_key
-from returnml.store.rows import KEYS, ORDERS_TABLE, StoredLine
+from returnml.store.rows import ORDERS_TABLE, StoredLine
 
 _LINES = f"""
     WITH returned AS (
         SELECT line_id, sum(quantity)::BIGINT AS quantity FROM core.returns
         WHERE NOT is_orphan AND known_at < make_timestamp($cut_off) GROUP BY line_id
     )
-    SELECT o.line_id, epoch_us(o.ordered_at), o.quantity, coalesce(r.quantity, 0), {", ".join(f"o.{k}" for k in KEYS)}
+    SELECT o.line_id, epoch_us(o.ordered_at), o.quantity, coalesce(r.quantity, 0), {", ".join(f"o.{k}" for k in KEY_COLUMNS)}
     FROM core.orders o LEFT JOIN returned r USING (line_id) WHERE o.known_at < make_timestamp($cut_off)
 """
 

@@ -11,11 +11,12 @@ from datetime import date, timedelta
 
 import duckdb
 
+from returnml.features.shop import KEY_COLUMNS
 from returnml.features.windows import DAY_US
 from returnml.settings import LabelSettings
 from returnml.warehouse.core_sql import FLAG_IS_OPEN, SEQ
 from returnml.warehouse.partition import PartitionResult, combine_hashes, content_hashes, replace_partition, transaction
-from returnml.warehouse.schema import KEY_COLUMNS, ensure_schema
+from returnml.warehouse.schema import ensure_schema
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,11 @@ import duckdb
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, STREAMS, Column, DeliveredStream, Kind
 from returnml.features import fit
+from returnml.features.shop import KEY_COLUMNS
 from returnml.warehouse.partition import PARTITIONS_DDL, transaction
 from returnml.warehouse.tables import ensure_tables
 
 SQL_TYPES = {Kind.STRING: "VARCHAR", Kind.INTEGER: "BIGINT", Kind.TIMESTAMP: "TIMESTAMP", Kind.BOOLEAN: "BOOLEAN"}
-
-KEY_COLUMNS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
-"""The line's key columns, copied to core.returns, core.inspections and core.outcomes."""
 
 _RAW_FRONT = {
     "known_day": "DATE",

@@ -24,20 +24,6 @@ BATCH_ROWS = 131_072
 """Rows of raw aggregates that are in Python at once."""
 
 
-def compute_vectors(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, spine: str) -> tuple[list, np.ndarray]:
-    """The feature vectors of a spine of whole requests.
-
-    Returns:
-        The moment ids in spine order and the matrix: float32, shape (rows, len(feature_set.outputs)), missing is NaN.
-    """
-    ids: list = []
-    parts = [np.empty((0, len(feature_set.outputs)), np.float32)]
-    for id_columns, matrix in stream_vectors(con, feature_set, spine, ("moment_id",)):
-        ids += id_columns.column(0).to_pylist()
-        parts.append(matrix)
-    return ids, np.concatenate(parts)
-
-
 def stream_vectors(
     con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, spine: str, carried: Sequence[str]
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:

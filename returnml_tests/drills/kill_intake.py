@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from returnml.features.order_line import ORDER_LINE
+from returnml.features.shop import KEY_COLUMNS
 from returnml.features.windows import DAY_US, HOUR_US
 from returnml.ledger.clock import SystemClock
 from returnml.settings import DataPaths
@@ -32,7 +33,6 @@ from returnml.store.backend import Backend
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
-from returnml.store.rows import KEYS
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.drills.service import UNANSWERED, Connection, Service
 from returnml_tests.oracle import Event, Moment, group_aggregates
@@ -237,11 +237,13 @@ def compare(backend: Backend, ledger: Ledger) -> int:
     streams = ledger.streams()
     events = {s.name: streams.get(s.name, []) for group in ORDER_LINE.groups for s in group.streams}
     by_key = {group.name: _by_key(group.keys, events) for group in ORDER_LINE.groups}
-    combinations = sorted({tuple(e.keys[k] or "" for k in KEYS) for own in events.values() for e in own})
+    combinations = sorted({tuple(e.keys[k] or "" for k in KEY_COLUMNS) for own in events.values() for e in own})
     now_us = max(known_at_us for known_at_us, _ in ledger.seqs) + HOUR_US
     expected: dict[tuple, dict[str, int | None]] = {}
     for start in range(0, len(combinations), LOOK_LINES):
-        lines = [dict(zip(KEYS, (part or None for part in parts), strict=True)) for parts in combinations[start:][:LOOK_LINES]]
+        lines = [
+            dict(zip(KEY_COLUMNS, (part or None for part in parts), strict=True)) for parts in combinations[start:][:LOOK_LINES]
+        ]
         vectors = online.vectors(_request(lines), now_us)
         raw, at = vectors.raw(), vectors.requested_at_us
         assert at == now_us
@@ -267,7 +269,7 @@ def _by_key(names: Sequence[str], events: dict[str, list[Event]]) -> dict[tuple,
 
 def _request(lines: Sequence[dict[str, str | None]]) -> dict[str, list]:
     """The columns of an order of these lines, all of it but the keys of no meaning."""
-    columns = {name: [line[name] for line in lines] for name in KEYS}
+    columns = {name: [line[name] for line in lines] for name in KEY_COLUMNS}
     numbers = {name: [1] * len(lines) for name in ("quantity", "unit_price_cents", "list_price_cents", "line_value_cents")}
     texts = {name: ["x"] * len(lines) for name in ("order_id", "line_id", "voucher_code")}
     return columns | numbers | texts

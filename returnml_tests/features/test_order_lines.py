@@ -21,7 +21,7 @@ from returnml.features.declarations import (
 )
 from returnml.features.windows import Window
 from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.vectors import compute_vectors
+from returnml_tests.features.vectors import compute_vectors
 from returnml_tests.features.warehouse import connect
 
 ORDERS = Stream("orders", "core.orders", {"quantity": 20})

@@ -12,7 +12,7 @@ from litestar.testing import TestClient
 
 from returnml.features.customer import CUSTOMER
 from returnml.ledger.clock import VirtualClock
-from returnml.warehouse.vectors import compute_vectors
+from returnml_tests.features.vectors import compute_vectors
 from returnml_tests.inference.conftest import LAST_US, Scored
 from returnml_tests.inference.test_live import happenings
 from returnml_tests.serving import shop

@@ -11,13 +11,12 @@ import msgspec
 
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
 from returnml.features.fit import order_columns, return_columns
-from returnml.features.shop import ORDERS, RETURNS
+from returnml.features.shop import KEY_COLUMNS, ORDERS, RETURNS
 from returnml.features.windows import DAY_US, Window
 from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
 from returnml.ledger.instants import instant
 from returnml.ledger.log import read
 from returnml.ledger.records import decode_payload
-from returnml.store.rows import KEYS
 from returnml.store.writer import ledger_folder
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.schema import ensure_schema
@@ -86,10 +85,10 @@ class Ledger:
                 continue
             if isinstance(sent, OrderPlaced):
                 for line in sorted(sent.lines, key=lambda line: line.line_id):
-                    lines[line.line_id] = {k: getattr(line, k, getattr(sent, k, None)) for k in KEYS}
+                    lines[line.line_id] = {k: getattr(line, k, getattr(sent, k, None)) for k in KEY_COLUMNS}
                     self.orders.append((len(self.orders), record.known_at_us, record.seq, sent, line))
             elif isinstance(sent, ReturnReceived):
-                own = dict.fromkeys(KEYS) | {"customer_id": sent.customer_id, "article_id": sent.article_id}
+                own = dict.fromkeys(KEY_COLUMNS) | {"customer_id": sent.customer_id, "article_id": sent.article_id}
                 keys = own if judged.verdict.is_orphan else lines[sent.line_id or ""]
                 row = (len(self.returns), record.known_at_us, record.seq, sent, keys, judged.verdict.is_orphan)
                 self.returns.append(row)
@@ -99,7 +98,7 @@ class Ledger:
             Event(
                 seq,
                 at,
-                {k: getattr(line, k, getattr(sent, k, None)) for k in KEYS},
+                {k: getattr(line, k, getattr(sent, k, None)) for k in KEY_COLUMNS},
                 {
                     "quantity": line.quantity,
                     "line_value_cents": line.quantity * line.unit_price_cents,
@@ -122,7 +121,7 @@ class Ledger:
         con = open_warehouse(":memory:", threads=1)
         ensure_schema(con)
         for seq, at, _, sent, line in self.orders:
-            columns = {k: getattr(line, k, getattr(sent, k, None)) for k in KEYS} | {"line_id": line.line_id}
+            columns = {k: getattr(line, k, getattr(sent, k, None)) for k in KEY_COLUMNS} | {"line_id": line.line_id}
             columns |= {"quantity": line.quantity, "line_value_cents": line.quantity * line.unit_price_cents}
             _insert(con, "orders", seq, at, columns | {"ordered_at": sent.occurred_at.replace(tzinfo=None)})
         for seq, at, _, sent, keys, is_orphan in self.returns:

@@ -29,7 +29,7 @@ from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.customers import build_customers
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.vectors import compute_vectors
+from returnml_tests.features.vectors import compute_vectors
 from returnml_tests.shared import ONLINE_RETAIL, required
 from returnml_tests.warehouse.line import build_line
 

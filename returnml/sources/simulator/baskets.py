@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from returnml.features.windows import DAY_US, HOUR_US
 from returnml.sources.simulator.plan import Plan, Scenario
 from returnml.sources.simulator.world import COLORS, DEVICES, GROUPS, PAYMENTS, Articles, Customers, Floats, Ints, SizeScale
 
-DAY_US = 86_400_000_000
 VOUCHERS = ("WELCOME10", "NEWS15", "CAMPAIGN30")
 VOUCHER_DISCOUNTS = (0.10, 0.15, 0.30)
 CAMPAIGN = VOUCHERS.index("CAMPAIGN30")
@@ -101,7 +101,7 @@ def _order_times(plan: Plan, rng: np.random.Generator) -> tuple[Ints, Ints]:
     orders = np.maximum(np.rint(weight * plan.lines_per_day / _LINES_PER_ORDER), 1).astype(np.int64)
     day = np.repeat(days, orders)
     hour = np.searchsorted(np.cumsum(_HOURS / _HOURS.sum())[:-1], rng.random(len(day)), side="right")
-    at_us = day * DAY_US + hour * 3_600_000_000 + rng.integers(0, 3_600_000_000, len(day))
+    at_us = day * DAY_US + hour * HOUR_US + rng.integers(0, HOUR_US, len(day))
     return day, np.sort(at_us)
 
 

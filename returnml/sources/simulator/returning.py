@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from returnml.sources.simulator.baskets import DAY_US, Lines
+from returnml.features.windows import DAY_US, HOUR_US
+from returnml.sources.simulator.baskets import Lines
 from returnml.sources.simulator.behaviour import Behaviour, delay_quantile
 from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.world import Abuse, Customers, Ints
@@ -59,7 +60,7 @@ def draw_returns(plan: Plan, lines: Lines, behaviour: Behaviour, customers: Cust
     cancelled = is_cancelled[line]
     delay_days = delay_quantile(rng.random(n), behaviour.median_days[line])
     hours_to_cancel = (rng.random(len(cancelled_order)) * 5 + 0.05)[lines.order[line]]
-    delay_us = np.where(cancelled, hours_to_cancel * 3_600_000_000, np.minimum(delay_days, 59.999) * DAY_US).astype(np.int64)
+    delay_us = np.where(cancelled, hours_to_cancel * HOUR_US, np.minimum(delay_days, 59.999) * DAY_US).astype(np.int64)
 
     ordered = lines.quantity[line]
     some = 1 + (rng.random(n) * (ordered - 1)).astype(np.int64)
@@ -67,7 +68,7 @@ def draw_returns(plan: Plan, lines: Lines, behaviour: Behaviour, customers: Cust
     at_us = lines.at_us[line] + delay_us
     reason = _reasons(rng, lines, behaviour, line)
     verdict = _verdicts(rng, customers.abuse[lines.customer[line]])
-    inspected = at_us + (rng.gamma(2.0, 0.8, n) * DAY_US).astype(np.int64) + 3_600_000_000
+    inspected = at_us + (rng.gamma(2.0, 0.8, n) * DAY_US).astype(np.int64) + HOUR_US
     by_time = np.lexsort((line, at_us))
     return Returns(
         line=line[by_time],

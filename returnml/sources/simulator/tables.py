@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 import numpy as np
 import polars as pl
 
+from returnml.ledger.instants import instant_us
 from returnml.sources.simulator.baskets import VOUCHERS, Lines
 from returnml.sources.simulator.behaviour import Behaviour
 from returnml.sources.simulator.plan import Plan, Scenario
@@ -139,5 +140,4 @@ def _named(names: list[str] | tuple[str, ...], index: Ints) -> pl.Series:
 
 
 def _instants(plan: Plan, offset_us: Ints) -> pl.Series:
-    start_us = int((datetime.combine(plan.start, datetime.min.time()) - datetime(1970, 1, 1)).total_seconds()) * 1_000_000
-    return pl.Series(offset_us + start_us).cast(pl.Datetime("us"))
+    return pl.Series(offset_us + instant_us(datetime.combine(plan.start, time()))).cast(pl.Datetime("us"))
