@@ -5,22 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
-import msgspec
 
 from returnml.assets.table import picture
-from returnml.modeling.candidate import GATES_FILE, REPORT_FILE
-from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
+from returnml.modeling.candidate import REPORT_FILE
+from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
 from returnml.modeling.report import markdown_table
 from returnml.release.folder import Release
-
-
-def read_evaluation(release: Release) -> Evaluation:
-    return msgspec.json.decode(release.read(EVALUATION_FILE), type=Evaluation)
-
-
-def read_verdict(release: Release) -> Verdict:
-    return msgspec.json.decode(release.read(GATES_FILE), type=Verdict)
 
 
 def gates_markdown(verdict: Verdict) -> str:

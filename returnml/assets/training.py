@@ -137,7 +137,9 @@ def build_evaluation(task: Task) -> dg.AssetsDefinition:
         kinds={"matplotlib"},
     )
     def evaluation(candidate_model: str, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
-        from returnml.assets.evaluation_metadata import evaluation_metadata, read_evaluation, read_verdict
+        from returnml.assets.evaluation_metadata import evaluation_metadata
+        from returnml.modeling.evaluation import read_evaluation
+        from returnml.modeling.gates.verdict import read_verdict
         from returnml.release.deployment import read_state
         from returnml.release.folder import load_release
 
@@ -174,7 +176,8 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
         clock: dg.ResourceParam[Clock],
     ) -> Iterator[Any]:
-        from returnml.assets.evaluation_metadata import gates_markdown, read_verdict
+        from returnml.assets.evaluation_metadata import gates_markdown
+        from returnml.modeling.gates.verdict import read_verdict
         from returnml.modeling.registry import project_aliases
         from returnml.release.folder import load_release
         from returnml.release.transitions import settle

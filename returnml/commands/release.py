@@ -74,8 +74,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
     """Show a release: what made it, its gates, and what was said about it."""
     import msgspec
 
-    from returnml.modeling.candidate import GATES_FILE
-    from returnml.modeling.gates.verdict import Verdict
+    from returnml.modeling.gates.verdict import GATES_FILE, read_verdict
     from returnml.modeling.variants import recipe_of
     from returnml.release.deployment import audit_path, verify_audit
 
@@ -83,7 +82,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
     with _refused():
         release = _load(settings, version)
         state = settings.paths.deployment_state(release.manifest.task)
-        verdict = msgspec.json.decode(release.read(GATES_FILE), type=Verdict) if GATES_FILE in release.manifest.files else None
+        verdict = read_verdict(release) if GATES_FILE in release.manifest.files else None
         records = [r for r in verify_audit(audit_path(state)) if version in {*r.before.values(), *r.after.values()}]
     if as_json:
         found = {"manifest": release.manifest, "gates": verdict, "audit": records}

@@ -17,7 +17,7 @@ from returnml.features.windows import DAY_US, Window
 from returnml.modeling.boosting import parameters, train
 from returnml.modeling.calibration import sigmoid
 from returnml.modeling.gates.features import varies
-from returnml.modeling.metrics import ScoredSample, customer_weights
+from returnml.modeling.metrics import ScoredSample, customer_weights, differences, intervals
 from returnml.modeling.reference_study import SEEDS, SETTINGS, TRAIN_END_US, study_folds
 from returnml.modeling.splits import Fold
 
@@ -115,21 +115,12 @@ def ablate(
         for said, samples in scored.items():
             drawn[said].append(_means(samples, parts))
     means = {said: _means(samples, [None] * len(folds)) for said, samples in scored.items()}
-    return [
-        Ablated(
-            name=said,
-            inputs=len(models[said]),
-            figures=means[said],
-            differences={
-                figure: (
-                    means[said][figure] - means[EVERYTHING][figure],
-                    *_interval([a[figure] - b[figure] for a, b in zip(drawn[said], drawn[EVERYTHING], strict=True)]),
-                )
-                for figure in FIGURES
-            },
-        )
-        for said in scored
-    ]
+    found = []
+    for said in scored:
+        apart = differences(means[said], means[EVERYTHING])
+        spread = intervals([differences(*pair) for pair in zip(drawn[said], drawn[EVERYTHING], strict=True)])
+        found.append(Ablated(said, len(models[said]), means[said], {name: (apart[name], *spread[name]) for name in FIGURES}))
+    return found
 
 
 def _key(feature: Feature) -> str:
@@ -147,8 +138,3 @@ def _sample(x: np.ndarray, y: np.ndarray, fold: Fold, names: Sequence[str], seed
 def _means(samples: Sequence[ScoredSample], weights: Sequence[np.ndarray | None]) -> dict[str, float]:
     found = [sample.figures(weight) for sample, weight in zip(samples, weights, strict=True)]
     return {figure: float(np.mean([f[figure] for f in found])) for figure in FIGURES}
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -11,17 +10,18 @@ import numpy as np
 
 from returnml.modeling.boosting import TreeModel
 from returnml.modeling.calibration import Calibration
+from returnml.modeling.description import made_from, manifest_of
 from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation, baseline_probabilities, evaluate, maturity_of
 from returnml.modeling.explainer import ExplainerProof, build_explainer, prove_explainer
 from returnml.modeling.gates.evidence import Evidence
 from returnml.modeling.gates.features import varies
 from returnml.modeling.gates.judge import judge
-from returnml.modeling.gates.verdict import Verdict
+from returnml.modeling.gates.verdict import GATES_FILE, Verdict
 from returnml.modeling.judging import champion_to_beat, rival_of
 from returnml.modeling.model_card import CardFacts, as_html, as_markdown
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.modeling.parity import compare
+from returnml.modeling.parity import ParityReport, compare
 from returnml.modeling.plots import draw_plots
 from returnml.modeling.reference import REFERENCE_FILE, build_reference
 from returnml.modeling.report import render_report
@@ -32,9 +32,9 @@ from returnml.modeling.training_data import TrainingData, training_data
 from returnml.modeling.variants import PLAIN, Recipe
 from returnml.policy.document import Policy, encode
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
-from returnml.release.files import sha256
+from returnml.release.files import readable_json, sha256
 from returnml.release.folder import Release, write_release
-from returnml.release.manifest import MODEL_FILE, Manifest
+from returnml.release.manifest import MODEL_FILE
 from returnml.settings import Settings
 from returnml.tasks.declaration import Task
 from returnml.tasks.policies import policy_of
@@ -42,11 +42,9 @@ from returnml.tasks.policies import policy_of
 CALIBRATION_FILE = "calibration.json"
 TREES_FILE = "trees.txt"
 REPORT_FILE = "report.html"
-GATES_FILE = "gates.json"
 POLICY_FILE = "policy.json"
 CARD_FILE = "model_card.md"
 CARD_PAGE_FILE = "model_card.html"
-LIBRARIES = ("lightgbm", "matplotlib", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars")
 
 
 @dataclass(frozen=True)
@@ -122,131 +120,104 @@ def build_release(
         PolicyError: if the policy cannot be read.
         ReleaseError: if the champion's folder is not what its manifest says.
     """
-    settings, snapshot, split, x, y = settings.of_task(task.name), data.snapshot, data.split, data.x, data.y
+    settings, policy = settings.of_task(task.name), policy or policy_of(task, settings)
     model, calibration = trained.model_for(data), trained.calibration
-    manifest, names, holdout = snapshot.manifest, data.names, data.holdout
-    graph = export_onnx(model, calibration)
-    scorer = OnnxScorer(graph)
-    x_holdout, y_holdout = holdout.x, holdout.y
-    # Every row that any figure of the release rests on, not only the hold-out.
-    parity = compare(scorer, model, calibration, np.concatenate([x[split.calibration], x_holdout]))
-    explainer = build_explainer(model)
-    explained = prove_explainer(Explainer(explainer), model, x_holdout)
-    probability = scorer.probability(x_holdout)
-    baselines = baseline_probabilities(names, task.rate_features, x[split.calibration], y[split.calibration], x_holdout)
+    exported = _export(model, calibration, data)
+    held, part = data.holdout, data.split.calibration
+    baselines = baseline_probabilities(data.names, task.rate_features, data.x[part], data.y[part], held.x)
     evaluation = evaluate(
-        y_holdout,
-        probability,
-        holdout.customer,
+        held.y,
+        exported.probability,
+        held.customer,
         baselines,
-        parity,
-        maturity=maturity_of(holdout.anchor_us, manifest.cut_off_us, manifest.label),
-        holdout_start_us=split.holdout_start_us,
+        exported.parity,
+        maturity=maturity_of(held.anchor_us, data.snapshot.manifest.cut_off_us, data.label),
+        holdout_start_us=data.split.holdout_start_us,
         seed=settings.training.seed,
     )
-    plots = draw_plots(
-        y_holdout, probability, baselines.get("rate", baselines["constant"]), names, model.importance(), task.words
-    )
-    policy = policy or policy_of(task, settings)
-    described = _manifest(data, task, settings, trained.recipe, evaluation, policy)
-    unjudged = msgspec.structs.replace(described, files={MODEL_FILE: sha256(graph)})
-    rival, incomparable = rival_of(champion_to_beat(releases_root, champion, unjudged), task.feature_set.hash, x_holdout)
-    varied = np.array([varies(x[split.train, j]) for j in range(len(names))])
-    evidence = Evidence(
-        names=names,
-        importance=model.importance(),
-        varied=varied,
-        holdout=holdout,
-        from_graph=probability,
-        from_trees=calibration.probability(model.margin(x_holdout)),
-        baselines=baselines,
-        evaluation=evaluation,
-        policy=policy,
-        data_problems=check_snapshot(snapshot),
-        calibration_problem=trained.problem,
-        rival=rival,
-        incomparable=incomparable,
-        seed=settings.training.seed,
-        words=task.words,
-    )
+    manifest = manifest_of(data, task, settings, trained.recipe, evaluation, policy)
+    unjudged = msgspec.structs.replace(manifest, files={MODEL_FILE: sha256(exported.graph)})
+    against = champion_to_beat(releases_root, champion, unjudged)
+    evidence = _evidence(trained, model, exported, data, task, baselines, evaluation, policy, against, settings.training.seed)
     verdict = judge(evidence, settings.gates)
-    facts = _facts(data, task, settings, trained)
-    constant = [name for name, is_varied in zip(names, varied, strict=True) if not is_varied]
-    card = CardFacts(task, manifest.label, facts, evaluation, verdict, policy, names, model.importance(), constant)
+    plots = draw_plots(
+        held.y, exported.probability, baselines.get("rate", baselines["constant"]), data.names, evidence.importance, task.words
+    )
+    facts = made_from(data, task, settings, trained)
+    constant = [name for name, is_varied in zip(data.names, evidence.varied, strict=True) if not is_varied]
+    card = CardFacts(task, data.label, facts, evaluation, verdict, policy, data.names, evidence.importance, constant)
     files = {
-        MODEL_FILE: graph,
+        MODEL_FILE: exported.graph,
         TREES_FILE: "\n".join(model.texts).encode(),
-        EXPLAINER_FILE: explainer,
-        CALIBRATION_FILE: _json(calibration),
-        EVALUATION_FILE: _json(evaluation),
-        GATES_FILE: _json(verdict),
+        EXPLAINER_FILE: exported.explainer,
+        CALIBRATION_FILE: readable_json(calibration, order="sorted"),
+        EVALUATION_FILE: readable_json(evaluation, order="sorted"),
+        GATES_FILE: readable_json(verdict, order="sorted"),
         POLICY_FILE: encode(policy),
-        REFERENCE_FILE: _json(build_reference(x_holdout, names, probability)),
+        REFERENCE_FILE: readable_json(build_reference(held.x, data.names, exported.probability), order="sorted"),
         REPORT_FILE: render_report(f"{task.name}: evaluation", facts, evaluation, verdict, plots, task.words),
         CARD_FILE: as_markdown(card, list(plots)),
         CARD_PAGE_FILE: as_html(card, plots),
         **{f"plots/{name}.png": png for name, png in plots.items()},
     }
-    described = msgspec.structs.replace(
-        described, compared_with=verdict.compared_with, rejected=[gate.name for gate in verdict.failed]
+    rejected = [gate.name for gate in verdict.failed]
+    judged = msgspec.structs.replace(manifest, compared_with=verdict.compared_with, rejected=rejected)
+    release = write_release(releases_root, judged, files)
+    return Candidate(release, evaluation, verdict, model, calibration, exported.explained, plots)
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """The model as it is released, and what it says of the hold-out.
+
+    Attributes:
+        graph, explainer: contents of their files.
+        parity: over every row that any figure of the release rests on, not only the hold-out.
+        probability: of the hold-out's rows by the graph, float32, shape (n,).
+    """
+
+    graph: bytes
+    explainer: bytes
+    explained: ExplainerProof
+    parity: ParityReport
+    probability: np.ndarray
+
+
+def _export(model: TreeModel, calibration: Calibration, data: TrainingData) -> _Exported:
+    graph, explainer, held = export_onnx(model, calibration), build_explainer(model), data.holdout.x
+    scorer = OnnxScorer(graph)
+    parity = compare(scorer, model, calibration, np.concatenate([data.x[data.split.calibration], held]))
+    explained = prove_explainer(Explainer(explainer), model, held)
+    return _Exported(graph, explainer, explained, parity, scorer.probability(held))
+
+
+def _evidence(
+    trained: Trained,
+    model: TreeModel,
+    exported: _Exported,
+    data: TrainingData,
+    task: Task,
+    baselines: dict[str, np.ndarray],
+    evaluation: Evaluation,
+    policy: Policy,
+    champion: Release | None,
+    seed: int,
+) -> Evidence:
+    rival, incomparable = rival_of(champion, task.feature_set.hash, data.holdout.x)
+    return Evidence(
+        names=data.names,
+        importance=model.importance(),
+        varied=np.array([varies(data.x[data.split.train, j]) for j in range(len(data.names))]),
+        holdout=data.holdout,
+        from_graph=exported.probability,
+        from_trees=trained.calibration.probability(model.margin(data.holdout.x)),
+        baselines=baselines,
+        evaluation=evaluation,
+        policy=policy,
+        data_problems=check_snapshot(data.snapshot),
+        calibration_problem=trained.problem,
+        rival=rival,
+        incomparable=incomparable,
+        seed=seed,
+        words=task.words,
     )
-    release = write_release(releases_root, described, files)
-    return Candidate(release, evaluation, verdict, model, calibration, explained, plots)
-
-
-def _manifest(
-    data: TrainingData, task: Task, settings: Settings, recipe: Recipe, evaluation: Evaluation, policy: Policy
-) -> Manifest:
-    training, feature_set, label = settings.training, task.feature_set, data.label
-    parts = {
-        "calibration_days": training.calibration_days,
-        "purged_days": data.split.purged_days,
-        "holdout_days": training.holdout_days,
-        "young_lines": training.young_lines,
-    }
-    return Manifest(
-        task=task.name,
-        feature_set=feature_set.name,
-        feature_set_version=feature_set.version,
-        feature_set_hash=feature_set.hash,
-        inputs=list(feature_set.outputs),
-        cut_off_us=data.snapshot.manifest.cut_off_us,
-        training_snapshot=data.snapshot.hash,
-        seed=training.seed,
-        parameters={**recipe.described(), **parts},
-        metrics={
-            **{name: round(value, 10) for name, value in evaluation.figures.items()},
-            "maturity_days": float(evaluation.maturity.days),
-            "mature_share": evaluation.maturity.mature_share,
-        },
-        label={"window_days": label.window_days, "grace_days": label.grace_days},
-        policy_hash=policy.hash,
-        gates={name: value for name, value in msgspec.structs.asdict(settings.gates).items() if name != "require_approval"},
-        libraries={name: version(name) for name in LIBRARIES},
-    )
-
-
-def _facts(data: TrainingData, task: Task, settings: Settings, trained: Trained) -> dict[str, str]:
-    snapshot, split, calibration, recipe = data.snapshot, data.split, trained.calibration, trained.recipe
-    given, excluded = recipe.lightgbm, len(recipe.excluded)
-    blind = f", {excluded} inputs not asked" if excluded else ""
-    training, words = settings.training, task.words
-    sampling = snapshot.manifest.sampling
-    return {
-        "Training snapshot": snapshot.hash[:32],
-        f"Mature {words.rows}": f"{snapshot.rows:,}, of which {snapshot.base_rate:.2%} {words.positive}",
-        "Train / calibration / hold-out": " / ".join(
-            f"{len(part):,}" for part in (split.train, split.calibration, split.holdout)
-        ),
-        "Gap before the hold-out": f"{split.purged_days} days; its young {words.rows}: {training.young_lines}",
-        **({} if sampling is None else {"Days": str(sampling)}),
-        "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
-        "Variant": f"{recipe.variant}{blind}",
-        "Parameters": recipe.origin,
-        "Trees": f"{recipe.rounds} of {given['num_leaves']} leaves, rate {given['learning_rate']:g}, seed {given['seed']}",
-        "Calibration": f"{calibration.method}: slope {calibration.rise:.4f}, intercept {calibration.intercept:.4f}",
-    }
-
-
-def _json(value: msgspec.Struct) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"

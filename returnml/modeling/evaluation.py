@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 
 from returnml.features.windows import DAY_US
-from returnml.modeling.calibration import fit_calibration
+from returnml.modeling.calibration import CalibrationError, fit_calibration
 from returnml.modeling.metrics import ScoredSample, bootstrap_intervals
 from returnml.modeling.parity import ParityReport
+from returnml.release.folder import Release
 from returnml.settings import LabelSettings
 
 EVALUATION_FILE = "evaluation.json"
@@ -112,6 +113,15 @@ def evaluate(
     )
 
 
+def read_evaluation(release: Release) -> Evaluation:
+    """What a release says of itself.
+
+    Raises:
+        ReleaseError: if it holds none, or another than its manifest names.
+    """
+    return msgspec.json.decode(release.read(EVALUATION_FILE), type=Evaluation)
+
+
 def baseline_probabilities(
     names: list[str], rates: Sequence[str], x_calibration: np.ndarray, y_calibration: np.ndarray, x_holdout: np.ndarray
 ) -> dict[str, np.ndarray]:
@@ -132,7 +142,7 @@ def baseline_probabilities(
     if np.ptp(rate_calibration) > 0:
         try:
             out["rate"] = fit_calibration(rate_calibration, y_calibration).probability(rate_holdout)
-        except ValueError:
+        except CalibrationError:
             # The rate orders rows no better than chance: then the constant is all it is worth.
             out["rate"] = out["constant"]
     return out

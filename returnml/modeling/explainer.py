@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from returnml.modeling.boosting import TreeModel
+from returnml.modeling.spread import evenly_spread
 from returnml.reasons.kernel import Explainer, ExplainerDocument, Paths
 
 TOLERANCE = 1e-5
@@ -67,7 +68,7 @@ def prove_explainer(explainer: Explainer, model: TreeModel, x: np.ndarray) -> Ex
     Raises:
         ExplainerProofError: with the figures, where a difference exceeds the tolerance.
     """
-    rows = x[np.unique(np.linspace(0, len(x) - 1, min(PROOF_ROWS, len(x))).astype(int))]
+    rows = x[evenly_spread(len(x), PROOF_ROWS)]
     ours = explainer.contributions(rows)
     theirs = np.mean([b.predict(rows, pred_contrib=True, num_threads=1) for b in model.boosters()], axis=0)
     both = np.abs(np.column_stack([ours, np.full(len(rows), explainer.base)]) - theirs)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from returnml.modeling.evaluation import EVALUATION_FILE, Evaluation
+from returnml.modeling.evaluation import EVALUATION_FILE, read_evaluation
 from returnml.modeling.gates.evidence import HoldOut, Rival
 from returnml.modeling.onnx_scoring import OnnxScorer
 from returnml.policy.document import SEGMENT_COLUMNS
@@ -72,5 +72,5 @@ def rival_of(champion: Release | None, feature_set_hash: str, x: np.ndarray) -> 
         )
     unseen_from_us = 0
     if EVALUATION_FILE in manifest.files:
-        unseen_from_us = msgspec.json.decode(champion.read(EVALUATION_FILE), type=Evaluation).holdout_start_us
+        unseen_from_us = read_evaluation(champion).holdout_start_us
     return Rival(champion.version, OnnxScorer(champion.model).probability(x), unseen_from_us), ""

@@ -6,6 +6,7 @@ import numpy as np
 
 from returnml.modeling.calibration import Calibration
 from returnml.modeling.fitting import calibrated
+from returnml.modeling.spread import evenly_spread
 from returnml.modeling.training_data import TrainingData
 from returnml.modeling.variants import Recipe
 
@@ -27,7 +28,7 @@ def fit_linear(data: TrainingData, recipe: Recipe, seed: int) -> tuple[tuple[np.
     from sklearn.preprocessing import StandardScaler
 
     kept = [j for j, name in enumerate(data.names) if name not in recipe.excluded]
-    rows = data.split.train[np.unique(np.linspace(0, len(data.split.train) - 1, MAX_ROWS).astype(int))]
+    rows = data.split.train[evenly_spread(len(data.split.train), MAX_ROWS)]
     pipeline = make_pipeline(
         SimpleImputer(add_indicator=True, keep_empty_features=True),
         StandardScaler(),

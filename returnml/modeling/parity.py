@@ -8,6 +8,7 @@ import numpy as np
 from returnml.modeling.boosting import TreeModel
 from returnml.modeling.calibration import Calibration
 from returnml.modeling.onnx_scoring import OnnxScorer
+from returnml.modeling.spread import evenly_spread
 
 TOLERANCE = 1e-6
 SINGLE_ROWS = 200
@@ -50,7 +51,7 @@ def compare(scorer: OnnxScorer, model: TreeModel, calibration: Calibration, x: n
     difference = np.abs(from_graph.astype(np.float64) - from_trees)
     # A NaN on either side is a difference too: count what is not within tolerance.
     over = int(np.count_nonzero(~(difference <= TOLERANCE)))
-    alone = np.unique(np.linspace(0, len(x) - 1, min(SINGLE_ROWS, len(x))).astype(int))
+    alone = evenly_spread(len(x), SINGLE_ROWS)
     different = sum(scorer.probability(x[i : i + 1]).tobytes() != from_graph[i : i + 1].tobytes() for i in alone)
     return ParityReport(
         rows=len(x),

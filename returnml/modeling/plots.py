@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from returnml.modeling.spread import evenly_spread
 from returnml.tasks.declaration import Words
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _curves(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
     figure, (roc, pr) = new_figure(1, 2, (9, 4.2))
     for score, color, label in ((p, MODEL, "model"), (baseline, BASELINE, "simple rate")):
         tp, fp = _cumulative(y, score)
-        i = _thin(len(tp))
+        i = evenly_spread(len(tp), MAX_POINTS)
         roc.plot(fp[i] / fp[-1], tp[i] / tp[-1], color=color, lw=1.5, label=label)
         j = i[tp[i] > 0]
         pr.plot(tp[j] / tp[-1], tp[j] / (tp[j] + fp[j]), color=color, lw=1.5, label=label)
@@ -81,7 +82,7 @@ def _lift(y: np.ndarray, p: np.ndarray, baseline: np.ndarray, words: Words) -> b
     for score, color, label in ((p, MODEL, "model"), (baseline, BASELINE, "simple rate")):
         tp, fp = _cumulative(y, score)
         share, caught = (tp + fp) / len(y), tp / tp[-1]
-        i = _thin(len(tp))
+        i = evenly_spread(len(tp), MAX_POINTS)
         gain.plot(100 * share[i], 100 * caught[i], color=color, lw=1.5, label=label)
         k = i[share[i] >= 0.002]
         lift.plot(100 * share[k], caught[k] / share[k], color=color, lw=1.5, label=label)
@@ -108,10 +109,6 @@ def _cumulative(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarra
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(y) - 1)
     tp = np.cumsum(y[order])[ends].astype(np.float64)
     return tp, ends + 1 - tp
-
-
-def _thin(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).astype(int))
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float], **grid: list[int]) -> tuple[Figure, Any]:

@@ -6,9 +6,6 @@ Belongs here: the files of a snapshot. Must not be here: which rows are mature (
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from returnml.release.files import sync_folder, write_synced
+from returnml.release.files import new_folder, readable_json, write_synced
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import FACT_COLUMNS, Sampling, Task
 
@@ -203,16 +200,7 @@ def _content_sha256(table: pl.DataFrame, features: pl.DataFrame, manifest: Snaps
 
 
 def _write(table: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManifest, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".snapshot-", dir=target.parent))
-    try:
-        table.write_parquet(temporary / ROWS_FILE, compression="zstd", compression_level=3)
-        features.write_parquet(temporary / FEATURES_FILE, compression="zstd", compression_level=3)
-        write_synced(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        sync_folder(temporary)
-        temporary.chmod(0o755)
-        os.replace(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(target.parent)
+    with new_folder(target) as folder:
+        table.write_parquet(folder / ROWS_FILE, compression="zstd", compression_level=3)
+        features.write_parquet(folder / FEATURES_FILE, compression="zstd", compression_level=3)
+        write_synced(folder / MANIFEST_FILE, readable_json(manifest))

@@ -25,7 +25,7 @@ from returnml.modeling.splits import Fold, development_folds
 from returnml.modeling.training_data import TrainingData
 from returnml.modeling.tuning_study import TrialResult, finished_trials, next_trial, open_study, search_space
 from returnml.modeling.variants import Best
-from returnml.release.files import locked, replace_file, sha256
+from returnml.release.files import locked, readable_json, replace_file, sha256
 from returnml.settings import TrainingSettings, TuningSettings
 
 BEST_FILE = "best.json"
@@ -107,7 +107,7 @@ def tune(
             snapshot=data.snapshot.hash,
             trials=len(results),
         )
-        replace_file(folder / BEST_FILE, msgspec.json.format(msgspec.json.encode(best, order="sorted"), indent=2) + b"\n")
+        replace_file(folder / BEST_FILE, readable_json(best, order="sorted"))
     return Tuned(best, results)
 
 

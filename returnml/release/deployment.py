@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from returnml.ledger.clock import Clock
-from returnml.release.files import locked, replace_file
+from returnml.release.files import locked, readable_json, replace_file
 from returnml.release.trail import GENESIS, TrailError, append, last_hash, last_record, mend, read_trail
 
 
@@ -125,7 +125,7 @@ def transition(
             previous=last_hash(trail),
         )
         new = DeploymentState(revision=record.revision, last_transition=record, **after)
-        replace_file(path, msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n")
+        replace_file(path, readable_json(new))
         append(trail, record)
         return new
 

@@ -1,18 +1,28 @@
-"""Files written whole or not at all, one writer at a time, and their hashes."""
+"""Files and folders written whole or not at all, one writer at a time, and their hashes."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 
 def sha256(content: bytes) -> str:
     """Hex digest."""
     return hashlib.sha256(content).hexdigest()
+
+
+def readable_json(value: object, order: Literal["sorted"] | None = None) -> bytes:
+    """JSON that people can read, too, with a last newline; ``sorted``: canonical, the same content gives the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(value, order=order), indent=2) + b"\n"
 
 
 def sync_folder(folder: Path) -> None:
@@ -39,6 +49,26 @@ def replace_file(path: Path, content: bytes) -> None:
     write_synced(temporary, content)
     os.replace(temporary, path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to be filled, which is ``target`` afterwards: whole, or after an exception or a kill not at all.
+
+    Who fills it flushes the files; their names are flushed here.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
+    try:
+        yield temporary
+        for folder in (*(path for path in temporary.rglob("*") if path.is_dir()), temporary):
+            sync_folder(folder)
+        temporary.chmod(0o755)
+        os.replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(target.parent)
 
 
 @contextmanager

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from returnml.release.files import sha256, sync_folder, write_synced
+from returnml.release.files import new_folder, sha256, write_synced
 from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 
 
@@ -62,20 +59,10 @@ def write_release(releases: Path, manifest: Manifest, files: dict[str, bytes]) -
     target = releases / manifest.version
     if target.exists():
         return load_release(target)
-    releases.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".release-", dir=releases))
-    try:
+    with new_folder(target) as folder:
         for name, content in {**files, MANIFEST_FILE: manifest.encode()}.items():
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(temporary / name, content)
-        for folder in {(temporary / name).parent for name in files} | {temporary}:
-            sync_folder(folder)
-        temporary.chmod(0o755)
-        os.replace(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(releases)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(folder / name, content)
     return load_release(target)
 
 

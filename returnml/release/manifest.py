@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from returnml.release.files import sha256
+from returnml.release.files import readable_json, sha256
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def encode(self) -> bytes:
         """Canonical JSON: the bytes of ``manifest.json``."""
-        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2) + b"\n"
+        return readable_json(self, order="sorted")
 
     @property
     def version(self) -> str:

@@ -9,11 +9,9 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from returnml.features.declarations import FeatureSet
 from returnml.features.union import union
-from returnml.release.files import locked, sync_folder, write_synced
+from returnml.release.files import locked, readable_json, sync_folder, write_synced
 from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation, Item, file_hash, open_generation
 from returnml.store.layout import StoreLayout
@@ -83,7 +81,7 @@ def write_generation(
                 database_bytes=size,
                 database_sha256=digest,
             )
-            write_synced(temporary / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+            write_synced(temporary / MANIFEST_FILE, readable_json(manifest))
             temporary.chmod(0o755)
             sync_folder(temporary)
             if target.exists():

@@ -14,8 +14,7 @@ from returnml.assets.tasks import keys_of
 from returnml.assets.training import build_release
 from returnml.checks import result, spec, stop_on_error
 from returnml.ledger.clock import VirtualClock
-from returnml.modeling.candidate import GATES_FILE
-from returnml.modeling.gates.verdict import Gate, Verdict
+from returnml.modeling.gates.verdict import GATES_FILE, Gate, Verdict
 from returnml.release.deployment import audit_path, read_state, verify_audit
 from returnml.release.folder import Release, write_release
 from returnml.settings import GateSettings, Settings

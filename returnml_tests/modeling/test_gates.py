@@ -13,13 +13,13 @@ import pytest
 from returnml.modeling import candidate as candidate_module
 from returnml.modeling import fitting
 from returnml.modeling.calibration import Calibration, fit_calibration
-from returnml.modeling.candidate import GATES_FILE, Candidate
+from returnml.modeling.candidate import Candidate
 from returnml.modeling.gates.champion import policy_costs
 from returnml.modeling.gates.decisions import threshold_gaps, thresholds_gate
 from returnml.modeling.gates.evidence import Evidence, HoldOut
 from returnml.modeling.gates.features import feature_aucs
 from returnml.modeling.gates.quality import baselines_gate
-from returnml.modeling.gates.verdict import GATES, Gate, Verdict
+from returnml.modeling.gates.verdict import GATES, GATES_FILE, Gate, Verdict
 from returnml.modeling.metrics import ScoredSample, mean_difference
 from returnml.modeling.onnx_export import export_onnx
 from returnml.modeling.snapshot import ROWS_FILE

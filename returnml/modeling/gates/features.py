@@ -6,6 +6,7 @@ import numpy as np
 
 from returnml.modeling.gates.evidence import Evidence
 from returnml.modeling.gates.verdict import Gate
+from returnml.modeling.spread import evenly_spread
 from returnml.settings import GateSettings
 
 _MAX_ROWS = 50_000
@@ -30,7 +31,7 @@ def feature_aucs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Returns:
         float64 in [0.5, 1], shape (features,).
     """
-    rows = np.unique(np.linspace(0, len(y) - 1, min(_MAX_ROWS, len(y))).astype(int))
+    rows = evenly_spread(len(y), _MAX_ROWS)
     x, y = x[rows], y[rows].astype(np.float64)
     return np.array([_auc(x[:, j], y) for j in range(x.shape[1])])
 

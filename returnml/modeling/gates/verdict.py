@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from returnml.release.folder import Release
+
+GATES_FILE = "gates.json"
 GATES = {
     "training_data": "The training data passed their checks.",
     "enough_evidence": "The hold-out has enough rows of either label to judge by.",
@@ -118,3 +121,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def reason(self) -> str:
         """In one line."""
         return "; ".join(f"{gate.name}: {gate.reason}" for gate in self.failed) or "every gate holds"
+
+
+def read_verdict(release: Release) -> Verdict:
+    """What a release was judged to be.
+
+    Raises:
+        ReleaseError: if it holds no verdict, or another than its manifest names.
+    """
+    return msgspec.json.decode(release.read(GATES_FILE), type=Verdict)
