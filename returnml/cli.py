@@ -9,6 +9,7 @@ import typer
 from returnml.commands.answers import explain, replay
 from returnml.commands.backfill import backfill
 from returnml.commands.consume import consume, dead_letters_command
+from returnml.commands.data import app as data_app
 from returnml.commands.demo import demo
 from returnml.commands.dev import dev
 from returnml.commands.evaluate import app as evaluate_app
@@ -21,7 +22,7 @@ from returnml.commands.release import app as release_app
 from returnml.commands.run import run
 from returnml.commands.score import score
 from returnml.commands.serve import serve
-from returnml.commands.sources import data_app, import_app, simulate
+from returnml.commands.sources import import_app, simulate
 from returnml.commands.status import status
 from returnml.commands.store import app as store_app
 from returnml.commands.tune import tune

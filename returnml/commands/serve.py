@@ -62,14 +62,12 @@ def _stopped_clock(settings: Settings, at: str) -> Path:
 
 
 def _instant_us(settings: Settings, at: str) -> int:
-    from returnml.store.manifest import POINTER_FILE, StoreError, read_manifest, read_pointer
+    from returnml.store.manifest import StoreError, listed_generation, read_manifest
 
     if at == "cutoff":
         try:
-            published = read_pointer(settings.paths.store).generations
-            if not published:
-                raise StoreError(f"{settings.paths.store / POINTER_FILE}: no generation is published")
-            return read_manifest(settings.paths.store / published[0]).cut_off_us
+            store = settings.paths.store
+            return read_manifest(store / listed_generation(store)).cut_off_us
         except StoreError as error:
             raise SettingsError(f"--at cutoff: {error}") from error
     try:

@@ -1,4 +1,4 @@
-"""Commands that bring data in: ``simulate``, ``import`` and ``data``. Heavy imports stay inside the functions."""
+"""``returnml simulate`` and ``returnml import``: what brings data in. Heavy imports stay inside the functions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
-from returnml.ledger.instants import instant
-from returnml.settings import DataPaths, SettingsError, load_settings
+from returnml.commands.refusal import refuse
+from returnml.commands.source_errors import source_refused
+from returnml.settings import load_settings
 
 import_app = typer.Typer(help="Import a shop's tables into the landing folder.", no_args_is_help=True)
-data_app = typer.Typer(help="What was delivered: versions of landing days.", no_args_is_help=True)
 
 
 def simulate(
@@ -43,8 +43,8 @@ def simulate(
         window_days = settings.label.window_days
         plan = Plan(date.fromisoformat(start), days, lines_per_day, seed, Scenario(scenario), window_days, lines_per_customer)
     except ValueError as error:
-        _refuse(str(error), as_json)
-    with _refused(as_json), _progress(as_json) as progress:
+        refuse(str(error), as_json)
+    with source_refused(as_json), _progress(as_json) as progress:
         customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
         simulated = run_simulation(plan, settings.paths, clock_of(settings.replay_clock), customers, progress)
     if as_json:
@@ -71,7 +71,7 @@ def import_online_retail_command(
     from returnml.privacy.customers import open_customers
     from returnml.sources.online_retail import import_online_retail
 
-    with _refused(as_json), _progress(as_json) as progress:
+    with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
         customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
@@ -117,91 +117,6 @@ def import_json_command(
     _import_mapped("json", orders, returns, mapping, data, as_json)
 
 
-@data_app.command("log")
-def data_log(
-    stream: Annotated[str | None, typer.Argument(help="orders, returns or inspections; default: all.")] = None,
-    day: Annotated[str | None, typer.Option("--day", help="Only this day, YYYY-MM-DD.")] = None,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List what was delivered: every version of every landing day."""
-    from returnml.contracts.columns import STREAMS
-    from returnml.sources.landing import history
-
-    wanted = None if day is None else _day(day, as_json)
-    with _refused(as_json):
-        landing = _paths(data).landing
-        files = [file for name in ([stream] if stream else STREAMS) for file in history(landing, name, wanted)]
-    rows: list[dict[str, Any]] = [
-        {
-            "stream": file.stream,
-            "day": file.day.isoformat(),
-            "version": file.version,
-            "rows": file.rows,
-            "sha256": file.sha256,
-            "delivered_at": _instant(file.delivered_at_us),
-            "source": file.source,
-        }
-        for file in files
-    ]
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    for row in rows:
-        typer.echo(
-            f"{row['stream']:<12}{row['day']}  v{row['version']:<4}{row['rows']:>9,} rows  "
-            f"{row['sha256'][:12]}  {row['delivered_at']}  {row['source']}"
-        )
-    typer.echo(f"{len(rows)} versions" if rows else f"nothing delivered below {landing}")
-
-
-@data_app.command("diff")
-def data_diff(
-    day: Annotated[str, typer.Argument(help="YYYY-MM-DD.")],
-    stream: Annotated[str, typer.Argument(help="orders, returns or inspections.")],
-    old: Annotated[int | None, typer.Argument(help="Version; default: the one before the newer one.")] = None,
-    new: Annotated[int | None, typer.Argument(help="Version; default: the current one.")] = None,
-    limit: Annotated[int, typer.Option(help="Rows to print of each kind; --json prints all.")] = 20,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare two versions of a landing day: rows added, removed and changed, by id."""
-    from returnml.sources.versions import diff_versions
-
-    wanted = _day(day, as_json)
-    with _refused(as_json):
-        difference = diff_versions(_paths(data).landing, stream, wanted, old, new)
-    if as_json:
-        answer = {
-            "stream": stream,
-            "day": day,
-            "old_version": difference.old.version,
-            "new_version": difference.new.version,
-            "added": difference.added,
-            "removed": difference.removed,
-            "changed": [asdict(row) for row in difference.changed],
-            "columns_added": difference.columns_added,
-            "columns_removed": difference.columns_removed,
-        }
-        typer.echo(json.dumps(answer, default=str))
-        return
-    typer.echo(
-        f"{stream} {day} v{difference.old.version} -> v{difference.new.version}: {len(difference.added)} rows added, "
-        f"{len(difference.removed)} removed, {len(difference.changed)} changed"
-    )
-    for sign, columns in (("+", difference.columns_added), ("-", difference.columns_removed)):
-        for column in columns:
-            typer.echo(f"{sign} column {column}")
-    for sign, ids in (("+", difference.added), ("-", difference.removed)):
-        for row_id in ids[:limit]:
-            typer.echo(f"{sign} {row_id}")
-    for row in difference.changed[:limit]:
-        typer.echo(f"~ {row.id}  " + ", ".join(f"{name}: {was} -> {is_now}" for name, (was, is_now) in row.values.items()))
-    longest = max(len(difference.added), len(difference.removed), len(difference.changed))
-    if longest > limit:
-        typer.echo(f"(the first {limit} of each kind; --limit or --json for all)")
-
-
 def _import_mapped(
     file_format: Literal["csv", "json"], orders: Path, returns: Path | None, mapping: Path, data: str | None, as_json: bool
 ) -> None:
@@ -209,7 +124,7 @@ def _import_mapped(
     from returnml.privacy.customers import open_customers
     from returnml.sources.mapped_tables import import_mapped
 
-    with _refused(as_json), _progress(as_json) as progress:
+    with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
         landing = settings.paths.landing
@@ -227,41 +142,6 @@ def _import_mapped(
         typer.echo("a flag per line and no return times: labels, features and scores are made, forecasts of returns are not")
     if done.young_flags:
         typer.echo(f"{done.young_flags:,} lines were younger than the return window: their flag is not final and was left out")
-
-
-def _day(text: str, as_json: bool) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        _refuse(f"{text!r} is no day YYYY-MM-DD", as_json)
-
-
-def _instant(us: int) -> str:
-    return f"{instant(us):%Y-%m-%d %H:%M:%S}"
-
-
-def _paths(data: str | None) -> DataPaths:
-    return load_settings(data=data).paths
-
-
-@contextmanager
-def _refused(as_json: bool = False) -> Iterator[None]:
-    """Turn what a user can cause into one line on stderr and exit code 2."""
-    from returnml.ledger.clock import ClockError
-    from returnml.privacy.keyring import KeyringError
-    from returnml.sources.errors import SourceError
-    from returnml.sources.landing import LandingError
-
-    # both are ValueErrors, as is what a frame that does not fit raises; that one is our defect and stays a traceback
-    try:
-        yield
-    except (SourceError, LandingError, SettingsError, ClockError, KeyringError) as error:
-        _refuse(str(error), as_json)
-
-
-def _refuse(message: str, as_json: bool) -> NoReturn:
-    typer.echo(json.dumps({"error": message}) if as_json else f"refused: {message}", err=True)
-    raise typer.Exit(2)
 
 
 @contextmanager

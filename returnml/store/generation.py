@@ -16,11 +16,10 @@ from returnml.store.keys import TILES, in_section
 from returnml.store.lmdb_backend import DATABASE_FILE, LmdbReader
 from returnml.store.manifest import (
     MANIFEST_FILE,
-    POINTER_FILE,
     GenerationManifest,
     StoreError,
+    listed_generation,
     read_manifest,
-    read_pointer,
     require_served,
 )
 
@@ -120,10 +119,7 @@ def open_current(store_root: Path, feature_set: FeatureSet) -> Generation:
     Raises:
         StoreError: if nothing is published, or what is cannot be used.
     """
-    pointer = read_pointer(store_root)
-    if not pointer.generations:
-        raise StoreError(f"{store_root / POINTER_FILE}: no generation is published")
-    return open_generation(store_root / pointer.generations[0], feature_set)
+    return open_generation(store_root / listed_generation(store_root), feature_set)
 
 
 def file_hash(path: Path) -> tuple[int, str]:

@@ -172,6 +172,18 @@ def read_pointer(store_root: Path) -> Pointer:
         raise StoreError(f"{path}: {error}") from error
 
 
+def listed_generation(store_root: Path) -> str:
+    """The name of the generation that this host's folder says is published.
+
+    Raises:
+        StoreError: if none is, or the pointer cannot be decoded.
+    """
+    generations = read_pointer(store_root).generations
+    if not generations:
+        raise StoreError(f"{store_root / POINTER_FILE}: no generation is published")
+    return generations[0]
+
+
 def write_pointer(store_root: Path, pointer: Pointer) -> None:
     """Flip the pointer atomically."""
     replace_file(store_root / POINTER_FILE, msgspec.json.encode(pointer) + b"\n")

@@ -9,7 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from returnml.commands.sources import data_app, import_app, simulate
+from returnml.commands.data import app as data_app
+from returnml.commands.sources import import_app, simulate
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "mapping-example.toml"
 ROW = "1,22139,X,5,2011-01-01 08:00:00,2.00,1.0,France"
