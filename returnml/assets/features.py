@@ -1,11 +1,11 @@
 """Tiles, and the feature vectors of order lines, returns and customers as of their moments."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from returnml.assets.cutoff import CutOffConfig
 from returnml.assets.table import column_schema, same_columns, table_asset, written
 from returnml.checks import features as checks
 from returnml.features.catalogue import catalogue
@@ -116,12 +116,6 @@ def features_return(context: dg.AssetExecutionContext, warehouse: DuckDBResource
     return dg.MaterializeResult(metadata=metadata, check_results=results)
 
 
-class CustomersConfig(dg.Config):
-    """``cut_off``: ISO instant, UTC; default: the end of the last day in the warehouse that has orders."""
-
-    cut_off: str | None = None
-
-
 @table_asset(
     "features_customer",
     table=customers.TABLE,
@@ -136,14 +130,12 @@ class CustomersConfig(dg.Config):
     checks=checks.CUSTOMER_SPECS,
 )
 def features_customer(
-    config: CustomersConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+    config: CutOffConfig, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    from returnml.warehouse.cutoff import cut_off
-
     waits = [task.maturity_days(settings.label) for task in tasks().values() if task.spine is CUSTOMERS]
     past = []
     with session(warehouse) as con:
-        until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
+        until = config.until(con)
         report = customers.build_customers(con, CUSTOMER, until)
         results = checks.customer_results(con, CUSTOMER, until)
         if waits and CUSTOMERS.sampling is not None:

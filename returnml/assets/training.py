@@ -1,12 +1,12 @@
 """From a task's mature rows to its release: snapshot, candidate, evaluation, release. Made once for each task."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from returnml.assets.cutoff import CutOffConfig
 from returnml.assets.table import artifact_asset, table_asset
 from returnml.assets.tasks import keys_of
 from returnml.checks import missing_results, stop_on_error
@@ -16,12 +16,6 @@ from returnml.resources.warehouse import session
 from returnml.settings import Settings
 from returnml.tasks.declaration import Task
 from returnml.tasks.registry import tasks
-
-
-class TrainingConfig(dg.Config):
-    """``cut_off``: ISO instant, UTC; default: the end of the last day in the warehouse that has orders."""
-
-    cut_off: str | None = None
 
 
 def build_training_set(task: Task) -> dg.AssetsDefinition:
@@ -46,17 +40,16 @@ def build_training_set(task: Task) -> dg.AssetsDefinition:
     )
     def training_set(
         context: dg.AssetExecutionContext,
-        config: TrainingConfig,
+        config: CutOffConfig,
         warehouse: DuckDBResource,
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
-        from returnml.warehouse.cutoff import cut_off
         from returnml.warehouse.logged_vectors import read_logged_vectors
         from returnml.warehouse.training import NothingMature, build_snapshot
 
         own = settings.of_task(task.name)
         with session(warehouse) as con:
-            until = datetime.fromisoformat(config.cut_off) if config.cut_off else cut_off(con)
+            until = config.until(con)
             logged = read_logged_vectors(con, task.feature_set, until) if task.spine.is_logged else None
             taken = logged if own.training.vectors == "logged" else None
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from returnml.store.generation import Generation
     from returnml.tasks.declaration import Task
+    from returnml.warehouse.monitoring import DriftReport
     from returnml.warehouse.reasons import ReasonsReport
 
 DECIDED = "decided"
@@ -81,7 +82,7 @@ def generation_results(published: Generation, cut_off_us: int, is_current: bool)
     return [result("online_generation", "serves_to_cut_off", holds, {"cut_off_us": cut_off_us, "is_current": is_current})]
 
 
-def drift_results(report: Any) -> list[dg.AssetCheckResult]:
+def drift_results(report: DriftReport) -> list[dg.AssetCheckResult]:
     """Judged on the last day: what it looked like before is history."""
     day, period = max(report.days.items())
     metadata = {"day": day.isoformat(), "release": report.release, "drifted": list(period.drifted)[:50]}
