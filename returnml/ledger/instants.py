@@ -25,6 +25,15 @@ def instant_us(at: datetime) -> int:
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
+def day_us(day: date) -> int:
+    """The start of a UTC day.
+
+    >>> day_us(date(1970, 1, 2))
+    86400000000
+    """
+    return instant_us(datetime(day.year, day.month, day.day))
+
+
 def day_of(at_us: int) -> date:
     """The UTC day.
 

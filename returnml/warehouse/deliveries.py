@@ -6,7 +6,6 @@ a delivery of its own, known on the day on which it was delivered: a closed day 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import polars.exceptions
 from returnml.contracts.columns import DeliveredStream
 from returnml.contracts.delivered import header_failures
 from returnml.ledger.instants import day_of
+from returnml.release.files import sha256
 from returnml.sources.landing import LandingError, LandingFile, history
 
 
@@ -100,7 +100,7 @@ def check_file(delivery: Delivery) -> pl.Schema:
     data = delivery.path.read_bytes()
     if not data:
         raise refuse(delivery, "file_empty", "the file has no bytes")
-    if hashlib.sha256(data).hexdigest() != delivery.sha256:
+    if sha256(data) != delivery.sha256:
         raise refuse(delivery, "sha256_mismatch", f"the {len(data)} bytes are not those that its sidecar describes")
     try:
         header = pl.read_parquet_schema(io.BytesIO(data))

@@ -19,9 +19,8 @@ import msgspec
 import pyarrow as pa
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, Column, DeliveredStream, Kind
-from returnml.features.windows import DAY_US
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
-from returnml.ledger.instants import day_of
+from returnml.ledger.instants import day_of, day_us
 from returnml.ledger.log import Record, read_between
 from returnml.ledger.records import decode_payload
 from returnml.warehouse.partition import content_hashes, replace_partition, transaction
@@ -29,7 +28,6 @@ from returnml.warehouse.schema import SQL_TYPES, ensure_schema, tables
 from returnml.warehouse.tables import arrow_schema
 
 TABLE = "raw.events"
-EPOCH = date(1970, 1, 1)
 EVENTS = {ORDERS.name: OrderPlaced, RETURNS.name: ReturnReceived, INSPECTIONS.name: InspectionCompleted}
 """The event that brings rows of a stream."""
 _BATCH = 20_000
@@ -66,7 +64,7 @@ def ingest_events(con: duckdb.DuckDBPyConnection, ledger: Path, first: date, las
     hashes: dict[date, Any] = defaultdict(hashlib.sha256)
     files: set[str] = set()
     refused = 0
-    records = read_between(ledger, _start_us(first), _start_us(last + timedelta(days=1)))
+    records = read_between(ledger, day_us(first), day_us(last + timedelta(days=1)))
     con.execute(f"CREATE OR REPLACE TEMP TABLE staged_events AS SELECT * FROM {TABLE} LIMIT 0")
     try:
         while batch := list(islice(records, _BATCH)):
@@ -150,7 +148,3 @@ def _row(file: Path, record: Record) -> dict[str, Any]:
         "is_orphan": verdict.is_orphan,
         "file": f"{file.parent.name}/{file.name}",
     }
-
-
-def _start_us(day: date) -> int:
-    return (day - EPOCH).days * DAY_US

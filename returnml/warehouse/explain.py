@@ -17,6 +17,7 @@ from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Oper
 from returnml.ledger.inference import Answer
 from returnml.ledger.instants import instant
 from returnml.warehouse.events import TABLE as EVENTS_TABLE
+from returnml.warehouse.tables import column_types
 
 _SQL = {
     Operation.COUNT: "count(*)",
@@ -116,7 +117,7 @@ def _contribution(
 ) -> Contribution:
     until_us = min(answer.derived_until_us if stream.is_derived else answer.visible_until_us, answer.requested_at_us)
     aggregates = [a for a in group.aggregates() if a.aggregation.stream is stream]
-    present = {row[0] for row in con.execute(f"DESCRIBE {stream.table}").fetchall()}
+    present = column_types(con, stream.table)
     shown = [*(c for c in _ID_COLUMNS if c in present), "known_at", "seq", *stream.columns, *stream.texts]
     where = " AND ".join([*(f'"{name}" = ${name}' for name in group.keys), "known_at < make_timestamp($until_us)"])
     params: dict[str, Any] = {**key, "until_us": until_us}

@@ -24,7 +24,9 @@ from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation, Packed
 from returnml.store.keys import LISTS, encode_key
 from returnml.store.publishing import write_generation
+from returnml.warehouse.events import TABLE
 from returnml.warehouse.line_index import line_index
+from returnml.warehouse.tables import present_tables
 
 _KNOWN = "epoch_us(known_at)"
 _CUSTOMER = "customer_id"
@@ -35,7 +37,7 @@ _LIMB_MASK = (1 << 31) - 1
 def publish_generation(
     con: duckdb.DuckDBPyConnection,
     feature_sets: Sequence[FeatureSet],
-    cutoff_us: int,
+    cut_off_us: int,
     backend: Backend,
     keep: int = 3,
     ledger_seq: int = 0,
@@ -45,7 +47,7 @@ def publish_generation(
     Args:
         con: an open warehouse with the streams' tables.
         feature_sets: those that it is to serve, the one that decides first.
-        cutoff_us: microseconds since the epoch (UTC); events with ``known_at`` before it are in.
+        cut_off_us: microseconds since the epoch (UTC); events with ``known_at`` before it are in.
         backend: see ``store.backends.open_backend``.
         keep: how many generations stay on disk.
         ledger_seq: the tables hold the ledger's events up to this one.
@@ -59,26 +61,26 @@ def publish_generation(
     declared = union(feature_sets)
     _stage_erased(con)
     for stream in {s.name: s for g in declared for s in g.streams}.values():
-        _check_bits(con, stream, cutoff_us)
-    groups = [encode_group(con, i, group, cutoff_us) for i, group in enumerate(declared)]
-    index = line_index(con, declared, cutoff_us)
-    return write_generation(backend, feature_sets, cutoff_us, groups, index, ledger_seq, keep)
+        _check_bits(con, stream, cut_off_us)
+    groups = [encode_group(con, i, group, cut_off_us) for i, group in enumerate(declared)]
+    index = line_index(con, declared, cut_off_us)
+    return write_generation(backend, feature_sets, cut_off_us, groups, index, ledger_seq, keep)
 
 
 def _stage_erased(con: duckdb.DuckDBPyConnection) -> None:
     """The customers whose erasure is in the ledger: nobody can ask about them, so that nothing is stored of them."""
     con.execute(f"CREATE OR REPLACE TEMP TABLE {_ERASED} (name VARCHAR)")
-    if con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name || '.' || table_name = 'raw.events'").fetchall():
+    if TABLE in present_tables(con):
         con.execute(
-            f"INSERT INTO {_ERASED} SELECT DISTINCT json_extract_string(payload, '$.customer_id') FROM raw.events WHERE type = ?",
+            f"INSERT INTO {_ERASED} SELECT DISTINCT json_extract_string(payload, '$.customer_id') FROM {TABLE} WHERE type = ?",
             [CustomerErased.__struct_config__.tag],
         )
 
 
-def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cutoff_us: int) -> EncodedGroup:
+def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cut_off_us: int) -> EncodedGroup:
     """The encoded values of one group: ``index`` is its position in the union of the feature sets."""
     layout = GroupLayout(group)
-    frame = con.sql(_tiles_sql(layout, cutoff_us)).pl()
+    frame = con.sql(_tiles_sql(layout, cut_off_us)).pl()
     keys = [frame[name] for name in group.keys]
     n = frame.height
     is_first = np.ones(n, bool)
@@ -93,19 +95,19 @@ def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cu
     return EncodedGroup(
         group.name,
         encoded,
-        Packed(*HeadLayout(layout).encode(first, starts_us, rows, cutoff_us)),
+        Packed(*HeadLayout(layout).encode(first, starts_us, rows, cut_off_us)),
         Packed(words, ends * (1 + layout.row_width)),
         n,
-        _lists(con, index, layout, cutoff_us),
+        _lists(con, index, layout, cut_off_us),
     )
 
 
-def _lists(con: duckdb.DuckDBPyConnection, index: int, layout: GroupLayout, cutoff_us: int) -> list[tuple[bytes, bytes]]:
+def _lists(con: duckdb.DuckDBPyConnection, index: int, layout: GroupLayout, cut_off_us: int) -> list[tuple[bytes, bytes]]:
     """By key the values of each ``distinct`` measure with the starts of their last tiles."""
     found: dict[tuple[str, ...], list[list[tuple[int, int]]]] = {}
     for i, measure in enumerate(layout.distinct):
         [stream] = [s for s in layout.group.streams if s.name == measure.stream]
-        for *parts, value, start_us in con.execute(f"{_latest_sql(layout, stream, measure, cutoff_us)} ORDER BY ALL").fetchall():
+        for *parts, value, start_us in con.execute(f"{_latest_sql(layout, stream, measure, cut_off_us)} ORDER BY ALL").fetchall():
             found.setdefault(tuple(parts), [[] for _ in layout.distinct])[i].append((value, start_us))
     return sorted((encode_key(index + LISTS, parts), encode_lists(lists)) for parts, lists in found.items())
 
@@ -117,7 +119,7 @@ def _values(frame: pl.DataFrame, measure: Measure) -> np.ndarray:
     return frame[measure.name].fill_null(NULL).to_numpy()
 
 
-def _tiles_sql(layout: GroupLayout, cutoff_us: int) -> str:
+def _tiles_sql(layout: GroupLayout, cut_off_us: int) -> str:
     """One row per key and tile, ordered: the key columns, ``start_us`` and each measure of that tile alone.
 
     Tiles older than the longest window serve only ``lifetime``: they are merged into one, or left out (``tiles.Cut``).
@@ -126,23 +128,23 @@ def _tiles_sql(layout: GroupLayout, cutoff_us: int) -> str:
     parts = []
     for stream in layout.group.streams:
         measures = [m for m in layout.measures if m.stream == stream.name]
-        start, source = _source_sql(layout, stream, cutoff_us)
+        start, source = _source_sql(layout, stream, cut_off_us)
         plain = [_measure_sql(m) for m in measures if m.operation is not Operation.DISTINCT]
         if plain:
             parts.append(f"SELECT {keys}, {start} AS start_us, {', '.join(plain)} {source} GROUP BY ALL")
         for m in measures:
             if m.operation is Operation.DISTINCT:
-                latest = _latest_sql(layout, stream, m, cutoff_us)
+                latest = _latest_sql(layout, stream, m, cut_off_us)
                 parts.append(f"SELECT {keys}, start_us, count(*) AS {quote(m.name)} FROM ({latest}) GROUP BY ALL")
     union = " UNION ALL BY NAME ".join(parts)
     merged = ", ".join(column for m in layout.measures for column in _merged_sql(m))
     return f"SELECT {keys}, start_us, {merged} FROM ({union}) GROUP BY {keys}, start_us ORDER BY {keys}, start_us"
 
 
-def _source_sql(layout: GroupLayout, stream: Stream, cutoff_us: int) -> tuple[str, str]:
+def _source_sql(layout: GroupLayout, stream: Stream, cut_off_us: int) -> tuple[str, str]:
     """The start of a row's tile, and the rows of a stream that have one."""
-    cut = layout.cut(cutoff_us)
-    visible = f"known_at < make_timestamp({cutoff_us})"
+    cut = layout.cut(cut_off_us)
+    visible = f"known_at < make_timestamp({cut_off_us})"
     start = f"WHEN {_KNOWN} >= {cut.oldest_us} THEN {_KNOWN} // {DAY_US} * {DAY_US}"
     if cut.recent_us is not None:
         start = f"WHEN {_KNOWN} >= {cut.recent_us} THEN {_KNOWN} // {FIVE_MINUTES_US} * {FIVE_MINUTES_US} {start}"
@@ -155,9 +157,9 @@ def _source_sql(layout: GroupLayout, stream: Stream, cutoff_us: int) -> tuple[st
     return start, f"FROM {stream.table} WHERE {visible} AND {named}"
 
 
-def _latest_sql(layout: GroupLayout, stream: Stream, measure: Measure, cutoff_us: int) -> str:
+def _latest_sql(layout: GroupLayout, stream: Stream, measure: Measure, cut_off_us: int) -> str:
     """The key columns, each value of a ``distinct`` measure, and ``start_us`` of its last tile."""
-    start, source = _source_sql(layout, stream, cutoff_us)
+    start, source = _source_sql(layout, stream, cut_off_us)
     keys = ", ".join(quote(k) for k in layout.group.keys)
     column = text_code(_column(measure)) if measure.is_text else _column(measure)
     return f"SELECT {keys}, {column} AS value, max({start}) AS start_us {source} AND value IS NOT NULL GROUP BY ALL"
@@ -193,11 +195,11 @@ def _merged_sql(measure: Measure) -> Iterator[str]:
     yield f"({merged} >> {31 * (LIMBS - 1)})::BIGINT AS {quote(f'{measure.name}_{LIMBS - 1}')}"
 
 
-def _check_bits(con: duckdb.DuckDBPyConnection, stream: Stream, cutoff_us: int) -> None:
+def _check_bits(con: duckdb.DuckDBPyConnection, stream: Stream, cut_off_us: int) -> None:
     if not stream.columns:
         return
     largest = ", ".join(f"max(abs({quote(c)}::HUGEINT))" for c in stream.columns)
-    [found] = con.execute(f"SELECT {largest} FROM {stream.table} WHERE known_at < make_timestamp({cutoff_us})").fetchall()
+    [found] = con.execute(f"SELECT {largest} FROM {stream.table} WHERE known_at < make_timestamp({cut_off_us})").fetchall()
     for (column, bits), value in zip(stream.columns.items(), found, strict=True):
         if value is not None and value >= 1 << bits:
             raise TileError(

@@ -22,12 +22,12 @@ _LINES = f"""
 """
 
 
-def line_index(con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], cutoff_us: int) -> list[tuple[bytes, bytes]]:
+def line_index(con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], cut_off_us: int) -> list[tuple[bytes, bytes]]:
     """The index as of a cut-off, ascending by key; empty where no declared stream is fed by orders."""
     if ORDERS_TABLE not in {stream.table for group in groups for stream in group.streams}:
         return []
     encode = msgspec.msgpack.Encoder().encode
-    cut_off = {"cut_off": cutoff_us}
+    cut_off = {"cut_off": cut_off_us}
     found = [
         (encode_key(LINES, (line_id,)), encode(StoredLine(ordered_at_us, quantity, returned, tuple(keys))))
         for line_id, ordered_at_us, quantity, returned, *keys in con.execute(_LINES, cut_off).fetchall()

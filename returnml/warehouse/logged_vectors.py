@@ -23,7 +23,7 @@ from returnml.modeling.snapshot import SnapshotError
 from returnml.monitoring.consistency import Agreement
 from returnml.warehouse.features import TABLE
 from returnml.warehouse.inference import LOG, MOMENTS, TABLES
-from returnml.warehouse.tables import ensure_tables
+from returnml.warehouse.tables import column_types, ensure_tables
 
 BATCH_ROWS = 50_000
 MATURE = "o.mature_at <= $cut_off AND o.known_at <= $cut_off"
@@ -82,7 +82,7 @@ def read_logged_vectors(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet,
     ).fetchall()[0]
     if found.linked == found.foreign:
         return found
-    present = {row[0] for row in con.execute(f"DESCRIBE {TABLE}").fetchall()}
+    present = column_types(con, TABLE)
     absent = [name for name in feature_set.outputs if name not in present]
     if absent:
         raise SnapshotError(f"{TABLE}: no column {absent[0]!r}: build it with {feature_set.name} {feature_set.hash[:12]} first")

@@ -19,6 +19,7 @@ from returnml.modeling.policy_comparison import (
 )
 from returnml.policy.document import Policy
 from returnml.warehouse.partition import day_ranges
+from returnml.warehouse.tables import present_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -82,10 +83,8 @@ def replay_policy(
 
 
 def _days(con: duckdb.DuckDBPyConnection, days: int) -> tuple[date, date]:
-    there = con.execute("SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'scores' AND table_name = 'daily'").fetchall()[
-        0
-    ][0]
-    first, last = con.execute("SELECT min(day), max(day) FROM scores.daily").fetchall()[0] if there else (None, None)
+    is_there = "scores.daily" in present_tables(con)
+    first, last = con.execute("SELECT min(day), max(day) FROM scores.daily").fetchall()[0] if is_there else (None, None)
     if last is None:
         raise PolicyReplayError("scores.daily has no lines: score some first (`returnml run`, `returnml score`)")
     return last - timedelta(days=min(days - 1, (last - first).days)), last

@@ -30,7 +30,7 @@ class NotIngested(ValueError):
 
 
 def publish_warehouse(
-    con: duckdb.DuckDBPyConnection, feature_sets: Sequence[FeatureSet], cutoff_us: int, backend: Backend, keep: int = 3
+    con: duckdb.DuckDBPyConnection, feature_sets: Sequence[FeatureSet], cut_off_us: int, backend: Backend, keep: int = 3
 ) -> Generation:
     """Publish everything known before a cut-off; the live part is what the ledger has after that.
 
@@ -39,12 +39,12 @@ def publish_warehouse(
         LogError: where the ledger is damaged.
         StoreError, TileError: see ``generation.publish_generation``.
     """
-    _check_outcomes(con, cutoff_us)
-    ledger_seq = ledger_position(con, ledger_folder(backend.root), cutoff_us)
-    return publish_generation(con, feature_sets, cutoff_us, backend, keep, ledger_seq)
+    _check_outcomes(con, cut_off_us)
+    ledger_seq = ledger_position(con, ledger_folder(backend.root), cut_off_us)
+    return publish_generation(con, feature_sets, cut_off_us, backend, keep, ledger_seq)
 
 
-def ledger_position(con: duckdb.DuckDBPyConnection, ledger: Path, cutoff_us: int) -> int:
+def ledger_position(con: duckdb.DuckDBPyConnection, ledger: Path, cut_off_us: int) -> int:
     """``seq`` of the ledger's last event known before the cut-off, all of which the warehouse holds; 0 where there is none.
 
     Raises:
@@ -52,9 +52,9 @@ def ledger_position(con: duckdb.DuckDBPyConnection, ledger: Path, cutoff_us: int
         LogError: where the ledger is damaged.
     """
     ensure_schema(con)
-    last = last_record(ledger, cutoff_us)
+    last = last_record(ledger, cut_off_us)
     [(beyond,)] = con.execute(
-        f"SELECT min(seq) FROM {TABLE} WHERE known_at < make_timestamp(?) AND seq > ?", [cutoff_us, last.seq if last else 0]
+        f"SELECT min(seq) FROM {TABLE} WHERE known_at < make_timestamp(?) AND seq > ?", [cut_off_us, last.seq if last else 0]
     ).fetchall()
     if beyond is not None:
         raise NotIngested(f"{TABLE} has event {beyond}, which {ledger} does not have: is it another shop's ledger, or cut off?")
@@ -109,9 +109,9 @@ def _check_core(con: duckdb.DuckDBPyConnection, stream: str, last_seq: int) -> N
         )
 
 
-def _check_outcomes(con: duckdb.DuckDBPyConnection, cutoff_us: int) -> None:
+def _check_outcomes(con: duckdb.DuckDBPyConnection, cut_off_us: int) -> None:
     ensure_schema(con)
-    day = day_of(cutoff_us - 1)
+    day = day_of(cut_off_us - 1)
     if not content_hashes(con, "core.outcomes", day, day):
         since = con.execute(
             "SELECT max(day) FROM ops.partitions WHERE table_name = 'core.outcomes' AND day < ?", [day]

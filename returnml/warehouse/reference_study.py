@@ -19,6 +19,7 @@ from returnml.warehouse.features import build_order_lines
 from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.tables import present_tables
 from returnml.warehouse.validate import build_core
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ def study_lines(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, window_
 
 
 def _is_built(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet) -> bool:
-    tables = {row[0] for row in con.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables()").fetchall()}
-    if not {"core.orders", "features.order_lines"} <= tables:
+    if not {"core.orders", "features.order_lines"} <= present_tables(con):
         return False
     lines, vectors = con.execute(
         "SELECT (SELECT count(*) FROM core.orders), (SELECT count(*) FROM features.order_lines WHERE feature_set_hash = ?)",

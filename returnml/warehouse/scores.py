@@ -18,7 +18,7 @@ from returnml.policy.document import ACTIONS, Policy
 from returnml.release.folder import Release, load_release
 from returnml.tasks.declaration import Task
 from returnml.warehouse.partition import PartitionResult, combine_hashes, day_ranges, registered, replace_partition
-from returnml.warehouse.tables import ensure_tables
+from returnml.warehouse.tables import column_types, ensure_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -197,7 +197,7 @@ def _refuse_unfit(con: duckdb.DuckDBPyConnection, task: Task, release: Release, 
     table = task.spine.table
     if release.manifest.task != task.name:
         raise ScoresError(f"release {release.version} answers {release.manifest.task}, not {task.name}")
-    present = {row[0] for row in con.execute(f"DESCRIBE {table}").fetchall()}
+    present = column_types(con, table)
     absent = [name for name in release.manifest.inputs if name not in present]
     if absent:
         raise ScoresError(f"release {release.version}: {table} has no column {absent[0]!r}")

@@ -8,6 +8,8 @@ from datetime import date
 import duckdb
 
 from returnml.contracts.columns import STREAMS
+from returnml.warehouse.deliveries import RefusedFile
+from returnml.warehouse.tables import present_tables
 
 
 @dataclass(frozen=True)
@@ -32,22 +34,12 @@ class QuarantineStatus:
 
 
 @dataclass(frozen=True)
-class RefusedFileStatus:
-    stream: str
-    day: date
-    file: str
-    rule: str
-    column: str | None
-    message: str
-
-
-@dataclass(frozen=True)
 class WarehouseStatus:
     """Everything; ``as_data`` makes it JSON-ready."""
 
     tables: tuple[TableStatus, ...]
     quarantine: tuple[QuarantineStatus, ...]
-    refused_files: tuple[RefusedFileStatus, ...]
+    refused_files: tuple[RefusedFile, ...]
 
     def as_data(self) -> dict:
         return {
@@ -57,9 +49,7 @@ class WarehouseStatus:
 
 def warehouse_status(con: duckdb.DuckDBPyConnection) -> WarehouseStatus:
     """Summarise the partitions that were written, the quarantine and the refused files; an empty warehouse has none."""
-    known = {
-        f"{schema}.{table}" for schema, table in con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
-    }
+    known = present_tables(con)
     tables: tuple[TableStatus, ...] = ()
     if "ops.partitions" in known:
         rows = con.execute(
@@ -74,12 +64,12 @@ def warehouse_status(con: duckdb.DuckDBPyConnection) -> WarehouseStatus:
         if f"quarantine.{stream}" in known:
             counted = con.execute(f"SELECT rule, count(*) FROM quarantine.{stream} GROUP BY rule ORDER BY 2 DESC, 1").fetchall()
             quarantine += [QuarantineStatus(stream, rule, count) for rule, count in counted]
-    refused: tuple[RefusedFileStatus, ...] = ()
+    refused: tuple[RefusedFile, ...] = ()
     if "quarantine.files" in known:
         rows = con.execute(
             "SELECT stream, day, file, rule, column_name, message FROM quarantine.files ORDER BY stream, day, file"
         ).fetchall()
-        refused = tuple(RefusedFileStatus(*row) for row in rows)
+        refused = tuple(RefusedFile(*row) for row in rows)
     return WarehouseStatus(tables, tuple(quarantine), refused)
 
 

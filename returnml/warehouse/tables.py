@@ -74,6 +74,16 @@ def ensure_tables(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, Columns])
     return added
 
 
+def present_tables(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """The schema-qualified names of all tables."""
+    return {name for (name,) in con.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables()").fetchall()}
+
+
+def column_types(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """A table's columns in order, with their SQL types."""
+    return {row[0]: row[1] for row in con.execute(f"DESCRIBE {table}").fetchall()}
+
+
 def arrow_schema(columns: Columns) -> pa.Schema:
     """Of rows that are to be inserted into a table; JSON is text."""
     return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])

@@ -19,10 +19,9 @@ from returnml.features.sql_mergeable import MERGEABLE
 from returnml.features.sql_spine import SPINE, tiles_table
 from returnml.features.union import holder
 from returnml.features.windows import DAY_US
+from returnml.ledger.instants import day_of
 from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.warehouse.tile_chain import TileChain, read_chain
-
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def spine_extent(con: duckdb.DuckDBPyConnection) -> Extent | None:
     row = con.execute(f"select min(d), max(d), min(de), max(de), min(dd), max(dd) from {SPINE}").fetchone()
     if row is None or row[0] is None:
         return None
-    days = [EPOCH + timedelta(days=n) for n in row]
+    days = [day_of(n * DAY_US) for n in row]
     return Extent((days[0], days[1]), (days[2], days[3]), (days[4], days[5]))
 
 

@@ -5,13 +5,12 @@ The same SQL builds one day or the whole history; building day by day gives the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
 
-from returnml.features.declarations import KeyGroup, Stream
+from returnml.features.declarations import KeyGroup
 from returnml.features.sql_tiles import (
     RUNNING,
     create_table,
@@ -22,8 +21,9 @@ from returnml.features.sql_tiles import (
     tile_columns,
     width_check,
 )
-from returnml.warehouse.feature_errors import FeatureError, StaleTilesError
+from returnml.warehouse.feature_errors import FeatureError, StaleTilesError, check_widths
 from returnml.warehouse.partition import replace_partition, transaction
+from returnml.warehouse.tables import column_types
 from returnml.warehouse.tile_chain import ONE_DAY, TileChain, read_chain
 
 
@@ -58,7 +58,7 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
     chain = read_chain(con, group)
     chain = _prepare_table(con, group, chain)
     for stream in group.streams:
-        _check_widths(con, stream, first, last)
+        check_widths(stream, con.execute(width_check(stream, first, last)).fetchone() or ())
     if any(day < first for day in chain.days):
         chain.require(first)
     else:
@@ -98,8 +98,7 @@ def _record_inputs(con: duckdb.DuckDBPyConnection, records: list[tuple[str, str,
 def _prepare_table(con: duckdb.DuckDBPyConnection, group: KeyGroup, chain: TileChain) -> TileChain:
     """Create the table; one with other columns is of other declarations and is replaced, to be built anew."""
     con.execute(create_table(group))
-    present = {row[0]: row[1] for row in con.execute(f"describe {group.tile_table}").fetchall()}
-    if present == tile_columns(group):
+    if column_types(con, group.tile_table) == tile_columns(group):
         return chain
     with transaction(con):
         con.execute(f"drop table {group.tile_table}")
@@ -135,19 +134,3 @@ def _choose_checkpoints(con: duckdb.DuckDBPyConnection, first: date, last: date,
             since += rows
         day += timedelta(days=1)
     return found
-
-
-def _check_widths(con: duckdb.DuckDBPyConnection, stream: Stream, first: date, last: date) -> None:
-    row = con.execute(width_check(stream, first, last)).fetchone() or ()
-    check_widths(stream, row)
-
-
-def check_widths(stream: Stream, largest: Iterable[int | None]) -> None:
-    """Refuse values beyond their declared bits.
-
-    Raises:
-        FeatureError: naming table, column and value.
-    """
-    for (column, bits), value in zip(stream.columns.items(), largest, strict=False):
-        if value is not None and int(value).bit_length() > bits:
-            raise FeatureError(f"{stream.table}.{column}: a value of magnitude {value} exceeds the declared {bits} bits")

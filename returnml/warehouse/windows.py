@@ -29,7 +29,7 @@ from returnml.features.sql_spine import (
     tiles_table,
 )
 from returnml.features.sql_windows import GroupPlan, StreamClass, aggregate_expression, window_statements
-from returnml.warehouse.feature_errors import FeatureError
+from returnml.warehouse.feature_errors import FeatureError, check_widths
 from returnml.warehouse.tile_source import events_condition, spine_extent, tile_bounds, tile_chains, tile_intervals
 
 
@@ -211,10 +211,9 @@ def _bounds(con: duckdb.DuckDBPyConnection, stream: Stream) -> dict[Measure, Bou
     """Bounds on every total of a stream, from its data; single values are checked against their declared bits."""
     count, *rest = (int(v) for v in _one(con, events_statistics(stream)))
     bounds = {Measure(stream.name, Operation.COUNT, None): Bound(count, is_signed=False)}
-    for i, (column, bits) in enumerate(stream.columns.items()):
-        largest, total, squares, least = rest[4 * i : 4 * i + 4]
-        if largest.bit_length() > bits:
-            raise FeatureError(f"{stream.table}.{column}: a value of magnitude {largest} exceeds the declared {bits} bits")
+    check_widths(stream, rest[::4])
+    for i, column in enumerate(stream.columns):
+        _, total, squares, least = rest[4 * i : 4 * i + 4]
         if squares.bit_length() > LIMB_BITS - 1:
             raise FeatureError(f"{stream.table}.{column}: the sum of squares {squares} exceeds {LIMB_BITS - 1} bits")
         bounds[Measure(stream.name, Operation.SUM, column)] = Bound(total, is_signed=least < 0)

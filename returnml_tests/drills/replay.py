@@ -9,14 +9,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
 from returnml.features.windows import DAY_US, MINUTE_US
 from returnml.ledger.clock import FileClockDriver
-from returnml.ledger.instants import day_of
+from returnml.ledger.instants import day_of, day_us
 from returnml.settings import Settings, load_settings
 from returnml_tests.drills.online_retail_traffic import Sending, Traffic
 from returnml_tests.drills.replay_client import Answers, Shop
@@ -183,7 +183,3 @@ class Replay:
     def _kill(self, done: Replayed) -> None:
         self.service.kill_worker(self._chance.choice(self.service.workers()))
         done.kills += 1
-
-
-def day_us(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
