@@ -80,7 +80,7 @@ class HeadLayout:
         Args:
             first: int64, shape (keys,): index of each key's first tile; every key has one at least.
             starts_us: int64, shape (n,): tile starts, ascending within a key.
-            rows: int64, shape (n, row_width): as ``tiles.suffixes`` gives them.
+            rows: int64, shape (n, row_width): as ``suffixes`` gives them.
             cut_off_us: of the tiles.
 
         Returns:

@@ -16,11 +16,10 @@ import numpy as np
 
 from returnml.features.declarations import Operation
 from returnml.features.text_codes import text_code
-from returnml.features.tiles import NULL, WORD, GroupLayout, TileError, interleave, separate
+from returnml.features.tiles import LOW_BITS, NULL, WORD, GroupLayout, TileError, interleave, separate
 from returnml.features.value_lists import merge_lists
 
-_LOW_BITS = 62
-_LOW_MASK = (1 << _LOW_BITS) - 1
+_LOW_MASK = (1 << LOW_BITS) - 1
 
 
 class _Pending:
@@ -134,8 +133,8 @@ class LiveTiles:
 
     def _check(self, rows: np.ndarray) -> None:
         for measure in self._group.totals:
-            if len(rows) and np.abs(rows[:, measure.offset]).max() >= 1 << _LOW_BITS:
-                raise TileError(f"{self.layout.group.name}.{measure.name}: a total needs more than {_LOW_BITS} bits")
+            if len(rows) and np.abs(rows[:, measure.offset]).max() >= 1 << LOW_BITS:
+                raise TileError(f"{self.layout.group.name}.{measure.name}: a total needs more than {LOW_BITS} bits")
 
 
 def _add_count(row: array[int], at: int, value: int) -> None:
@@ -147,8 +146,8 @@ def _add_value(row: array[int], at: int, value: int) -> None:
 
 
 def _add_square(row: array[int], at: int, value: int) -> None:
-    total = (row[at] << _LOW_BITS) + row[at + 1] + value * value
-    row[at], row[at + 1] = total >> _LOW_BITS, total & _LOW_MASK
+    total = (row[at] << LOW_BITS) + row[at + 1] + value * value
+    row[at], row[at + 1] = total >> LOW_BITS, total & _LOW_MASK
 
 
 def _least(row: array[int], at: int, value: int) -> None:
@@ -209,7 +208,7 @@ class Combination:
             words[self._last] = np.where(b == NULL, a, b)
         if len(self._high):
             low = earlier[self._low] + later[self._low]
-            high = earlier[self._high] + later[self._high] + (low >> _LOW_BITS)
+            high = earlier[self._high] + later[self._high] + (low >> LOW_BITS)
             words[self._high] = np.where(earlier[self._high] == NULL, NULL, high)
             words[self._low] = low & _LOW_MASK
         return words

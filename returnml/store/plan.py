@@ -14,7 +14,7 @@ import numpy as np
 from returnml.features.declarations import FeatureSet, Operation
 from returnml.features.heads import DAYS
 from returnml.features.live_tiles import Combination
-from returnml.features.tiles import NULL
+from returnml.features.tiles import LOW_BITS, NULL
 from returnml.features.value_lists import count_new
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US, Window
 from returnml.store.backend import Found, Snapshot
@@ -209,4 +209,4 @@ def exact_values(feature_set: FeatureSet, words: np.ndarray, requested_at_us: in
 
 def _joined(high: list[int], low: list[int]) -> list[int]:
     """Integers of two words each, ``NULL`` where missing."""
-    return [v if v == NULL else (v << 62) | w for v, w in zip(high, low, strict=True)]
+    return [v if v == NULL else (v << LOW_BITS) | w for v, w in zip(high, low, strict=True)]

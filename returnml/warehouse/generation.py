@@ -1,6 +1,6 @@
 """From the warehouse's core tables to a published generation of the online store.
 
-DuckDB aggregates each group's events to one row per key and day; ``features.tiles`` turns those into stored values,
+DuckDB aggregates each group's events to one row per key and tile; ``features.suffixes`` turns those into stored rows,
 vectorised. Every stream ends at the same cut-off, which may lie inside a day.
 """
 
@@ -15,7 +15,8 @@ import polars as pl
 from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
 from returnml.features.heads import HeadLayout
 from returnml.features.sql_dialect import quote, text_code
-from returnml.features.tiles import LIMBS, NULL, GroupLayout, Measure, TileError, interleave, suffixes
+from returnml.features.suffixes import LIMB_BITS, LIMBS, suffixes
+from returnml.features.tiles import NULL, GroupLayout, Measure, TileError, interleave
 from returnml.features.union import union
 from returnml.features.value_lists import encode_lists
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US
@@ -31,7 +32,6 @@ from returnml.warehouse.tables import present_tables
 _KNOWN = "epoch_us(known_at)"
 _CUSTOMER = "customer_id"
 _ERASED = "erased_customers"
-_LIMB_MASK = (1 << 31) - 1
 
 
 def publish_generation(
@@ -191,8 +191,8 @@ def _merged_sql(measure: Measure) -> Iterator[str]:
         yield f"{merged} AS {quote(measure.name)}"
         return
     for i in range(LIMBS - 1):
-        yield f"(({merged} >> {31 * i}) & {_LIMB_MASK}::HUGEINT)::BIGINT AS {quote(f'{measure.name}_{i}')}"
-    yield f"({merged} >> {31 * (LIMBS - 1)})::BIGINT AS {quote(f'{measure.name}_{LIMBS - 1}')}"
+        yield f"(({merged} >> {LIMB_BITS * i}) & {(1 << LIMB_BITS) - 1}::HUGEINT)::BIGINT AS {quote(f'{measure.name}_{i}')}"
+    yield f"({merged} >> {LIMB_BITS * (LIMBS - 1)})::BIGINT AS {quote(f'{measure.name}_{LIMBS - 1}')}"
 
 
 def _check_bits(con: duckdb.DuckDBPyConnection, stream: Stream, cut_off_us: int) -> None:
