@@ -47,6 +47,24 @@ def row_rules(stream: DeliveredStream) -> tuple[Rule, ...]:
     return tuple(r for r in rules(stream) if r.broken is not None)
 
 
+def rule_ranks(stream: DeliveredStream) -> dict[str, int]:
+    """The precedence of each rule: the lowest that a row breaks names its quarantine."""
+    ranks: dict[str, int] = {}
+    for rule in rules(stream):
+        ranks.setdefault(rule.name, len(ranks))
+    return ranks
+
+
+def rule_texts(stream: DeliveredStream) -> pl.DataFrame:
+    """``rank``, ``rule``, ``column_name``, ``text`` of each rule; the texts of one name are joined."""
+    ranks = rule_ranks(stream)
+    frame = pl.DataFrame(
+        [{"rank": ranks[r.name], "rule": r.name, "column_name": r.column, "text": r.message} for r in rules(stream)]
+    )
+    joined = frame.group_by("rank", "rule", "column_name", maintain_order=True).agg(pl.col("text").str.join(" and "))
+    return joined.with_columns(pl.col("rank").cast(pl.Int32))
+
+
 def missing(column: str) -> str:
     """The name of the rule that a required value is there."""
     return f"{column}_missing"

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from returnml.contracts.columns import RETURNS
-from returnml.contracts.rules import rules
+from returnml.contracts.rules import rule_ranks
 from returnml.warehouse.partition import registered
 
 
@@ -110,9 +110,7 @@ def judge_returns(con: duckdb.DuckDBPyConnection, first: date) -> None:
     for table in ("open_returns", "open_lines", "taken_ids"):
         con.execute(f"DROP TABLE temp.{table}")
     if broken:
-        names = list(dict.fromkeys(rule.name for rule in rules(RETURNS)))
-        frame = pl.DataFrame(
-            [(pos, names.index(rule)) for pos, rule in broken], schema={"pos": pl.Int64, "rank": pl.Int32}, orient="row"
-        )
+        ranks = rule_ranks(RETURNS)
+        frame = pl.DataFrame([(pos, ranks[rule]) for pos, rule in broken], {"pos": pl.Int64, "rank": pl.Int32}, orient="row")
         with registered(con, "judged_returns", frame):
             con.execute("INSERT INTO broken SELECT pos, rank FROM judged_returns")

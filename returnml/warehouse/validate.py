@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
-from returnml.contracts.rules import rules
+from returnml.contracts.rules import missing, rule_ranks, rule_texts
 from returnml.warehouse.acceptance import judge_returns
 from returnml.warehouse.core_sql import core_select, quarantine_select
 from returnml.warehouse.partition import (
@@ -119,7 +119,7 @@ def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in
             DELETE FROM broken WHERE rank = ? AND pos IN (
                 SELECT pos FROM candidate WHERE json_extract_string(uncast, '$.{column.name}') IS NOT NULL)
             """,
-            [ranks[f"{column.name}_missing"]],
+            [ranks[missing(column.name)]],
         )
 
 
@@ -238,24 +238,6 @@ def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date
     return {
         day: combine_hashes([h for _, h in group]) for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
     }
-
-
-def rule_ranks(stream: DeliveredStream) -> dict[str, int]:
-    """The precedence of each rule: the lowest that a row breaks names its quarantine."""
-    ranks: dict[str, int] = {}
-    for rule in rules(stream):
-        ranks.setdefault(rule.name, len(ranks))
-    return ranks
-
-
-def rule_texts(stream: DeliveredStream) -> pl.DataFrame:
-    """``rank``, ``rule``, ``column_name``, ``text`` of each rule; the texts of one name are joined."""
-    ranks = rule_ranks(stream)
-    frame = pl.DataFrame(
-        [{"rank": ranks[r.name], "rule": r.name, "column_name": r.column, "text": r.message} for r in rules(stream)]
-    )
-    joined = frame.group_by("rank", "rule", "column_name", maintain_order=True).agg(pl.col("text").str.join(" and "))
-    return joined.with_columns(pl.col("rank").cast(pl.Int32))
 
 
 def _scalar(con: duckdb.DuckDBPyConnection, sql: str) -> int:
