@@ -20,10 +20,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from returnml.release.files import sync_folder, write_synced
+from returnml.release.files import locked, sync_folder, write_synced
 
 MASTER_FILE = "master"
 DATABASE_FILE = "keyring.sqlite"
+LOCK_FILE = ".opening.lock"
 KEY_BYTES = 10
 PREFIX = "c_"
 _BUSY_MS = 10_000
@@ -90,11 +91,14 @@ class Keyring:
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._master = _master(folder)
-            _make(folder / DATABASE_FILE, b"")
+            for name in (DATABASE_FILE, LOCK_FILE):
+                _make(folder / name, b"")
             self._con = sqlite3.connect(
                 folder / DATABASE_FILE, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1_000
             )
-            self._con.execute("PRAGMA journal_mode = WAL")
+            # Of two processes that turn to the write-ahead log at once SQLite lets one fail, however long it may wait.
+            with locked(folder / LOCK_FILE):
+                self._con.execute("PRAGMA journal_mode = WAL")
             self._con.execute("PRAGMA synchronous = FULL")
             self._con.execute("PRAGMA secure_delete = ON")
             self._con.execute("PRAGMA temp_store = MEMORY")
