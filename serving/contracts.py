@@ -161,6 +161,8 @@ class EventAnswers(Struct, frozen=True):
 
 
 class Live(Struct, frozen=True):
+    """The process answers."""
+
     status: str = "live"
 
 
@@ -205,5 +207,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
 
 class FieldError(Struct, frozen=True):
+    """One field that breaks a rule, as a path into the request body."""
+
     field: str
     message: str

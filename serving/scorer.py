@@ -104,6 +104,7 @@ class Scorer:
 
 
 def feature_time(seen: Snapshot) -> FeatureTime:
+    """What the features of a snapshot were made from."""
     return FeatureTime(seen.generation.name, instant(seen.generation.cut_off_us), seen.seq, seen.is_stale)
 
 

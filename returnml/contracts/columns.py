@@ -12,6 +12,8 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
+    """What a column's values are read as."""
+
     STRING = "string"
     INTEGER = "integer"
     TIMESTAMP = "timestamp"
@@ -20,6 +22,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
+    """One column of a delivered stream.
+
+    Attributes:
+        is_required: every delivered file has it.
+        is_nullable: a row may be without a value.
+    """
+
     name: str
     kind: Kind
     description: str

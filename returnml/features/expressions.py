@@ -112,6 +112,9 @@ def trace(function: Callable[..., Expr], inputs: tuple[str, ...]) -> Expr:
 
     >>> trace(lambda a, b: (a + 1) / b, ("x", "y")).as_data()
     ['/', ['+', ['column', 'x'], ['constant', 1.0]], ['column', 'y']]
+
+    Raises:
+        TypeError: if it returns no expression.
     """
     result = function(*(column(name) for name in inputs))
     if not isinstance(result, Expr):

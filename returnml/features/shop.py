@@ -50,18 +50,22 @@ PRIOR_STRENGTH = 10.0
 
 
 def count(stream: Stream, *windows: str, is_feature: bool = True) -> Aggregation:
+    """The number of events in each window."""
     return Aggregation(stream, Operation.COUNT, None, _parsed(windows), is_feature)
 
 
 def sum_of(stream: Stream, column: str, *windows: str, is_feature: bool = True) -> Aggregation:
+    """The sum of a column in each window."""
     return Aggregation(stream, Operation.SUM, column, _parsed(windows), is_feature)
 
 
 def sum_of_squares(stream: Stream, column: str, *windows: str, is_feature: bool = True) -> Aggregation:
+    """The sum of a column's squares in each window."""
     return Aggregation(stream, Operation.SUM_OF_SQUARES, column, _parsed(windows), is_feature)
 
 
 def distinct(stream: Stream, column: str, *windows: str) -> Aggregation:
+    """How many different values a column has in each window."""
     return Aggregation(stream, Operation.DISTINCT, column, _parsed(windows))
 
 
@@ -83,6 +87,7 @@ def activity(*windows: str) -> tuple[Aggregation, ...]:
 
 
 def counts(*windows: str) -> tuple[Aggregation, ...]:
+    """Order lines and returns."""
     return (count(ORDERS, *windows), count(RETURNS, *windows))
 
 
@@ -116,10 +121,12 @@ def size_reasons(window: str) -> tuple[Aggregation, ...]:
 
 
 def smoothed_rate(returned: Expr, lines: Expr) -> Expr:
+    """Returns per line, as if ``PRIOR_STRENGTH`` lines more had come back at the prior rate."""
     return (returned + PRIOR_RETURN_RATE * PRIOR_STRENGTH) / (lines + PRIOR_STRENGTH)
 
 
 def ratio(numerator: Expr, denominator: Expr) -> Expr:
+    """Missing where there is nothing to divide by."""
     return numerator / denominator
 
 
@@ -164,6 +171,7 @@ def size_against_customer(scale: str, window: str) -> Derived:
 
 
 def size_spread(window: str) -> Derived:
+    """How much the sizes in letters scatter that a customer orders."""
     return Derived(
         f"customer_letter_size_variance_{window}",
         (
@@ -202,6 +210,7 @@ def size_complaints(group: str, window: str) -> tuple[Derived, ...]:
 
 
 def days_since(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
+    """Days since the last event, for every ``since_last`` of every group."""
     return tuple(
         Derived(
             f"{group.name}_{aggregation.stream.name}_since_last_days",

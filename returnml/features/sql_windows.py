@@ -212,7 +212,11 @@ def _result(plan: GroupPlan) -> str:
 
 
 def aggregate_expression(plan: GroupPlan, aggregate: Aggregate, alias: str) -> str:
-    """The value of one aggregate, read from ``plan.result`` (as ``alias``) and the spine (as ``s``)."""
+    """The value of one aggregate, read from ``plan.result`` (as ``alias``) and the spine (as ``s``).
+
+    Raises:
+        KeyError: naming an aggregate that the plan does not compute.
+    """
     a = aggregate.aggregation
     if a.operation is Operation.SINCE_LAST:
         return f"s.t - {alias}.last_{a.stream.name}"

@@ -106,6 +106,7 @@ def decode(payload: bytes) -> list[Answer]:
 
 
 def day_folder(root: Path, worker: str, day: date) -> Path:
+    """Where a worker's log of a day lies."""
     return root / worker / day.isoformat()
 
 

@@ -21,6 +21,7 @@ _DECODER = msgspec.json.Decoder(Judged)
 
 
 def encode_payload(judged: Judged) -> bytes:
+    """The payload of a log record."""
     return _ENCODER.encode(judged)
 
 

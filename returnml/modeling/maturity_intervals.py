@@ -57,6 +57,7 @@ class Cells:
 
 
 def join(parts: Sequence[Cells]) -> Cells:
+    """The cells of all parts, one after the other."""
     return Cells(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Cells)))
 
 

@@ -113,4 +113,5 @@ def ask_as(customers: CustomerIds, customer_id: str, ask: Callable[[str], T]) ->
 
 
 def one_time_name() -> str:
+    """A name that nobody has: drawn, and kept nowhere."""
     return pseudonym_of(secrets.token_bytes(KEY_BYTES))

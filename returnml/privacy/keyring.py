@@ -59,6 +59,7 @@ class Forgetting:
 
 
 def random_key(_: str) -> bytes:
+    """``KEY_BYTES`` that nobody can foresee."""
     return secrets.token_bytes(KEY_BYTES)
 
 

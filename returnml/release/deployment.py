@@ -140,6 +140,7 @@ def _refuse_shared(path: Path) -> None:
 
 
 def audit_path(state: Path) -> Path:
+    """The audit trail beside a deployment state."""
     return state.with_name("audit.jsonl")
 
 

@@ -46,6 +46,7 @@ def mend(trail: Path) -> None:
 
 
 def lines(trail: Path) -> list[bytes]:
+    """The lines of a trail, oldest first; none where there is no file."""
     return trail.read_bytes().splitlines() if trail.exists() else []
 
 

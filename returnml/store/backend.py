@@ -180,6 +180,7 @@ def snapshot_at(generation: Published, mark: bytes | None) -> Snapshot:
 
 
 def read_mark(transaction: Transaction) -> Mark:
+    """Up to where the ledger is applied; before the first event everything is 0."""
     value = transaction.get(META, MARK)
     if value is None:
         return Mark()
@@ -188,6 +189,7 @@ def read_mark(transaction: Transaction) -> Mark:
 
 
 def write_mark(transaction: Transaction, mark: Mark) -> None:
+    """Say up to where the ledger is applied."""
     value = _MARK_WORDS.pack(mark.seq, mark.known_at_us, *mark.position)
     if value != transaction.get(META, MARK):  # a turn without events writes nothing
         transaction.put(META, MARK, value)
@@ -200,4 +202,5 @@ def read_published(transaction: Transaction) -> str | None:
 
 
 def write_published(transaction: Transaction, name: str) -> None:
+    """Flip the pointer: readers see another generation once the turn is committed."""
     transaction.put(META, POINTER, name.encode())

@@ -123,6 +123,7 @@ def open_current(store_root: Path, feature_set: FeatureSet) -> Generation:
 
 
 def file_hash(path: Path) -> tuple[int, str]:
+    """Size in bytes, and sha256 (hex)."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return file.tell(), digest

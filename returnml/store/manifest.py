@@ -31,6 +31,8 @@ class ServedFeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One stream's declaration."""
+
     table: str
     columns: dict[str, int]
     is_derived: bool
@@ -38,6 +40,8 @@ class StreamManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AggregationManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One aggregation's declaration; its stream by name."""
+
     stream: str
     operation: str
     column: str | None
@@ -145,6 +149,7 @@ def group_manifest(group: KeyGroup, keys: int, tiles: int) -> GroupManifest:
 
 
 def stream_manifest(stream: Stream) -> StreamManifest:
+    """The declaration as it stands in a manifest."""
     return StreamManifest(stream.table, stream.columns, stream.is_derived, stream.texts)
 
 

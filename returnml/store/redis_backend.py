@@ -88,6 +88,10 @@ class RedisServer:
 
         Returns:
             Its reply, and for each hash the values of the fields.
+
+        Raises:
+            StoreUnavailable: where the server is away or hangs, and after that until ``revive``.
+            StoreError: where it refuses a command.
         """
         if self._lost is not None:
             raise StoreUnavailable(self._lost)

@@ -57,6 +57,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def message(scored: ScoredOrder) -> Message:
+    """An answer's key and value."""
     return scored.order_id, encode(scored)
 
 

@@ -24,6 +24,8 @@ ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class TileDay:
+    """What is recorded of one day of a tile table."""
+
     rows: int
     content_hash: str
     inputs_hash: str

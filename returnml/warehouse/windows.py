@@ -243,5 +243,6 @@ def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple:
 
 
 def drop(con: duckdb.DuckDBPyConnection, prepared: Prepared) -> None:
+    """Remove the temporary tables that ``prepare`` left."""
     for table in (*prepared.inputs, *prepared.results):
         con.execute(f"drop table if exists {table}")
