@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -299,6 +300,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tasks: dict[str, TaskSettings] = {}
 
     def __post_init__(self) -> None:
+        for name, kind, example in (("go_live", datetime, "2025-03-01T00:00"), ("first_day", date, "2025-03-01")):
+            text = getattr(self, name)
+            try:
+                _ = None if text is None else kind.fromisoformat(text)
+            except ValueError:
+                raise ValueError(f"{name}: {text!r}, expected e.g. {example}") from None
         for name, own in self.tasks.items():
             try:
                 self._changed(own)

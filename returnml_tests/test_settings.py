@@ -50,6 +50,8 @@ def test_a_list_in_a_variable_is_json():
         ("", {"RETURNML_KAFKA": "host:9092", "RETURNML_KAFKA__TOPIC": "t"}, "kafka is a table, 'host:9092' stands for it"),
         ("[tasks.return_risk.training]\nronds = 3", {}, r"tasks\.return_risk: .*ronds"),
         ("[tasks.return_risk.gates]\nmin_auc = 2.0", {}, r"tasks\.return_risk: .*min_auc"),
+        ("", {"RETURNML_GO_LIVE": "tomorrow"}, "go_live: 'tomorrow', expected e.g. 2025"),
+        ('first_day = "1.3.2025"', {}, r"first_day: '1\.3\.2025', expected e.g. 2025"),
     ],
 )
 def test_errors_name_what_is_wrong(tmp_path, text, environ, message):

@@ -5,14 +5,22 @@ from datetime import datetime
 import dagster as dg
 import duckdb
 
+from returnml.ledger.instants import instant, instant_us
+
 
 class CutOffConfig(dg.Config):
-    """``cut_off``: ISO instant, UTC; default: the end of the last day in the warehouse that has order lines or events."""
+    """``cut_off``: ISO instant, UTC where it names no zone; default: the end of the last day that has order lines or events."""
 
     cut_off: str | None = None
 
     def until(self, con: duckdb.DuckDBPyConnection) -> datetime:
-        """The cut-off, naive UTC."""
+        """The cut-off, naive UTC.
+
+        Raises:
+            ValueError: for a text that is no instant.
+        """
         from returnml.warehouse.cutoff import cut_off
 
-        return datetime.fromisoformat(self.cut_off) if self.cut_off else cut_off(con)
+        if not self.cut_off:
+            return cut_off(con)
+        return instant(instant_us(datetime.fromisoformat(self.cut_off))).replace(tzinfo=None)

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from returnml.features.windows import DAY_US, floor_day
+from returnml.ledger.instants import day_of
 from returnml.settings import LabelSettings, TrainingSettings
 
 
@@ -126,7 +127,10 @@ def rolling_origin(anchor_us: np.ndarray, origins_us: list[int], *, test_us: int
         train = np.flatnonzero(anchor_us < origin - gap_us)
         test = np.flatnonzero((anchor_us >= origin) & (anchor_us < origin + test_us))
         if not len(train) or not len(test):
-            raise SplitError(f"fold at {origin}: {len(train)} train and {len(test)} test rows")
+            raise SplitError(
+                f"the fold that tests from {day_of(origin)} on has {len(train)} rows to train on and {len(test)} to test on: "
+                "land more history, or ask for fewer or shorter folds"
+            )
         folds.append(Fold(origin, train, test))
     return folds
 
