@@ -10,7 +10,6 @@ from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import YamlRenderPlugin
 
-from returnml.features.declarations import FeatureSet
 from returnml.features.order_line import ORDER_LINE
 from returnml.ledger.clock import Clock, clock_of
 from returnml.settings import Settings, load_settings
@@ -39,7 +38,6 @@ MAX_BODY_BYTES = 1 << 20
 def create_app(
     settings: Settings | None = None,
     clock: Clock | None = None,
-    feature_set: FeatureSet = ORDER_LINE,
     reload_seconds: float = RELOAD_SECONDS,
 ) -> Litestar:
     """The service.
@@ -47,7 +45,6 @@ def create_app(
     Args:
         settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
         clock: default: the one that the setting ``replay_clock`` chooses.
-        feature_set: the declarations that releases and generations must have been made with.
         reload_seconds: how often to look for a new release or generation.
     """
     settings = settings or load_settings()
@@ -55,8 +52,8 @@ def create_app(
     log = InferenceLog(settings)
     topic = settings.kafka.scores_topic
     stream = None if topic is None else ScoreStream(settings.kafka, topic)
-    service = ServingState(settings, open_backend(settings), clock, feature_set, log, stream)
-    intake = EventIntake(EventInlet(settings, feature_set, clock))
+    service = ServingState(settings, open_backend(settings), clock, ORDER_LINE, log, stream)
+    intake = EventIntake(EventInlet(settings, ORDER_LINE, clock))
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

@@ -54,7 +54,7 @@ class TreeModel:
 
         return [lgb.Booster(model_str=text) for text in self.texts]
 
-    def margin(self, x: np.ndarray, threads: int = 1) -> np.ndarray:
+    def margin(self, x: np.ndarray) -> np.ndarray:
         """Log-odds before calibration.
 
         Args:
@@ -66,7 +66,7 @@ class TreeModel:
         boosters = self.boosters()
         total = np.zeros(len(x))
         for booster in boosters:
-            total += booster.predict(x, raw_score=True, num_threads=threads)
+            total += booster.predict(x, raw_score=True, num_threads=1)
         return total / len(boosters)
 
     def importance(self) -> np.ndarray:

@@ -95,7 +95,6 @@ def evaluate(
     maturity: Maturity,
     holdout_start_us: int,
     seed: int,
-    replicates: int = REPLICATES,
 ) -> Evaluation:
     """Evaluate hold-out rows, all arrays of shape (n,); ``baselines`` maps a name to its probabilities."""
     sample = ScoredSample(y, probability)
@@ -104,10 +103,10 @@ def evaluate(
         customers=len(np.unique(customer)),
         positives=int(y.sum()),
         holdout_start_us=holdout_start_us,
-        replicates=replicates,
+        replicates=REPLICATES,
         maturity=maturity,
         figures=sample.figures(),
-        intervals=bootstrap_intervals(sample, customer, replicates=replicates, seed=seed),
+        intervals=bootstrap_intervals(sample, customer, replicates=REPLICATES, seed=seed),
         baselines={name: ScoredSample(y, p).figures() for name, p in baselines.items()},
         parity=parity,
     )

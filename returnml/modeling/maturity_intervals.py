@@ -61,7 +61,7 @@ def join(parts: Sequence[Cells]) -> Cells:
     return Cells(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Cells)))
 
 
-def intervals(cells: Cells, cut_off: int, level: float = LEVEL) -> tuple[Cells, np.ndarray]:
+def intervals(cells: Cells, cut_off: int) -> tuple[Cells, np.ndarray]:
     """The forecasts of one cut-off with their intervals, from errors that were known at that cut-off.
 
     Args:
@@ -81,7 +81,7 @@ def intervals(cells: Cells, cut_off: int, level: float = LEVEL) -> tuple[Cells, 
         targets = _distinct(past, is_past)
         if targets >= MIN_TARGETS:
             is_in = now.band == band
-            low, high = finite_sample_quantiles(np.sort(errors[is_past]), level, targets)
+            low, high = finite_sample_quantiles(np.sort(errors[is_past]), LEVEL, targets)
             bounds[is_in] = now.mean[is_in, None] + now.sd[is_in, None] * np.array([low, high])
     return now, np.maximum(bounds, 0.0)
 

@@ -8,6 +8,8 @@ import numpy as np
 
 LIFT_SHARES = (0.01, 0.05, 0.10)
 CALIBRATION_BINS = 15
+LEVEL = 0.95
+"""Of every interval."""
 _SMALLEST = 1e-7
 
 
@@ -110,14 +112,14 @@ def bootstrap_figures(
 
 
 def bootstrap_intervals(
-    sample: ScoredSample, customer: np.ndarray, *, replicates: int, seed: int, level: float = 0.95
+    sample: ScoredSample, customer: np.ndarray, *, replicates: int, seed: int
 ) -> dict[str, tuple[float, float]]:
     """Percentile intervals of every figure, by customer bootstrap (Efron 1979; clusters are customers)."""
-    return intervals([row[0] for row in bootstrap_figures([sample], customer, replicates=replicates, seed=seed)], level)
+    return intervals([row[0] for row in bootstrap_figures([sample], customer, replicates=replicates, seed=seed)])
 
 
 def paired_difference(
-    sample: ScoredSample, reference: ScoredSample, customer: np.ndarray, *, replicates: int, seed: int, level: float = 0.95
+    sample: ScoredSample, reference: ScoredSample, customer: np.ndarray, *, replicates: int, seed: int
 ) -> dict[str, tuple[float, float, float]]:
     """Figure of ``sample`` minus figure of ``reference`` on the same rows: (value, low, high) by paired bootstrap.
 
@@ -127,7 +129,7 @@ def paired_difference(
     """
     value = differences(sample.figures(), reference.figures())
     drawn = bootstrap_figures([sample, reference], customer, replicates=replicates, seed=seed)
-    spread = intervals([differences(ours, theirs) for ours, theirs in drawn], level)
+    spread = intervals([differences(ours, theirs) for ours, theirs in drawn])
     return {name: (value[name], low, high) for name, (low, high) in spread.items()}
 
 
@@ -136,9 +138,7 @@ def differences(figures: dict[str, float], reference: dict[str, float]) -> dict[
     return {name: value - reference[name] for name, value in figures.items()}
 
 
-def mean_difference(
-    difference: np.ndarray, customer: np.ndarray, *, replicates: int, seed: int, level: float = 0.95
-) -> tuple[float, float, float]:
+def mean_difference(difference: np.ndarray, customer: np.ndarray, *, replicates: int, seed: int) -> tuple[float, float, float]:
     """Mean of what two models' losses differ by, line by line: (value, low, high) by paired customer bootstrap.
 
     Args:
@@ -146,7 +146,7 @@ def mean_difference(
         customer: ids of those lines.
     """
     means = [float(w @ difference / w.sum()) for w in customer_weights(customer, replicates, seed)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(difference.mean()), float(low), float(high)
 
 
@@ -156,9 +156,9 @@ def log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     return -np.where(y == 1, np.log(clipped), np.log1p(-clipped))
 
 
-def intervals(rows: list[dict[str, float]], level: float = 0.95) -> dict[str, tuple[float, float]]:
+def intervals(rows: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
     """The central interval of each figure over replicates."""
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     out = {}
     for name in rows[0]:
         # A replicate without any return has no AUC: it says nothing about it.

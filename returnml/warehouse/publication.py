@@ -30,7 +30,7 @@ class NotIngested(ValueError):
 
 
 def publish_warehouse(
-    con: duckdb.DuckDBPyConnection, feature_sets: Sequence[FeatureSet], cut_off_us: int, backend: Backend, keep: int = 3
+    con: duckdb.DuckDBPyConnection, feature_sets: Sequence[FeatureSet], cut_off_us: int, backend: Backend
 ) -> Generation:
     """Publish everything known before a cut-off; the live part is what the ledger has after that.
 
@@ -41,7 +41,7 @@ def publish_warehouse(
     """
     _check_outcomes(con, cut_off_us)
     ledger_seq = ledger_position(con, ledger_folder(backend.root), cut_off_us)
-    return publish_generation(con, feature_sets, cut_off_us, backend, keep, ledger_seq)
+    return publish_generation(con, feature_sets, cut_off_us, backend, ledger_seq=ledger_seq)
 
 
 def ledger_position(con: duckdb.DuckDBPyConnection, ledger: Path, cut_off_us: int) -> int:

@@ -34,14 +34,14 @@ def calibration_gate(evidence: Evidence, limit: float) -> Gate:
     )
 
 
-def chance_calibration_error(base_rate: float, rows: int, bins: int = CALIBRATION_BINS) -> float:
+def chance_calibration_error(base_rate: float, rows: int) -> float:
     """The calibration error that a perfectly calibrated model shows on so few rows: the mean absolute value of a normal
     deviation in bins of equal size.
 
-    >>> round(chance_calibration_error(0.3, 1_260, 15), 3), round(chance_calibration_error(0.3, 1_000_000, 15), 4)
+    >>> round(chance_calibration_error(0.3, 1_260), 3), round(chance_calibration_error(0.3, 1_000_000), 4)
     (0.04, 0.0014)
     """
-    return math.sqrt(2 / math.pi * base_rate * (1 - base_rate) * bins / rows)
+    return math.sqrt(2 / math.pi * base_rate * (1 - base_rate) * CALIBRATION_BINS / rows)
 
 
 def segments_of(evidence: Evidence, settings: GateSettings) -> list[SegmentCalibration]:
