@@ -27,7 +27,8 @@ class PolicyFile:
         return self._steady
 
     def read(self) -> Policy:
-        """
+        """The policy as it stayed.
+
         Raises:
             PolicyError: naming the file and the field, or if it changed under the reader.
         """
