@@ -45,7 +45,7 @@ fmt: $(READY)  ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(READY)  ## mypy on the pure packages
+types: $(READY)  ## mypy
 	$(BIN)/mypy
 
 dev: $(READY)  ## Dagster's UI and daemon on the local data root

@@ -38,8 +38,10 @@ app = typer.Typer(
 app.command()(simulate)
 app.add_typer(import_app, name="import")
 app.add_typer(data_app, name="data")
-for command in (run, backfill, status, features):
-    app.command()(command)
+app.command()(run)
+app.command()(backfill)
+app.command()(status)
+app.command()(features)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
@@ -48,8 +50,14 @@ app.add_typer(policy_app, name="policy")
 app.command()(tune)
 app.command()(consume)
 app.command("dead-letters")(dead_letters_command)
-for command in (score, publish_scores, explain, replay, forget, serve, dev, demo):
-    app.command()(command)
+app.command()(score)
+app.command()(publish_scores)
+app.command()(explain)
+app.command()(replay)
+app.command()(forget)
+app.command()(serve)
+app.command()(dev)
+app.command()(demo)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The jobs: the morning, the training, the whole line at once, and a person's word on a release."""
 
 from collections.abc import Callable
+from typing import Any
 
 import dagster as dg
 
@@ -108,4 +109,4 @@ def release_reconcile() -> None:
     reconcile_aliases()
 
 
-JOBS = [daily_job, training_job, *TUNING_JOBS.values(), whole_line, release_approve, release_reject, release_reconcile]
+JOBS: list[Any] = [daily_job, training_job, *TUNING_JOBS.values(), whole_line, release_approve, release_reject, release_reconcile]

@@ -39,13 +39,14 @@ _ABOUT_REASONS = {
 def build_scores_asset(task: Task) -> dg.AssetsDefinition:
     """The asset of the task's score table: nothing comes of it while no release decides."""
     keys, schema = keys_of(task), task.score_table_columns()
+    read: list[str | dg.AssetKey] = [task.spine.asset, *task.facts_from, keys.release]
     of_spine = ["day", *task.spine.keys, "requested_at", "feature_set_hash"]
 
     @table_asset(
         keys.scores,
         table=task.score_table,
         group="scores",
-        deps=[*dict.fromkeys((task.spine.asset, *task.facts_from, keys.release))],
+        deps=list(dict.fromkeys(read)),
         description=f"{task.question} One row per {task.words.row} of the day, key `{', '.join(task.spine.keys)}`: what the "
         "champion says, what it will cost and what to do. A morning table of the analyst and the returns desk.",
         columns=column_schema(schema, _ABOUT),

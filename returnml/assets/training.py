@@ -59,7 +59,7 @@ def build_training_set(task: Task) -> dg.AssetsDefinition:
                 yield dg.AssetObservation(key, metadata={"message": str(error), "cut_off": until.isoformat()})
                 yield from missing_results(specs, checks.HAS_MATURE, str(error))
                 return
-        metadata = {
+        metadata: dict[str, Any] = {
             "dagster/row_count": snapshot.rows,
             "base_rate": snapshot.base_rate,
             "cut_off": until.isoformat(),
@@ -104,7 +104,7 @@ def build_candidate_model(task: Task) -> dg.AssetsDefinition:
         candidate = build_release(trained, data, task, settings, settings.paths.releases, champion)
         parent = mlflow.active_run()
         logged = log_candidate(candidate, snapshot, settings.paths.mlflow, parent.info.run_id if parent else None)
-        metadata = {
+        metadata: dict[str, Any] = {
             "version": candidate.release.version,
             "variant": trained.recipe.variant,
             "path": dg.MetadataValue.path(candidate.release.path),
@@ -180,7 +180,7 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         approval = settings.of_task(task.name).gates.require_approval
         settled = settle(settings.paths.deployment_state(task.name), candidate, approval, "dagster", clock)
         projected = project_aliases(settled.state, task.name, settings.paths.mlflow)
-        metadata = {
+        metadata: dict[str, Any] = {
             "candidate": candidate.version,
             "verdict": settled.verdict,
             "reason": verdict.reason,

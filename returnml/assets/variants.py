@@ -70,7 +70,7 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
         parent = mlflow.active_run()
         run_id = log_variant(trained, task.name, figures, settings.paths.mlflow, parent.info.run_id if parent else None)
         name = write_trained(settings.paths.variants / task.name, trained)
-        metadata = {
+        metadata: dict[str, Any] = {
             "file": dg.MetadataValue.path(settings.paths.variants / task.name / name),
             "mlflow_run": run_id,
             "threads": training.threads,
@@ -135,7 +135,7 @@ def build_leaderboard(task: Task) -> dg.AssetsDefinition:
         board = compare_variants(data, trained, training.seed)
         with session(warehouse) as con:
             rows = write_leaderboard(con, task.name, board)
-        metadata = {
+        metadata: dict[str, Any] = {
             "dagster/row_count": rows,
             "chosen": board.chosen.variant,
             "leaderboard": dg.MetadataValue.md(as_markdown(board)),

@@ -32,7 +32,7 @@ class StepHandler(logging.Handler):
 def step_logger(advance: Callable[[str, int, int | None], None]) -> dg.LoggerDefinition:
     """A console logger for runs in this process."""
 
-    @dg.logger(description="Progress of the steps.")
+    @dg.logger(None, description="Progress of the steps.")
     def console(_: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("returnml.progress", logging.DEBUG)
         logger.addHandler(StepHandler(advance))

@@ -45,7 +45,7 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
             except ReleaseError as error:
                 damaged[folder.name] = str(error)
         found = sorted((r for r in releases if r.manifest.task in wanted), key=lambda r: (-r.manifest.cut_off_us, r.version))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "version": r.version,
             "task": r.manifest.task,

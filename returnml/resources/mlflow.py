@@ -19,7 +19,8 @@ def mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
         with turn(settings.paths.mlflow) as uri:
             client.set_tracking_uri(uri)
             config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": uri}
-            opened = mlflow_tracking.resource_fn(context.replace_config(config))
+            # Dagster types the function as one that may go without a context.
+            opened = mlflow_tracking.resource_fn(context.replace_config(config))  # type: ignore[call-arg]
             parent = next(opened)
         # Its own end-of-run hook ends the MLflow run only if the job's last step ran; leaving the resource always does.
         try:
