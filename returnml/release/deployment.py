@@ -77,7 +77,7 @@ def read_state(path: Path) -> DeploymentState:
     except FileNotFoundError:
         _refuse_shared(path)
         return DeploymentState()
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DeploymentError(f"{path}: {error}") from error
 
 

@@ -193,7 +193,7 @@ def _versions(folder: Path, stream_name: str, day: date) -> list[LandingFile]:
 def _read_sidecar(sidecar: Path, path: Path) -> LandingFile:
     try:
         content = msgspec.json.decode(sidecar.read_bytes(), type=_Sidecar)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LandingError(f"{sidecar}: {error} [landing_sidecar]") from error
     return LandingFile(**msgspec.structs.asdict(content), path=path)
 

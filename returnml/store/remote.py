@@ -95,7 +95,7 @@ class RedisBackend:
         _check_there(size, name, self._server)
         try:
             manifest = msgspec.json.decode(text or b"", type=GenerationManifest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{self._server.name}: generation {name}: manifest: {error}") from error
         require_served(manifest, feature_set, f"{self._server.name}: generation {name}")
         if is_verified and self._server.call("HLEN", key) != int(size) + 2:

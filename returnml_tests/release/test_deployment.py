@@ -64,6 +64,14 @@ def test_a_damaged_last_line_of_the_trail_is_named_and_nothing_is_changed(tmp_pa
     assert read_state(path).champion == "r1"
 
 
+@pytest.mark.parametrize("damaged", [b"{", b'{"champion":"\xff"}'])
+def test_a_damaged_state_is_named(tmp_path, damaged):
+    path = tmp_path / "state.json"
+    path.write_bytes(damaged)
+    with pytest.raises(DeploymentError, match=r"state\.json: "):
+        read_state(path)
+
+
 def test_an_edited_trail_is_found(tmp_path):
     path = tmp_path / "state.json"
     promote(path, "r1", 0)

@@ -57,6 +57,9 @@ def test_a_missing_a_foreign_and_an_edited_file_are_refused(tmp_path):
     manifest.write_bytes(original.replace(b"0.7", b"0.9"))
     with pytest.raises(ReleaseError, match="the folder or its manifest was changed"):
         load_release(release.path)
+    manifest.write_bytes(original.replace(b': "', b': "\xff', 1))
+    with pytest.raises(ReleaseError, match=r"manifest\.json: "):
+        load_release(release.path)
     manifest.write_bytes(original)
     (release.path / "plots" / "roc.png").unlink()
     with pytest.raises(ReleaseError, match=r"roc\.png: named by the manifest but not readable"):

@@ -148,6 +148,7 @@ def test_killed_first_delivery_is_no_delivery(tmp_path: Path) -> None:
         (lambda path: path.with_suffix(".json").unlink(), r"\.parquet: .*\.json is missing beside it \[landing_pair\]"),
         (lambda path: path.with_name("notes.txt").touch(), r"notes\.txt: the name is not .* \[landing_file_name\]"),
         (lambda path: path.with_suffix(".json").write_text("{"), r"\.json: .* \[landing_sidecar\]"),
+        (lambda path: path.with_suffix(".json").write_bytes(b'{"stream":"\xff"}'), r"\.json: .* \[landing_sidecar\]"),
         (
             lambda path: path.with_suffix(".json").write_text(path.with_suffix(".json").read_text().replace("returns", "orders")),
             r"contradicts its name or place \[landing_sidecar\]",

@@ -88,15 +88,19 @@ def test_foreign_missing_and_mislabelled_generations_are_refused(tmp_path):
     manifest.write_text(ours.replace(f'"format": {FORMAT}', '"format": 3'))
     with pytest.raises(StoreError, match=f"manifest.json: format 3, this code reads {FORMAT}: publish again"):
         open_current(tmp_path, FEATURES)
+    manifest.write_bytes(ours.encode().replace(b': "', b': "\xff', 1))
+    with pytest.raises(StoreError, match="manifest.json: "):
+        open_current(tmp_path, FEATURES)
     manifest.write_text(ours)
     renamed = generation.path.rename(tmp_path / "other")
     with pytest.raises(StoreError, match="the manifest is of generation"):
         open_generation(renamed, FEATURES)
     with pytest.raises(StoreError, match="not readable"):
         open_current(tmp_path, FEATURES)
-    (tmp_path / POINTER_FILE).write_text("{")
-    with pytest.raises(StoreError, match=POINTER_FILE):
-        open_current(tmp_path, FEATURES)
+    for damaged in (b"{", b'{"generations":["\xff"]}'):
+        (tmp_path / POINTER_FILE).write_bytes(damaged)
+        with pytest.raises(StoreError, match=POINTER_FILE):
+            open_current(tmp_path, FEATURES)
 
 
 def test_values_beyond_their_declared_bits_are_refused(tmp_path):
