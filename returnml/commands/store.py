@@ -156,10 +156,13 @@ def _backend(settings: Settings) -> Backend:
 def _refused(damage_code: int = 2) -> Iterator[None]:
     """One line on stderr for what the store or the ledger says, and an exit code."""
     from returnml.ledger.log import LogError
+    from returnml.store.backend import StoreUnavailable
     from returnml.store.manifest import StoreError
 
     try:
         yield
+    except StoreUnavailable as error:
+        refuse(str(error))
     except (StoreError, LogError, OSError) as error:
         typer.echo(f"{'refused' if damage_code == 2 else 'wrong'}: {error}", err=True)
         raise typer.Exit(damage_code) from error

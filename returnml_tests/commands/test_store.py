@@ -127,3 +127,11 @@ def test_verify_names_damage(live):
 def test_a_data_root_without_a_store_is_refused(tmp_path, command):
     refused = CliRunner().invoke(app, ["store", command, "--data", str(tmp_path)])
     assert (refused.exit_code, "nothing was published yet" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize("word", ["status", "verify", "rebuild"])
+def test_a_server_that_is_away_is_no_damage(live, monkeypatch, word):
+    monkeypatch.setenv("RETURNML_STORE__BACKEND", "redis")
+    monkeypatch.setenv("RETURNML_STORE__REDIS_URL", "redis://127.0.0.1:1/0")
+    done = run(live, word)
+    assert (done.exit_code, "refused: redis 127.0.0.1:1 is not available" in done.stderr) == (2, True), done.output
