@@ -149,6 +149,12 @@ class Keyring:
             self._con.executemany("INSERT OR IGNORE INTO forgotten_lines VALUES (?, ?)", ((line, row[0]) for line in lines))
         return True
 
+    def is_being_forgotten(self, customer_id: str) -> bool:
+        """Whether the forgetting of this customer has begun and is not finished."""
+        with self._explained():
+            found = self._con.execute("SELECT 1 FROM forgetting WHERE tag = ?", (self._tag(customer_id),)).fetchone()
+        return found is not None
+
     def pending(self) -> list[Forgetting]:
         """Whose forgetting has begun and is not finished, oldest first."""
         with self._explained():

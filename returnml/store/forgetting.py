@@ -46,7 +46,7 @@ class Forgetter:
         self._clock = clock
 
     def forget(self, customer_id: str, by: str, why: str) -> bool:
-        """Forget a customer, by the shop's id. False where the id has no key: never seen, or forgotten before.
+        """Forget a customer, by the shop's id. False where the id has no key: never seen, or forgotten before, all of it.
 
         Raises:
             ForgettingRefused: where ``by`` or ``why`` say the id, which would keep it for good.
@@ -57,9 +57,9 @@ class Forgetter:
         if customer_id in by or customer_id in why:
             raise ForgettingRefused("who asks and why stay in the audit trail: they must not say the customer's id")
         name = self._keyring.find(customer_id)
-        is_known = name is not None and self._keyring.begin_forgetting(
-            customer_id, self._lines(name), by, why, self._clock.now_us()
-        )
+        is_known = self._keyring.is_being_forgotten(customer_id)
+        if name is not None:
+            is_known |= self._keyring.begin_forgetting(customer_id, self._lines(name), by, why, self._clock.now_us())
         self.finish()
         return is_known
 
