@@ -122,7 +122,8 @@ def store_verify(data: DataOption = None) -> None:
     if found.problems:
         for problem in found.problems:
             typer.echo(f"wrong       {problem}", err=True)
-        typer.echo("returnml store rebuild makes the live part anew", err=True)
+        if found.live.mark.seq <= last:
+            typer.echo("returnml store rebuild makes the live part anew", err=True)
         raise typer.Exit(1)
     waiting = last - found.live.mark.seq
     typer.echo(f"live part   {len(found.live.state):,} keys, all as generation and ledger give them up to {found.live.mark.seq}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 
 from returnml.features.declarations import FeatureSet
-from returnml.ledger.log import LogWriter, Record, read, segments
+from returnml.ledger.log import LogWriter, Record, last_record, read, segments
 from returnml.store.backend import STATE, Backend, Mark, Published, read_mark, read_published
 from returnml.store.generation import Generation, open_generation
 from returnml.store.keys import describe_key
@@ -139,7 +139,7 @@ def verify_store(backend: Backend, feature_set: FeatureSet) -> Verified:
     ledger = read_ledger(backend, generation.manifest.ledger_seq)
     last_seq = ledger.last.seq if ledger.last else 0
     if live.mark.seq > last_seq:
-        problems.append(f"the live part has event {live.mark.seq}, the ledger ends with {last_seq}")
+        problems.append(_ledger_lost_its_end(live.mark.seq, last_seq))
     else:
         problems += _compare_live(backend, generation, live)
         problems += noted_otherwise(backend, live.mark.seq)
@@ -150,9 +150,15 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
     """Build the live part anew, verdicts too, from the published generation (or where that is lost the last listed one).
 
     Raises:
-        StoreError: where there is no good generation, or the store cannot be written.
+        StoreError: where there is no good generation, or the store cannot be written; or the ledger lost events that the
+            live part has: they would be lost for good.
         LogError: where the ledger is damaged.
     """
+    with backend.writing() as transaction:
+        applied = read_mark(transaction).seq
+    last = last_record(ledger_folder(backend.root))
+    if applied > (last.seq if last else 0):
+        raise StoreError(_ledger_lost_its_end(applied, last.seq if last else 0))
     name = backend.published() or next(iter(read_pointer(backend.root).generations), None)
     if name is None:
         raise StoreError(f"{backend.root}: no generation was published")
@@ -160,6 +166,13 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
     backend.install(generation.path)
     publish_live(backend, generation, is_anew=True)
     return generation
+
+
+def _ledger_lost_its_end(applied: int, last_seq: int) -> str:
+    return (
+        f"the live part has event {applied}, the ledger ends with {last_seq}: bring its last segment back from a backup; what is "
+        "lost for good is given up by removing the live part before rebuilding it"
+    )
 
 
 def _compare_live(backend: Backend, generation: Generation, live: LivePart) -> Iterator[str]:

@@ -89,7 +89,7 @@ def test_foreign_missing_and_mislabelled_generations_are_refused(tmp_path):
     with pytest.raises(StoreError, match=f"manifest.json: format 3, this code reads {FORMAT}: publish again"):
         open_current(tmp_path, FEATURES)
     manifest.write_bytes(ours.encode().replace(b': "', b': "\xff', 1))
-    with pytest.raises(StoreError, match="manifest.json: "):
+    with pytest.raises(StoreError, match=r"manifest\.json: "):
         open_current(tmp_path, FEATURES)
     manifest.write_text(ours)
     renamed = generation.path.rename(tmp_path / "other")

@@ -138,4 +138,20 @@ def test_a_ledger_that_lost_its_end_is_found(store):
         end = read_mark(transaction).position.byte
     [file] = segments(ledger_folder(store.root))
     file.write_bytes(file.read_bytes()[: end - 1])
-    assert verify_store(store, FEATURES).problems == ["the live part has event 3, the ledger ends with 2"]
+    [problem] = verify_store(store, FEATURES).problems
+    assert problem.startswith("the live part has event 3, the ledger ends with 2: bring its last segment back")
+
+
+def test_nothing_is_rebuilt_from_a_ledger_that_lost_its_end_while_the_live_part_knows_of_it(store, make_backend):
+    [file] = segments(ledger_folder(store.root))
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    with pytest.raises(StoreError, match="the live part has event 3, the ledger ends with 2"):
+        rebuild_store(store, FEATURES)
+    file.write_bytes(content)
+    rebuild_store(store, FEATURES)
+    assert read_live(store).mark.seq == 3
+    file.write_bytes(content[:-1])
+    store = lose(store, make_backend)
+    rebuild_store(store, FEATURES)
+    assert read_live(store).mark.seq == 2
