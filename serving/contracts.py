@@ -140,7 +140,8 @@ class EventAnswer(Struct, frozen=True, omit_defaults=True):
     """What became of one event of the request, in its order.
 
     ``accepted``: durable, and applied. ``duplicate``: its ``event_id`` was accepted before. ``refused``: by ``rule``, about
-    ``field``; the ledger keeps it (at ``seq``) unless it is ``malformed``. Sending a refused event again refuses it again.
+    ``field``; the ledger keeps it (at ``seq``) unless it is ``malformed``, or has the id of another event (that at ``seq``:
+    ``event_id_taken``). Sending a refused event again refuses it again.
     """
 
     status: Literal["accepted", "duplicate", "refused"]

@@ -70,6 +70,14 @@ class LiveState:
     def has_inspection(self, inspection_id: str) -> bool:
         return self._get(encode_key(INSPECTIONS, (inspection_id,))) is not None
 
+    def has(self, event: AnyEvent) -> bool:
+        """Whether what an accepted event leaves behind is there: each of its order lines, its return, its inspection."""
+        if isinstance(event, OrderPlaced):
+            return all(self._line(line.line_id) is not None for line in event.lines)
+        if isinstance(event, InspectionCompleted):
+            return self.has_inspection(event.inspection_id)
+        return self.has_return(event.return_id)
+
     def apply(self, event: AnyEvent, verdict: Verdict, known_at_us: int) -> None:
         """Let an accepted event take effect."""
         if isinstance(event, OrderPlaced):

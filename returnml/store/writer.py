@@ -43,6 +43,10 @@ AT_ONCE = 5_000
 """Events of the log that are applied in one go."""
 
 
+EVENT_ID_TAKEN = "event_id_taken"
+"""The rule that refuses an event whose id was used for another one. It is not in the ledger."""
+
+
 class Outcome(msgspec.Struct, array_like=True, frozen=True):
     """What became of an event id: the position of its event, and the rule that refused it, if one did."""
 
@@ -54,7 +58,7 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True):
 
 @dataclass(frozen=True)
 class Applied:
-    """The answer to one submitted event; a duplicate has the outcome of the first."""
+    """The answer to one submitted event; a duplicate has the outcome of the first, unless that was another event."""
 
     outcome: Outcome
     is_duplicate: bool
@@ -128,7 +132,7 @@ class EventWriter:
         for event in events:
             before = transaction.get(EVENTS, event_key(event))
             if before is not None:
-                answers.append(Applied(decode_outcome(before), True))
+                answers.append(Applied(_repeated(decode_outcome(before), event, state), True))
                 continue
             seq += 1
             known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
@@ -257,6 +261,14 @@ def events_about(customer: str, ledger: Path, after_seq: int = 0) -> Iterator[tu
             judged = decode_payload(record)
             if judged.verdict.is_accepted:
                 yield judged.event, judged.verdict
+
+
+def _repeated(before: Outcome, event: AnyEvent, state: LiveState) -> Outcome:
+    """What is answered to an event whose id was taken in before."""
+    if before.rule is not None or state.has(event):
+        return before
+    message = f"event {before.seq} has this id and is another one: nothing of this one is taken in"
+    return Outcome(before.seq, EVENT_ID_TAKEN, "event_id", message)
 
 
 def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:

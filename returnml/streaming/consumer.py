@@ -14,7 +14,7 @@ from returnml.ledger.decoding import Malformed, decode_event
 from returnml.ledger.events import AnyEvent
 from returnml.settings import KafkaSettings
 from returnml.store.inlet import EventInlet, EventsUnavailable
-from returnml.store.writer import Applied
+from returnml.store.writer import EVENT_ID_TAKEN, Applied
 from returnml.streaming.client import StreamingError, consumer, library, reason
 from returnml.streaming.dead_letters import DeadLetter, DeadLetters, DeadLettersUnavailable
 from returnml.streaming.outlasting import begin
@@ -36,7 +36,7 @@ class Taken:
 
     Attributes:
         messages: whose offsets may be committed.
-        dead: messages that are no events, and are kept as dead letters.
+        dead: messages that are no events, or have another one's id, and are kept as dead letters.
         waits: how often the store (or the place of dead letters) was away.
         trouble: what is wrong now; None when nothing is.
     """
@@ -127,27 +127,31 @@ class EventConsumer:
 
     def _take(self, batch: Sequence[Any], should_stop: Callable[[], bool]) -> bool:
         """Make a batch durable, then commit it; False if told to stop before it was."""
-        events: list[AnyEvent] = []
+        sent: list[tuple[Any, AnyEvent]] = []
         dead: list[DeadLetter] = []
         for message in batch:
             decoded = _decode(message)
-            if isinstance(decoded, DeadLetter):
-                dead.append(decoded)
+            if isinstance(decoded, Malformed):
+                dead.append(_letter(message, decoded.rule, decoded.field, decoded.message))
             else:
-                events.append(decoded)
+                sent.append((message, decoded))
         applied: list[Applied] = []
         if dead and not self._insist(lambda: self._dead_letters.keep(dead), should_stop):
             return False
-        if events and not self._insist(lambda: applied.extend(self._inlet.submit(events)), should_stop):
+        if sent and not self._insist(lambda: applied.extend(self._inlet.submit([event for _, event in sent])), should_stop):
+            return False
+        outcomes = [(message, answer.outcome) for (message, _), answer in zip(sent, applied, strict=True)]
+        others = [_letter(m, o.rule, o.field or "", o.message or "") for m, o in outcomes if o.rule == EVENT_ID_TAKEN]
+        if others and not self._insist(lambda: self._dead_letters.keep(others), should_stop):
             return False
         taken = self.taken
         taken.messages += len(batch)
-        taken.dead += len(dead)
-        refused = sum(answer.outcome.rule is not None for answer in applied)
+        taken.dead += len(dead) + len(others)
+        refused = sum(outcome.rule is not None for _, outcome in outcomes) - len(others)
         duplicates = sum(answer.is_duplicate and answer.outcome.rule is None for answer in applied)
         taken.refused += refused
         taken.duplicates += duplicates
-        taken.accepted += len(applied) - refused - duplicates
+        taken.accepted += len(applied) - len(others) - refused - duplicates
         for message in batch:
             self._done[message.topic(), message.partition()] = message.offset() + 1
         self._changed(taken)
@@ -242,10 +246,11 @@ class EventConsumer:
         return self._assigned is not None and self._assigned <= self._at_end and not self._held
 
 
-def _decode(message: Any) -> AnyEvent | DeadLetter:
+def _decode(message: Any) -> AnyEvent | Malformed:
     value = message.value()
-    decoded = Malformed("malformed", "$", "a message without a value") if value is None else decode_event(value)
-    if not isinstance(decoded, Malformed):
-        return decoded
+    return Malformed("malformed", "$", "a message without a value") if value is None else decode_event(value)
+
+
+def _letter(message: Any, rule: str, field: str, why: str) -> DeadLetter:
     place = (message.topic(), message.partition(), message.offset())
-    return DeadLetter(*place, decoded.rule, decoded.field, decoded.message, message.key(), value)
+    return DeadLetter(*place, rule, field, why, message.key(), message.value())

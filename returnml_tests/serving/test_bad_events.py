@@ -12,7 +12,7 @@ from returnml.ledger.log import read
 from returnml.ledger.records import decode_payload
 from returnml.settings import DataPaths
 from returnml_tests.serving import shop
-from returnml_tests.serving.test_events import evidence, placed, returned, send
+from returnml_tests.serving.test_events import AT, evidence, placed, returned, send
 from serving.app import create_app
 
 
@@ -146,7 +146,7 @@ def test_events_that_contradict_what_is_known(data):
         told = answered(
             client,
             placed("e1", "o20"),
-            placed("e1", "o21", customer_id="c2"),  # an id that is taken: the first one counts
+            placed("e1", "o20", customer_id="c2"),  # an id that is taken: the first one counts
             placed("e2", "o20", customer_id="c2"),  # the same line, of another customer
             placed("e3", "o22", lines=[placed("x", "o22")["lines"][0]] * 2),
             returned("e4", "r4", "o20-1", occurred_at="2011-06-15T11:58:59Z"),
@@ -174,6 +174,28 @@ def test_events_that_contradict_what_is_known(data):
         ("refused", "duplicate_id", "return_id", True),
         ("refused", "unknown_return", "return_id", True),
     ]
+
+
+def test_an_id_that_another_event_has_is_refused_and_not_taken_for_a_duplicate(data):
+    """A shop that names an order's event and its return's alike must hear that the return is not taken in."""
+    order = placed("e1")
+    back = returned("e1", line_id="o9-1")
+    seen = {
+        "type": "inspection",
+        "event_id": "e1",
+        "occurred_at": AT,
+        "inspection_id": "i1",
+        "return_id": "r9",
+        "verdict": "worn",
+    }
+    more = placed("e1", lines=[*order["lines"], order["lines"][0] | {"line_id": "o9-2"}])
+    with service(data) as client:
+        assert answered(client, order) == [("accepted", None, None, True)]
+        taken = ("refused", "event_id_taken", "event_id", True)
+        assert answered(client, back, seen | {"verdict": "worn"}, more, placed("e1", "o10")) == [taken] * 4
+        assert answered(client, order, placed("e1", country="AT")) == [("duplicate", None, None, True)] * 2
+        assert answered(client, back | {"event_id": "e2"}) == [("accepted", None, None, True)]
+    assert verdicts(data) == [None, None]
 
 
 def test_an_orphan_counts_in_the_windows_of_the_keys_that_it_names(data):

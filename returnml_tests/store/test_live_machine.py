@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from returnml.features.windows import DAY_US
+from returnml.ledger.events import OrderPlaced
+from returnml.ledger.log import read
+from returnml.ledger.records import decode_payload
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EventWriter
+from returnml.store.writer import EVENT_ID_TAKEN, EventWriter, ledger_folder
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.oracle import Moment, group_aggregates
 from returnml_tests.redis_server import RedisProcess
@@ -63,6 +66,11 @@ RETURN = st.fixed_dictionaries(
 EVENTS = st.lists(st.one_of(ORDER, RETURN), min_size=1, max_size=4)
 
 
+def names(one):
+    """What an event leaves behind, if it is accepted."""
+    return {f"line {n.line_id}" for n in one.lines} if isinstance(one, OrderPlaced) else {f"return {one.return_id}"}
+
+
 class HandClock:
     """May also step back."""
 
@@ -101,9 +109,20 @@ class LiveStoreMachine(RuleBasedStateMachine):
     @rule(bodies=EVENTS, writer=st.integers(0, 1), late_us=st.sampled_from([0, 1, 5 * DAY_US]))
     def send(self, bodies, writer, late_us):
         sent = [event(b, self.clock.now - late_us) for b in bodies]
+        known = {name for judged in self.ledger() if judged.verdict.is_accepted for name in names(judged.event)}
         for one, answer in zip(sent, self.writers[writer].submit(sent), strict=True):
-            first = self.answered.setdefault(one.event_id, answer.outcome)
-            assert answer.outcome == first
+            outcome = answer.outcome
+            if outcome.rule == EVENT_ID_TAKEN:
+                assert answer.is_duplicate
+                assert not names(one) <= known
+                continue
+            assert outcome == self.answered.setdefault(one.event_id, outcome)
+            if outcome.rule is None:
+                assert not answer.is_duplicate or names(one) <= known
+                known |= names(one)
+
+    def ledger(self):
+        return [decode_payload(record) for record in read(ledger_folder(self.store))]
 
     @rule(bodies=EVENTS, step=st.sampled_from(["write_mark", "log"]))
     def killed_while_sending(self, bodies, step):

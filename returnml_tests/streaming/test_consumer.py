@@ -116,6 +116,16 @@ def test_messages_that_are_no_events_are_kept_in_the_log_and_block_nothing(kafka
     assert all(k.message for k in kept)
 
 
+def test_a_message_with_the_id_of_another_event_is_a_dead_letter(kafka, data):
+    other = placed(2, event_id="e1")
+    kafka.send(TOPIC, [placed(1), other, placed(1), placed(3)])
+    chosen = settings(data, kafka.servers)
+    assert counts(consume(chosen)) == (4, 2, 1, 0, 1)
+    [kept] = logged(chosen.paths.dead_letters)
+    assert (kept.offset, kept.rule, kept.field, kept.value) == (1, "event_id_taken", "event_id", other)
+    assert ids(data) == ["e1", "e3"]
+
+
 def test_messages_that_are_no_events_go_to_the_dead_letter_topic(kafka, data):
     kafka.create_topic("dead")
     kafka.send(TOPIC, [placed(1), b"{", None], key=b"k")
