@@ -10,6 +10,8 @@ from typing import Any
 from returnml.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
+# The client logs every attempt to connect, twenty a second; what is wrong comes by ``error_cb`` as well.
+logger.addFilter(lambda record: not record.getMessage().startswith("FAIL "))
 
 Tell = Callable[[str], None]
 """Is told what is wrong with the brokers."""
