@@ -184,8 +184,26 @@ class LogStatus(Struct, frozen=True):
     failure: str | None
 
 
+class EventStatus(Struct, frozen=True):
+    """Events that the worker took in since its start.
+
+    Attributes:
+        refused: by a rule; what is malformed is not counted.
+        unavailable: answered 503.
+        waiting: to be written.
+        failure: why the last attempt to write failed; null when it did not. Tried again every second.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: int
+    unavailable: int
+    waiting: int
+    failure: str | None
+
+
 class Ready(Struct, frozen=True):
-    """What the service scores with. ``warnings`` say what could not be loaded since, is not logged or not sent on."""
+    """What the service scores with. ``warnings`` say what could not be loaded since, is not logged, not sent on or taken in."""
 
     release: str
     feature_set_hash: str
@@ -193,6 +211,7 @@ class Ready(Struct, frozen=True):
     warnings: list[str]
     inference_log: LogStatus
     score_stream: StreamStatus | None = None
+    events: EventStatus | None = None
     status: str = "ready"
 
 

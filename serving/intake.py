@@ -16,6 +16,7 @@ from threading import Thread
 from returnml.ledger.events import AnyEvent
 from returnml.store.inlet import EventInlet, EventsUnavailable
 from returnml.store.writer import Applied
+from serving.contracts import EventStatus
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,19 @@ class _Submission:
 
 
 class EventIntake:
-    """Takes events in, batch by batch, on a thread of its own while ``running``."""
+    """Takes events in, batch by batch, on a thread of its own while ``running``. Each counter has one writer."""
 
     def __init__(self, inlet: EventInlet) -> None:
         self._inlet = inlet
         self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
         self._waiting = 0
+        self._accepted = self._duplicates = self._refused = self._unavailable = self._turned_away = 0
+        self._failure: str | None = None
+
+    def status(self) -> EventStatus:
+        """What was taken in, what was not, and why not now."""
+        unavailable = self._unavailable + self._turned_away
+        return EventStatus(self._accepted, self._duplicates, self._refused, unavailable, self._waiting, self._failure)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -75,6 +83,7 @@ class EventIntake:
         if not events:
             return []
         if self._waiting >= MAX_WAITING:
+            self._turned_away += len(events)
             raise EventsUnavailable(f"{self._waiting} events wait to be written")
         loop = asyncio.get_running_loop()
         submission = _Submission(events, loop, loop.create_future())
@@ -102,6 +111,7 @@ class EventIntake:
                 logger.exception("taking events in failed")
                 self._fail(group, error)
             else:
+                self._note(applied)
                 begin = 0
                 for submission in group:
                     submission.resolve(applied[begin : begin + len(submission.events)], None)
@@ -130,12 +140,23 @@ class EventIntake:
     def _catch_up(self) -> None:
         """Apply what the log holds beyond the store: a killed writer left it, or the store came back older than it was."""
         try:
-            self._inlet.submit([])
+            self._note(self._inlet.submit([]))
         except EventsUnavailable as error:
-            logger.debug("%s", error)  # the next request hears of it
-        except Exception:
+            self._failure = str(error)
+        except Exception as error:
+            self._failure = f"applying the log failed: {error}"
             logger.exception("applying the log failed")
 
+    def _note(self, applied: Sequence[Applied]) -> None:
+        refused = sum(one.outcome.rule is not None for one in applied)
+        duplicates = sum(one.is_duplicate and one.outcome.rule is None for one in applied)
+        self._refused += refused
+        self._duplicates += duplicates
+        self._accepted += len(applied) - refused - duplicates
+        self._failure = None
+
     def _fail(self, group: list[_Submission], error: Exception) -> None:
+        self._failure = str(error)
+        self._unavailable += sum(len(submission.events) for submission in group)
         for submission in group:
             submission.resolve(None, error)

@@ -13,6 +13,7 @@ from returnml.ledger.records import decode_payload
 from returnml.settings import DataPaths
 from returnml_tests.serving import shop
 from returnml_tests.serving.test_events import AT, evidence, placed, returned, send
+from returnml_tests.waiting import eventually
 from serving.app import create_app
 
 
@@ -260,3 +261,22 @@ def test_a_store_that_cannot_be_written_after_the_ledger_was(data):
         assert send(client, batch)["duplicates"] == 20
         assert evidence(client) == (2 + 23, 20)
     assert len(verdicts(data)) == 20
+
+
+def test_whoever_watches_the_service_hears_that_no_event_can_be_taken_in(data):
+    with service(data) as client:
+        send(client, [placed("e1"), placed("e1"), returned("e2", line_id="unknown")])
+        [segment] = DataPaths(data).ledger.glob("*.log")
+        good = segment.read_bytes()
+        segment.write_bytes(good[:-1])
+        assert client.post("/v1/events", json=[placed("e3", "o30"), placed("e4", "o31")]).status_code == 503
+        ready = client.get("/health/ready").json()
+        told = ready["events"]
+        assert (told["accepted"], told["duplicates"], told["refused"], told["unavailable"], told["waiting"]) == (1, 1, 1, 2, 0)
+        assert told["failure"] in ready["warnings"]
+        assert str(segment) in told["failure"]
+        assert 'returnml_events_unavailable_total{worker=""} 2' in client.get("/metrics").text
+        segment.write_bytes(good)
+        # By itself, without an event.
+        eventually(lambda: client.get("/health/ready").json()["events"]["failure"] is None)
+        assert client.get("/health/ready").json()["warnings"] == []

@@ -5,8 +5,10 @@ from __future__ import annotations
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
+from msgspec import structs
 
 from serving.contracts import Live, Problem, Ready
+from serving.intake import EventIntake
 from serving.state import ServingState
 
 
@@ -16,12 +18,14 @@ async def live() -> Live:
     return Live()
 
 
-def ready_route(service: ServingState) -> HTTPRouteHandler:
-    """The route over a service."""
+def ready_route(service: ServingState, intake: EventIntake) -> HTTPRouteHandler:
+    """The route over a service. That no event can be taken in is a warning: it can score."""
 
     @get("/health/ready", summary="Can it score", responses={503: ResponseSpec(Problem, description="Why it cannot.")})
     async def ready() -> Ready:
         """Ready with a verified release and a good generation."""
-        return service.ready()
+        events = intake.status()
+        found = service.ready()
+        return structs.replace(found, events=events, warnings=[*found.warnings, *([events.failure] if events.failure else [])])
 
     return ready

@@ -9,12 +9,20 @@ from litestar.handlers import HTTPRouteHandler
 
 from returnml.streaming.scores import ScoreStream
 from serving.inference_log import InferenceLog
+from serving.intake import EventIntake
 from serving.state import ServingState
 
 Family = tuple[str, str, str, str]
 """Name, kind, what it is, and the status' field."""
 
 _SERVICE: tuple[Family, ...] = (("returnml_stale_answers_total", "counter", "Answers from stale features.", "stale_answers"),)
+_EVENTS: tuple[Family, ...] = (
+    ("returnml_events_accepted_total", "counter", "Events that are in the ledger and applied.", "accepted"),
+    ("returnml_events_duplicate_total", "counter", "Events that were accepted before.", "duplicates"),
+    ("returnml_events_refused_total", "counter", "Events that a rule refused.", "refused"),
+    ("returnml_events_unavailable_total", "counter", "Events that were answered 503.", "unavailable"),
+    ("returnml_events_waiting", "gauge", "Events that wait to be written.", "waiting"),
+)
 _LOG: tuple[Family, ...] = (
     ("returnml_inference_log_answers_total", "counter", "Answers that are in the inference log.", "written"),
     ("returnml_inference_log_shed_total", "counter", "Answers that were given and not logged.", "shed"),
@@ -27,14 +35,15 @@ _STREAM: tuple[Family, ...] = (
 )
 
 
-def metrics_route(service: ServingState, log: InferenceLog, stream: ScoreStream | None) -> HTTPRouteHandler:
+def metrics_route(service: ServingState, intake: EventIntake, log: InferenceLog, stream: ScoreStream | None) -> HTTPRouteHandler:
     """The route over a worker's counters. With several workers each scrape reaches one of them: hence the label."""
 
     @get("/metrics", media_type=MediaType.TEXT, include_in_schema=False)
     async def metrics() -> str:
         """Counters since the worker's start."""
         status = log.status()
-        lines = _exposed(_SERVICE, service, status.worker) + _exposed(_LOG, status, status.worker)
+        lines = _exposed(_SERVICE, service, status.worker) + _exposed(_EVENTS, intake.status(), status.worker)
+        lines += _exposed(_LOG, status, status.worker)
         if stream is not None:
             lines += _exposed(_STREAM, stream.status(), status.worker)
         return "\n".join(lines) + "\n"
