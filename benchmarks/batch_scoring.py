@@ -133,7 +133,7 @@ def main() -> None:
 
         booster = lgb.Booster(model_str=text)
         chunked = OnnxScorer(release.model, THREADS)
-        seconds = {"build_scores": [], "onnxruntime": [], "onnxruntime, in chunks": [], "lightgbm": []}
+        seconds: dict[str, list[float]] = {"build_scores": [], "onnxruntime": [], "onnxruntime, in chunks": [], "lightgbm": []}
         # Taken in turns, so that a slower minute of the machine does not fall on one of them.
         for _ in range(arguments.rounds):
             seconds["build_scores"].append(timed(lambda: build_scores(con, TASK, release.path, START, last, Policy())))

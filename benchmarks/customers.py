@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -94,12 +95,16 @@ def one_at_a_time(con: duckdb.DuckDBPyConnection, root: Path) -> None:
     rows = con.execute(f"SELECT customer_id, {columns} FROM {TABLE} WHERE day = ?", [CUT_OFF.date()]).fetchall()
     took, identical = [], 0
     for customer, *values in rows:
-        seconds, served = timed(lambda c=customer: online.vectors({"customer_id": [c]}, generation.cut_off_us))
+        seconds, served = timed(partial(online.vectors, {"customer_id": [customer]}, generation.cut_off_us))
         took.append(seconds)
         batch = np.array([np.nan if value is None else value for value in values], np.float32)
         identical += served.matrix[0].tobytes() == batch.tobytes()
     asked = [row[0] for row in rows[:ASKED_BY_HAND]]
-    by_query = [timed(lambda c=c: con.execute(by_hand(f"customer_id = '{c}'")).fetchall())[0] for c in asked]
+
+    def ask_duckdb(customer: str) -> list:
+        return con.execute(by_hand(f"customer_id = '{customer}'")).fetchall()
+
+    by_query = [timed(partial(ask_duckdb, customer))[0] for customer in asked]
     p50, p99 = np.percentile(np.array(took) * 1e6, [50, 99])
     print(f"one customer from the store: p50 {p50:.0f} us, p99 {p99:.0f} us")
     print(f"one customer by hand from DuckDB: p50 {median(by_query) * 1e6:.0f} us")

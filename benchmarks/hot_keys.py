@@ -98,7 +98,7 @@ def take_in(backend: Backend, feature_set: FeatureSet, events: Sequence[AnyEvent
                 raise SystemExit(f"{len(refused)} events were refused: {refused[0]}")
 
 
-def read(backend: Backend, feature_set: FeatureSet, asked: Sequence[dict[str, list]]) -> float:
+def read(backend: Backend, feature_set: FeatureSet, asked: list[dict[str, list]]) -> float:
     """Median processor microseconds of a read."""
     online = OnlineFeatures(feature_set, LiveStore(backend, feature_set))
     took = []

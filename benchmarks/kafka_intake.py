@@ -43,7 +43,7 @@ def consumed(folder: Path, kafka: MockKafka, count: int, size: int) -> float:
 
 def fetched(kafka: MockKafka, count: int, size: int) -> float:
     """Seconds for fetching and decoding alone, in another group."""
-    client = consumer(KafkaSettings(bootstrap_servers=kafka.servers, group_id="fetch"), lambda _: None)
+    client = consumer(KafkaSettings(bootstrap_servers=kafka.servers, group_id="fetch"), lambda _: None, lambda *_: None)
 
     def run() -> None:
         client.subscribe([TOPIC])

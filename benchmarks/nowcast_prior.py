@@ -62,7 +62,7 @@ def run_line(settings: Settings, plan: Plan, release_day: int) -> None:
 def with_probabilities(table: RunOff, lines: pl.DataFrame) -> RunOff:
     """The same table with the sum of the lines' probabilities as exposure."""
     exposure = np.zeros_like(table.exposure)
-    np.add.at(exposure, (_group(table, lines), lines["cohort"].to_numpy(), 0), lines["p"].to_numpy())
+    np.add.at(exposure[..., 0], (_group(table, lines), lines["cohort"].to_numpy()), lines["p"].to_numpy())
     return replace(table, exposure=exposure)
 
 

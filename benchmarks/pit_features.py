@@ -59,7 +59,7 @@ def load_peers(folder: Path, work: Path) -> ModuleType:
         raise SystemExit(f"peers' benchmark not found: {folder / 'offline.py'} (option --peers or PEERS_BENCH)")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.WORK = str(work)
+    vars(module)["WORK"] = str(work)
     return module
 
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -41,7 +42,7 @@ def main() -> None:
     rows = x[: options.rows]
 
     def lightgbm(part: np.ndarray) -> np.ndarray:
-        return booster.predict(part, pred_contrib=True, num_threads=1)
+        return np.asarray(booster.predict(part, pred_contrib=True, num_threads=1))
 
     proof = prove_explainer(explainer, model, x)
     _, batch_ms = _timed(lambda: reasoner.reasons(rows))
@@ -78,7 +79,7 @@ def _timed(run: Callable[[], T]) -> tuple[T, float]:
 
 
 def _alone(run: Callable[[np.ndarray], object], rows: np.ndarray) -> dict[str, float]:
-    times = [_timed(lambda i=i: run(rows[i : i + 1]))[1] for i in range(min(len(rows), 300))]
+    times = [_timed(partial(run, rows[i : i + 1]))[1] for i in range(min(len(rows), 300))]
     return {"p50": round(float(np.median(times)), 3), "p99": round(float(np.quantile(times, 0.99)), 3)}
 
 

@@ -120,7 +120,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             bodies = {"/v1/score": Path(folder, "orders.jsonl"), "/score": Path(folder, "rows.jsonl")}
             bodies["/v1/score"].write_text("".join(json.dumps(order) + "\n" for order in orders))
-            bodies["/score"].write_bytes(b"".join(_rows(online, order) + b"\n" for order in orders))
+            bodies["/score"].write_bytes(b"".join(_rows(online, order, generation.cut_off_us) + b"\n" for order in orders))
             for number in range(1, options.rounds + 1):
                 for factory, path in (("benchmarks.model_only:create_app", "/score"), ("serving.app:create_worker", "/v1/score")):
                     with served(factory, options.data, path, paths.replay_clock) as (url, pid):
@@ -137,8 +137,8 @@ def main() -> None:
         print(f"{'OnlineFeatures.vectors, in process':<34}{lines:>6}{'':>6}{'':>12}{p50:>9,.0f}{p99:>9,.0f}")
 
 
-def _rows(online: OnlineFeatures, order: dict) -> bytes:
-    matrix = online.vectors(order_columns(msgspec.convert(order, Order)), online.generation.cut_off_us).matrix
+def _rows(online: OnlineFeatures, order: dict, now_us: int) -> bytes:
+    matrix = online.vectors(order_columns(msgspec.convert(order, Order)), now_us).matrix
     return msgspec.json.encode({"rows": matrix.tolist()})  # NaN becomes null
 
 

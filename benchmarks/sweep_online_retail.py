@@ -93,7 +93,7 @@ def frames(con: duckdb.DuckDBPyConnection) -> dict[str, pl.DataFrame]:
 
 def reference(group: KeyGroup, lines: pl.DataFrame, streams: dict[str, pl.DataFrame]) -> dict[str, np.ma.MaskedArray]:
     """Every aggregate of a group for every line, masked where missing."""
-    origin = min(int(f["at_us"].min() or 0) for f in streams.values() if f.height)
+    origin = min(int(f["at_us"].to_numpy().min()) for f in streams.values() if f.height)
     keys = pl.concat([f.select(group.keys) for f in [lines, *streams.values()]]).drop_nulls().unique(maintain_order=True)
     keys = keys.with_row_index("code")
     codes = lines.select(group.keys).join(keys, on=group.keys, how="left", maintain_order="left")["code"]
@@ -183,7 +183,7 @@ def main() -> None:
         )
         lines = con.sql("select *, epoch_us(known_at) as at_us from spine order by moment_id").pl()
         streams = frames(con)
-        wanted = {}
+        wanted: dict[str, np.ma.MaskedArray] = {}
         for group in ORDER_LINE.groups:
             wanted |= (own := reference(group, lines, streams))
             check_reference(group, lines, streams, own, args.samples)
