@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from returnml.release.files import new_folder, readable_json, write_synced
+from returnml.release.files import new_folder, readable_json
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import FACT_COLUMNS, Sampling, Task
 
@@ -115,7 +115,7 @@ def write_snapshot(
         logged: how many of the vectors are those that the service computed.
 
     Raises:
-        SnapshotError: without rows, without an absent column, or with a row twice.
+        SnapshotError: without rows, with a column absent, or with a row twice.
     """
     feature_set = task.feature_set
     for frame, names in ((table, ROW_COLUMNS), (features, feature_set.outputs)):
@@ -203,4 +203,4 @@ def _write(table: pl.DataFrame, features: pl.DataFrame, manifest: SnapshotManife
     with new_folder(target) as folder:
         table.write_parquet(folder / ROWS_FILE, compression="zstd", compression_level=3)
         features.write_parquet(folder / FEATURES_FILE, compression="zstd", compression_level=3)
-        write_synced(folder / MANIFEST_FILE, readable_json(manifest))
+        (folder / MANIFEST_FILE).write_bytes(readable_json(manifest))

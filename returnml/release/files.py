@@ -27,11 +27,7 @@ def readable_json(value: object, order: Literal["sorted"] | None = None) -> byte
 
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _flush(folder)
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -55,14 +51,14 @@ def replace_file(path: Path, content: bytes) -> None:
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to be filled, which is ``target`` afterwards: whole, or after an exception or a kill not at all.
 
-    Who fills it flushes the files; their names are flushed here.
+    Its files and their names are flushed to disk before it gets its name.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
     try:
         yield temporary
-        for folder in (*(path for path in temporary.rglob("*") if path.is_dir()), temporary):
-            sync_folder(folder)
+        for path in (*temporary.rglob("*"), temporary):
+            _flush(path)
         temporary.chmod(0o755)
         os.replace(temporary, target)
     except BaseException:
@@ -78,3 +74,12 @@ def locked(lock: Path) -> Iterator[None]:
     with open(lock, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _flush(path: Path) -> None:
+    """A file's content or a folder's names, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.release.files import new_folder, sha256, write_synced
+from returnml.release.files import new_folder, sha256
 from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 
 
@@ -62,7 +62,7 @@ def write_release(releases: Path, manifest: Manifest, files: dict[str, bytes]) -
     with new_folder(target) as folder:
         for name, content in {**files, MANIFEST_FILE: manifest.encode()}.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(folder / name, content)
+            (folder / name).write_bytes(content)
     return load_release(target)
 
 
