@@ -11,16 +11,14 @@ carries the pseudonym has become anonymous. SQLite, because what it deletes can 
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from returnml.release.files import locked, sync_folder, write_synced
+from returnml.release.files import create_private, locked
 
 MASTER_FILE = "master"
 DATABASE_FILE = "keyring.sqlite"
@@ -92,8 +90,10 @@ class Keyring:
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._master = _master(folder)
+            # A database that is there is opened by SQLite alone: a process that closes any descriptor of the file loses its
+            # locks on it, and another that closes the database then deletes the log that the first goes on writing to.
             for name in (DATABASE_FILE, LOCK_FILE):
-                _make(folder / name, b"")
+                create_private(folder / name, b"")
             self._con = sqlite3.connect(
                 folder / DATABASE_FILE, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1_000
             )
@@ -270,7 +270,7 @@ def _key_of(pseudonym: str) -> bytes:
 def _master(folder: Path) -> bytes:
     """The master secret; made, whole or not at all, by whoever comes first."""
     path = folder / MASTER_FILE
-    _make(path, secrets.token_bytes(32).hex().encode() + b"\n")
+    create_private(path, secrets.token_bytes(32).hex().encode() + b"\n")
     try:
         master = bytes.fromhex(path.read_text())
     except ValueError:
@@ -278,23 +278,3 @@ def _master(folder: Path) -> bytes:
     if len(master) != 32:
         raise KeyringError(f"{path}: is no master secret: 64 hex digits expected")
     return master
-
-
-def _make(path: Path, content: bytes) -> None:
-    """Make a file for our eyes alone, whole or not at all, unless it is there.
-
-    One that is there is not touched: a process that closes any descriptor of a SQLite file loses its locks on it, and another
-    that closes the database then takes itself for the last one and deletes the log that the first goes on writing to.
-    """
-    if path.exists():
-        return
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    write_synced(Path(temporary), content)
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(temporary)
-    sync_folder(path.parent)

@@ -47,6 +47,22 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def create_private(path: Path, content: bytes) -> None:
+    """Create a file that only its owner may read, whole or not at all; one that is there is left as it is, and not opened."""
+    if path.exists():
+        return
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    write_synced(Path(temporary), content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(temporary)
+    sync_folder(path.parent)
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to be filled, which is ``target`` afterwards: whole, or after an exception or a kill not at all.
