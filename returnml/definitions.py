@@ -10,11 +10,12 @@ import dagster as dg
 from returnml.assets import data, features, inference, maturity, monitoring, scores, serving, training, tuning, variants
 from returnml.jobs import JOBS
 from returnml.ledger.clock import clock_of
+from returnml.modeling.variants import VariantError, chosen_variants
 from returnml.resources.mlflow import mlflow_resource
 from returnml.resources.warehouse import warehouse_resource
 from returnml.schedules import SCHEDULES
 from returnml.sensors import build_drift_sensor
-from returnml.settings import Settings, load_settings
+from returnml.settings import Settings, SettingsError, load_settings
 from returnml.tasks.registry import refuse_unknown
 
 ASSETS = [
@@ -42,9 +43,12 @@ def build_defs(
         settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
         resource_overrides: resources by name (``settings``, ``clock``, ``warehouse``, ``mlflow``) in place of the usual ones.
         loggers: by name, in place of Dagster's console.
+
+    Raises:
+        SettingsError: if the settings speak of a task or a variant that there is not.
     """
     settings = settings or load_settings()
-    refuse_unknown(settings)
+    _refuse_unknown_names(settings)
     resources = {
         "settings": settings,
         "clock": clock_of(settings.replay_clock),
@@ -62,6 +66,15 @@ def build_defs(
         loggers=loggers,
         executor=dg.in_process_executor,
     )
+
+
+def _refuse_unknown_names(settings: Settings) -> None:
+    """Before anything runs: the variants' turn comes late."""
+    refuse_unknown(settings)
+    try:
+        chosen_variants(settings.variants.names)
+    except VariantError as error:
+        raise SettingsError(f"settings: {error}") from error
 
 
 defs = build_defs()

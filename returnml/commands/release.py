@@ -54,6 +54,8 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
             "compared_with": r.manifest.compared_with,
             "auc": r.manifest.metrics.get("auc"),
             "log_loss": r.manifest.metrics.get("log_loss"),
+            "maturity_days": r.manifest.metrics.get("maturity_days"),
+            "mature_share": r.manifest.metrics.get("mature_share"),
         }
         for r in found
     ]
@@ -62,6 +64,8 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
     for row in rows if not as_json else ():
         status = row["role"] or ("rejected: " + ", ".join(row["rejected"]) if row["rejected"] else "-")
         figures = "" if row["auc"] is None else f"AUC {row['auc']:.4f}  log loss {row['log_loss']:.4f}  "
+        if row["maturity_days"] is not None:
+            figures += f"at {row['maturity_days']:g} days, {row['mature_share']:.0%} mature  "
         typer.echo(f"{row['version']}  {figures}{status}")
     for version, problem in sorted(damaged.items()):
         typer.echo(f"damaged  {version} ({roles.get(version) or 'no role'}): {problem}", err=True)

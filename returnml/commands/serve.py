@@ -32,8 +32,11 @@ def serve(
     """Serve POST /v1/score, GET /health/live, GET /health/ready and the OpenAPI pages at /schema."""
     import uvicorn
 
+    from returnml.tasks.registry import refuse_unknown
+
     try:
         settings = load_settings(data=data)
+        refuse_unknown(settings)
         # Workers are processes of their own: they read the settings again, from the environment.
         os.environ["RETURNML_DATA"] = str(settings.paths.root)
         if at is not None:

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from returnml.settings import Settings
+from returnml.settings import Settings, SettingsError
 from returnml.tasks import declared
 from returnml.tasks.declaration import Task, TaskError
 
@@ -57,7 +57,8 @@ def task_named(name: str) -> Task:
 def refuse_unknown(settings: Settings) -> None:
     """
     Raises:
-        TaskError: if the settings speak of a task that there is not.
+        SettingsError: if the settings speak of a task that there is not.
     """
     for name in settings.tasks:
-        task_named(name)
+        if name not in tasks():
+            raise SettingsError(f"settings: tasks.{name}: there is no such task; there are {', '.join(tasks())}")

@@ -8,6 +8,7 @@ from returnml.assets.tasks import keys_of, scores_of
 from returnml.definitions import ASSETS, build_defs, defs
 from returnml.modeling.variants import VARIANTS
 from returnml.resources.warehouse import POOL
+from returnml.settings import Settings, SettingsError, TaskSettings, VariantSettings
 from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.tasks.registry import tasks
 
@@ -93,6 +94,19 @@ def test_what_may_be_skipped_has_no_blocking_checks():
     first = {keys_of(task).training_set for task in tasks().values()}
     blocking = {spec.asset_key for asset in ASSETS for spec in asset.check_specs if spec.blocking}
     assert {key.to_user_string() for key in blocking & (skippable - first)} == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Settings(variants=VariantSettings(names=("deep",))), "no variant 'deep'"),
+        (Settings(variants=VariantSettings(names=("logistic",))), "leaves nothing that could be released"),
+        (Settings(tasks={"return_rsk": TaskSettings()}), "tasks.return_rsk"),
+    ],
+)
+def test_settings_of_what_there_is_not_are_refused_before_anything_runs(settings: Settings, said: str):
+    with pytest.raises(SettingsError, match=said):
+        build_defs(settings)
 
 
 def test_resources_can_be_overridden():

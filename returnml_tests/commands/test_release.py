@@ -46,13 +46,14 @@ def write(paths: DataPaths, seed: int, require_approval: bool, **changed: object
 
 def test_from_dev_to_prod_by_hand(roots: tuple[DataPaths, DataPaths], monkeypatch: pytest.MonkeyPatch):
     dev, prod = roots
-    good = write(dev, 1, False, metrics={"auc": 0.7, "log_loss": 0.5})
+    good = write(dev, 1, False, metrics={"auc": 0.7, "log_loss": 0.5, "maturity_days": 33.0, "mature_share": 1.0})
     bad = write(dev, 2, False, compared_with=good.version, rejected=["calibrated"])
 
     listed = {row["version"]: row for row in json.loads(said("list", "--json"))}
     assert listed[good.version]["role"] == "champion"
     assert listed[bad.version]["rejected"] == ["calibrated"]
     assert "rejected: calibrated" in said("list")
+    assert "AUC 0.7000  log loss 0.5000  at 33 days, 100% mature  champion" in said("list")
     assert "make_champion by test" in said("show", good.version)
     changed = json.loads(said("diff", good.version, bad.version, "--json"))
     assert changed["seed"] == [1, 2]
