@@ -210,6 +210,7 @@ def test_what_equals_a_baseline_does_not_beat_it_and_what_orders_worse_neither(t
     p, y, customer = truth
     same = baselines(y, customer, p, p)
     assert (same.passed, same.value) == (False, 0.0)
+    assert same.reason.endswith("there is no gain")
     # log loss gains by being less sure of the wrong order
     badly = baselines(y, customer, np.full(len(y), y.mean()), 1 / (1 + ((1 - p) / p) ** 6))
     assert not badly.passed

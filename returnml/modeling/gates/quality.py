@@ -44,7 +44,7 @@ def baselines_gate(evidence: Evidence) -> Gate:
         (loss, loss_low, loss_high), (auc, auc_low, auc_high) = beside["log_loss"], beside["auc"]
         problems = []
         if loss_high >= 0:
-            problems.append("it is worse" if loss_low > 0 else "the gain may be chance")
+            problems.append("it is worse" if loss_low > 0 else "the gain may be chance" if loss < 0 else "there is no gain")
         if auc_high < 0:
             problems.append("it orders worse")
         passed, worst = passed and not problems, max(worst, loss_high)
