@@ -17,7 +17,8 @@ from returnml.release.deployment import (
     transition,
     verify_audit,
 )
-from returnml.release.folder import Release
+from returnml.release.folder import Release, load_release
+from returnml.release.manifest import MODEL_FILE
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def settle(
     """Let a candidate decide if its gates hold; or wait, where a person must say so.
 
     It waits where approval is required, and where it was not held against what decides now: the champion changed
-    meanwhile, or could not be compared.
+    meanwhile, or could not be compared. One whose model is the champion's, made again with another card or report, need not be.
 
     Args:
         path: the deployment state.
@@ -51,6 +52,7 @@ def settle(
 
     Raises:
         DeploymentError: if the state moved on meanwhile, or the audit trail cannot be trusted.
+        ReleaseError: if the champion's folder is not what its manifest says.
     """
     state, version, manifest = read_state(path), candidate.version, candidate.manifest
     if manifest.rejected:
@@ -67,6 +69,8 @@ def settle(
         verdict, held = "champion", "its gates hold and nothing was deployed"
     elif state.champion == manifest.compared_with:
         verdict, held = "champion", "its gates hold"
+    elif _is_same_model(candidate, state.champion):
+        verdict, held = "champion", "its gates hold, and its model is the champion's to the bit"
     else:
         held = f"its gates hold, but it was compared with {manifest.compared_with or 'no champion'}, not with what decides"
     why = f"{said}; {held}" if said else held
@@ -93,6 +97,16 @@ def reject(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> 
     """
     state = _awaiting(path, release.version)
     return transition(path, state, state.with_pending(None), action="reject", by=by, why=why, clock=clock)
+
+
+def _is_same_model(candidate: Release, champion: str) -> bool:
+    """Whether the champion, in the folder beside the candidate's, decides the same about every row by the same policy."""
+    ours, theirs = (r.manifest for r in (candidate, load_release(candidate.path.with_name(champion))))
+    return (ours.files[MODEL_FILE], ours.feature_set_hash, ours.policy_hash) == (
+        theirs.files[MODEL_FILE],
+        theirs.feature_set_hash,
+        theirs.policy_hash,
+    )
 
 
 def _awaiting(path: Path, version: str) -> DeploymentState:

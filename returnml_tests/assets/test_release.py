@@ -28,7 +28,7 @@ def write(root: Path, seed: int, *, compared_with: str | None = None, passed: bo
     verdict = Verdict(compared_with=compared_with, policy_hash="p", gates=[gate], thresholds=[], segments=[])
     rejected = [] if passed else ["beats_baselines"]
     about = manifest(seed=seed, compared_with=compared_with, rejected=rejected)
-    return write_release(root / "releases", about, {"model.onnx": b"model", GATES_FILE: msgspec.json.encode(verdict)})
+    return write_release(root / "releases", about, {"model.onnx": b"m%d" % seed, GATES_FILE: msgspec.json.encode(verdict)})
 
 
 def settle(root: Path, candidate: Release, *, require_approval: bool = False) -> dg.ExecuteInProcessResult:

@@ -39,7 +39,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[DataPaths, D
 
 
 def write(paths: DataPaths, seed: int, require_approval: bool, **changed: object) -> Release:
-    release = write_release(paths.releases, manifest(seed=seed, **changed), {"model.onnx": b"m"})
+    release = write_release(paths.releases, manifest(seed=seed, **changed), {"model.onnx": b"m%d" % seed})
     settle(paths.deployment_state("return_risk"), release, require_approval, "test", VirtualClock(1))
     return release
 

@@ -17,8 +17,9 @@ from returnml_tests.serving.shop import manifest
 CLOCK = VirtualClock(1_700_000_000_000_000)
 
 
-def write(settings: Settings, seed: int, **changed: object) -> Release:
-    return write_release(settings.paths.releases, manifest(seed=seed, **changed), {"model.onnx": b"m", "plots/a.png": b"p"})
+def write(settings: Settings, seed: int, plot: bytes = b"p", **changed: object) -> Release:
+    files = {"model.onnx": b"m%d" % seed, "plots/a.png": plot}
+    return write_release(settings.paths.releases, manifest(seed=seed, **changed), files)
 
 
 def settled(settings: Settings, release: Release) -> Settled:
@@ -59,6 +60,17 @@ def test_what_was_compared_with_another_champion_waits(shop: Settings):
     assert "compared with one that is gone" in second.why
     assert settled(shop, write(shop, 3)).verdict == "pending"
     assert read_state(shop.paths.deployment_state("return_risk")).champion == first.version
+
+
+def test_the_champions_model_with_another_plot_is_the_champion(shop: Settings):
+    """As after an upgrade that draws it otherwise: it was held against what the champion was held against, not against it."""
+    first = write(shop, 1)
+    settled(shop, first)
+    again = settled(shop, write(shop, 1, plot=b"another"))
+    assert again.verdict == "champion"
+    assert "its model is the champion's to the bit" in again.why
+    assert again.state.previous == first.version
+    assert settled(shop, write(shop, 1, plot=b"a third", policy_hash="another")).verdict == "pending"
 
 
 def test_a_person_approves(careful: Settings):
