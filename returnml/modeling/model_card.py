@@ -13,7 +13,7 @@ from returnml.ledger.instants import day_of
 from returnml.modeling.evaluation import Evaluation
 from returnml.modeling.gates.verdict import Verdict
 from returnml.modeling.report import CALIBRATION_NOTE, html_images, markdown_table, page, quality_rows, table
-from returnml.policy.document import LeastCost, Policy, Rule
+from returnml.policy.document import ACTIONS, LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import Task
 
@@ -151,6 +151,11 @@ def _policy(facts: CardFacts) -> Section:
     rows = [["rule", _rule(policy.rule)], *([f"rule of {s.name}", _rule(s.rule)] for s in policy.segments)]
     rows += [[name, str(value)] for name, value in costs.items()]
     rows += [[f"costs of {name}", str(msgspec.to_builtins(group))] for name, group in policy.product_groups.items()]
+    effects = {action: policy.effects.of(action) for action in ACTIONS[1:]}
+    rows += [
+        [f"effect of {action}", f"prevents {e.prevented_share:.0%}, deters {e.deterred_share:.0%}, costs {e.cost_cents} cents"]
+        for action, e in effects.items()
+    ]
     rows.append(["exploration_share", f"{policy.exploration_share:g}"])
     gaps = [
         [gap.rule, gap.action, f"{gap.threshold:g}", _number(gap.below), _number(gap.above), _number(gap.mid_gap)]

@@ -64,7 +64,8 @@ def _curves(y: np.ndarray, p: np.ndarray, baseline: np.ndarray) -> bytes:
     for score, color, label in ((p, MODEL, "model"), (baseline, BASELINE, "simple rate")):
         tp, fp = _cumulative(y, score)
         i = evenly_spread(len(tp), MAX_POINTS)
-        roc.plot(fp[i] / fp[-1], tp[i] / tp[-1], color=color, lw=1.5, label=label)
+        # From the origin: where all scores are equal there is one point alone.
+        roc.plot(np.append(0, fp[i]) / fp[-1], np.append(0, tp[i]) / tp[-1], color=color, lw=1.5, label=label)
         j = i[tp[i] > 0]
         pr.plot(tp[j] / tp[-1], tp[j] / (tp[j] + fp[j]), color=color, lw=1.5, label=label)
     roc.plot([0, 1], [0, 1], color=INK, lw=0.8, ls="--")
@@ -83,7 +84,7 @@ def _lift(y: np.ndarray, p: np.ndarray, baseline: np.ndarray, words: Words) -> b
         tp, fp = _cumulative(y, score)
         share, caught = (tp + fp) / len(y), tp / tp[-1]
         i = evenly_spread(len(tp), MAX_POINTS)
-        gain.plot(100 * share[i], 100 * caught[i], color=color, lw=1.5, label=label)
+        gain.plot(100 * np.append(0, share[i]), 100 * np.append(0, caught[i]), color=color, lw=1.5, label=label)
         k = i[share[i] >= 0.002]
         lift.plot(100 * share[k], caught[k] / share[k], color=color, lw=1.5, label=label)
     gain.plot([0, 100], [0, 100], color=INK, lw=0.8, ls="--")

@@ -44,6 +44,7 @@ def test_the_card_of_a_rejected_candidate_says_why(shop: Shop, tmp_path: Path):
     card = candidate.release.read("model_card.md").decode()
     assert "Rejected: better_than_chance" in card
     assert "review from 0.4" in card
+    assert "| effect of review | prevents 35%, deters 6%, costs 150 cents |" in card
     (gap,) = candidate.verdict.thresholds
     assert gap.mid_gap is not None
     assert f"| {gap.mid_gap:.6g} |" in card

@@ -55,7 +55,7 @@ def _not_worse(
     value, low, high = mean_difference(ours - theirs, customer, replicates=REPLICATES, seed=seed)
     limit = share * float(theirs.mean())
     reason = (
-        f"{value:+.5f} {unit} against the champion {champion} on the same {len(ours):,} lines, 95% interval {low:+.5f} to "
+        f"{value:+.5f} {unit} against the champion {champion} on the same {len(ours):,} rows, 95% interval {low:+.5f} to "
         f"{high:+.5f}"
     )
     if low > 0:

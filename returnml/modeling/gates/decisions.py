@@ -17,9 +17,9 @@ def parity_gate(evidence: Evidence) -> Gate:
         passed=parity.holds,
         value=parity.max_abs_difference,
         limit=parity.tolerance,
-        reason=f"{parity.rows_over_tolerance} of {parity.rows:,} lines have another probability from the exported graph than "
-        f"from the trained model (largest difference {parity.max_abs_difference:.2g}, allowed {parity.tolerance:g}); "
-        f"{parity.single_rows_different} of {parity.single_rows} differ alone and in a batch",
+        reason=f"{parity.rows_over_tolerance} of {parity.rows:,} {evidence.words.rows} have another probability from the "
+        f"exported graph than from the trained model (largest difference {parity.max_abs_difference:.2g}, allowed "
+        f"{parity.tolerance:g}); {parity.single_rows_different} of {parity.single_rows} differ alone and in a batch",
     )
 
 
@@ -35,7 +35,7 @@ def flips_gate(evidence: Evidence) -> Gate:
             f"; the first: {ACTIONS[trees[i]]} at {evidence.from_trees[i]:.6f} becomes {ACTIONS[graph[i]]} at "
             f"{evidence.from_graph[i]:.6f}"
         )
-    reason = f"{len(flipped)} of {len(graph):,} hold-out lines get another action after the export (policy "
+    reason = f"{len(flipped)} of {len(graph):,} hold-out {evidence.words.rows} get another action after the export (policy "
     return Gate(
         name="no_flipped_decision",
         passed=not len(flipped),
