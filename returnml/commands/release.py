@@ -223,6 +223,7 @@ def _tasks(named: str | None) -> list[str]:
 
 def _project(settings: Settings, task: str, state: DeploymentState) -> bool:
     """Say what was changed in MLflow, and whether anything was."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of every table that it makes
     from returnml.modeling.registry import project_aliases
 
     projected = project_aliases(state, task, settings.paths.mlflow)
