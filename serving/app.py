@@ -16,6 +16,7 @@ from returnml.settings import Settings, load_settings
 from returnml.store.backends import open_backend
 from returnml.store.inlet import EventInlet
 from returnml.streaming.scores import ScoreStream
+from returnml.tasks.registry import refuse_unknown
 from serving.inference_log import InferenceLog
 from serving.intake import EventIntake
 from serving.openapi import add_events
@@ -46,8 +47,12 @@ def create_app(
         settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
         clock: default: the one that the setting ``replay_clock`` chooses.
         reload_seconds: how often to look for a new release or generation.
+
+    Raises:
+        SettingsError: if the settings speak of a task that there is not.
     """
     settings = settings or load_settings()
+    refuse_unknown(settings)
     clock = clock or clock_of(settings.replay_clock)
     log = InferenceLog(settings)
     topic = settings.kafka.scores_topic

@@ -92,8 +92,9 @@ def _current(settings: Settings) -> Policy:
     """The one that decides about order lines."""
     from returnml.policy.document import PolicyError
     from returnml.tasks.policies import policy_of
-    from returnml.tasks.registry import task_named
+    from returnml.tasks.registry import refuse_unknown, task_named
 
+    refuse_unknown(settings)
     try:
         return policy_of(task_named(CHECKOUT), settings)
     except PolicyError as error:

@@ -30,7 +30,7 @@ def score(
     from returnml.release.folder import ReleaseError
     from returnml.tasks.declaration import TaskError
     from returnml.tasks.policies import policy_of
-    from returnml.tasks.registry import task_named
+    from returnml.tasks.registry import refuse_unknown, task_named
     from returnml.warehouse.reasons import ReasonsError, build_reasons
     from returnml.warehouse.scores import ScoresError, build_scores
 
@@ -38,6 +38,7 @@ def score(
         settings = load_settings(data=data)
         days = (first.date(), (last or first).date())
         _refuse_backwards(*days)
+        refuse_unknown(settings)
         asked = task_named(task)
         folder = _release_folder(settings, asked.name, release)
         with opened(settings.paths.warehouse) as con:

@@ -7,16 +7,10 @@ from pathlib import Path
 from returnml.policy.document import Policy, read_policy
 from returnml.settings import Settings
 from returnml.tasks.declaration import Task
-from returnml.tasks.registry import refuse_unknown
 
 
 def policy_file_of(task: Task, settings: Settings) -> Path | None:
-    """The file that the task's policy is in: its own (setting ``tasks.<name>.policy``), or the shop's; None: in no file.
-
-    Raises:
-        SettingsError: if the settings name a policy of a task that there is not: it would decide nothing.
-    """
-    refuse_unknown(settings)
+    """The file that the task's policy is in: its own (setting ``tasks.<name>.policy``), or the shop's; None: in no file."""
     own = settings.tasks.get(task.name)
     if own is not None and own.policy is not None:
         return Path(own.policy)
@@ -28,7 +22,6 @@ def policy_of(task: Task, settings: Settings) -> Policy:
 
     Raises:
         PolicyError: naming the file and the field.
-        SettingsError: see ``policy_file_of``.
     """
     file = policy_file_of(task, settings)
     return task.policy if file is None and task.policy is not None else read_policy(file)

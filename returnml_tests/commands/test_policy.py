@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from returnml.cli import app
 from returnml.policy.document import Policy
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, SettingsError
 from returnml.warehouse.partition import open_warehouse
 
 RESTRICTS = '[rule]\nkind = "thresholds"\nrestrict = 0.5\n'
@@ -83,6 +83,14 @@ def test_replay_without_scores_says_what_to_do(new: Path, tmp_path: Path):
     open_warehouse(DataPaths(tmp_path / "empty").warehouse).close()
     refused = run("replay", new, "--data", tmp_path / "empty")
     assert (refused.exit_code, "score some first" in refused.stderr) == (2, True)
+
+
+def test_a_policy_of_a_task_that_there_is_not_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It would decide nothing."""
+    (tmp_path / "returnml.toml").write_text('[tasks.return_rsk]\npolicy = "p.toml"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"tasks\.return_rsk"):
+        CliRunner().invoke(app, ["policy", "show"], catch_exceptions=False)
 
 
 def test_the_current_policy_is_the_one_that_decides_about_order_lines(

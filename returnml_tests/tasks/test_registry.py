@@ -13,7 +13,6 @@ import pytest
 from returnml.settings import Settings, SettingsError, TaskSettings
 from returnml.tasks import CHECKOUT
 from returnml.tasks.declaration import TaskError
-from returnml.tasks.policies import policy_of
 from returnml.tasks.registry import refuse_unknown, task_named, tasks, tasks_of
 
 QUICK = """
@@ -88,5 +87,3 @@ def test_a_task_that_there_is_not_is_refused():
     refuse_unknown(Settings(tasks={CHECKOUT: TaskSettings()}))
     with pytest.raises(SettingsError, match=r"tasks\.return_rsk: there is no such task"):
         refuse_unknown(Settings(tasks={"return_rsk": TaskSettings()}))
-    with pytest.raises(SettingsError, match="return_rsk"):
-        policy_of(task_named(CHECKOUT), Settings(tasks={"return_rsk": TaskSettings(policy="p.toml")}))
