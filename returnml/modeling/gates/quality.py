@@ -31,25 +31,26 @@ def quality_gates(evidence: Evidence, settings: GateSettings) -> list[Gate]:
 
 
 def baselines_gate(evidence: Evidence) -> Gate:
-    """Holds if the model is shown to be better than each baseline in log loss, and not shown to order rows worse.
+    """Holds if the model's log loss is below each baseline's, and it is not shown to order rows worse.
 
-    Its value is the log loss by which the model may be worse (the interval's upper end) than the baseline where that is most.
+    Its value is the log loss beside the baseline where the model gains least. That a gain may be chance is said and decides
+    nothing.
     """
     held, sample = evidence.holdout, ScoredSample(evidence.holdout.y, evidence.from_graph)
-    worst, said, passed = -float("inf"), [], True
+    least, said, passed = -float("inf"), [], True
     for name, probability in evidence.baselines.items():
         beside = paired_difference(
             sample, ScoredSample(held.y, probability), held.customer, replicates=REPLICATES, seed=evidence.seed
         )
         (loss, loss_low, loss_high), (auc, auc_low, auc_high) = beside["log_loss"], beside["auc"]
-        problems = []
+        found = []
         if loss_high >= 0:
-            problems.append("it is worse" if loss_low > 0 else "the gain may be chance" if loss < 0 else "there is no gain")
+            found.append("it is worse" if loss_low > 0 else "the gain may be chance" if loss < 0 else "there is no gain")
         if auc_high < 0:
-            problems.append("it orders worse")
-        passed, worst = passed and not problems, max(worst, loss_high)
+            found.append("it orders worse")
+        passed, least = passed and loss < 0 <= auc_high, max(least, loss)
         said.append(
             f"against {name} {loss:+.5f} log loss (95% interval {loss_low:+.5f} to {loss_high:+.5f}) and {auc:+.4f} AUC "
-            f"({auc_low:+.4f} to {auc_high:+.4f}){': ' if problems else ''}{', '.join(problems)}"
+            f"({auc_low:+.4f} to {auc_high:+.4f}){': ' if found else ''}{', '.join(found)}"
         )
-    return Gate(name="beats_baselines", passed=passed, value=worst, limit=0.0, reason="; ".join(said))
+    return Gate(name="beats_baselines", passed=passed, value=least, limit=0.0, reason="; ".join(said))

@@ -16,7 +16,7 @@ GATES = {
     "not_constant": "The model tells rows apart.",
     "calibration_rises": "Calibration keeps the model's order: of higher scores more are positive.",
     "better_than_chance": "It orders rows better than chance.",
-    "beats_baselines": "Log loss is shown to be better than every baseline's, and rows are not shown to be ordered worse.",
+    "beats_baselines": "Log loss is below every baseline's, and rows are not shown to be ordered worse.",
     "not_too_good": "It does not order rows better than anybody could know.",
     "no_leaking_feature": "No feature alone orders rows nearly as well as the whole model.",
     "no_dominant_feature": "No feature makes up most of the model.",
