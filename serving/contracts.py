@@ -7,15 +7,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from returnml.ledger.events import Currency, Identifier, Text
 from returnml.policy.document import Action
 from returnml.reasons.ordering import Reason
 from returnml.streaming.scores import StreamStatus
 
-MAX_ID_LENGTH = 200
-
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
-Text = Annotated[str, Meta(min_length=1, max_length=200)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
 Quantity = Annotated[int, Meta(ge=1, lt=1 << 24, description="Pieces.")]
 PriceCents = Annotated[int, Meta(gt=0, lt=1 << 36, description="Price paid for one piece, minor units.")]
 ListPriceCents = Annotated[int, Meta(ge=0, lt=1 << 36, description="List price of one piece, minor units.")]
@@ -24,8 +20,8 @@ ListPriceCents = Annotated[int, Meta(ge=0, lt=1 << 36, description="List price o
 class OrderLine(Struct, frozen=True, forbid_unknown_fields=True):
     """One article in an order, as it would be ordered. Optional fields that are absent are missing, not empty."""
 
-    line_id: Id
-    article_id: Id
+    line_id: Identifier
+    article_id: Identifier
     quantity: Quantity
     unit_price_cents: PriceCents
     size: Text | None = None
@@ -43,8 +39,8 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
     ``reasons``: whether each line shall say why.
     """
 
-    order_id: Id
-    customer_id: Id
+    order_id: Identifier
+    customer_id: Identifier
     currency: Currency
     lines: Annotated[list[OrderLine], Meta(min_length=1)]
     country: Text | None = None

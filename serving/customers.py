@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from returnml.features.declarations import FeatureSet
+from returnml.ledger.events import MAX_ID_LENGTH
 from returnml.ledger.instants import instant
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
-from serving.contracts import MAX_ID_LENGTH, CustomerFeatures
+from serving.contracts import CustomerFeatures
 from serving.errors import InvalidInput
 from serving.scorer import feature_time
 

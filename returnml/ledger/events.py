@@ -12,9 +12,11 @@ import msgspec
 
 SCHEMA_VERSION = 1
 
-Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+MAX_ID_LENGTH = 200
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """Bounded, so that a record of the ledger is."""
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]

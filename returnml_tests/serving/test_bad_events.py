@@ -112,7 +112,7 @@ def test_a_late_event_counts_from_when_it_is_known(data):
         (b"{}", "type"),
         (b'{"type": "parcel"}', "type"),
         (b'{"type": "inspection", "event_id": "\xff"}', "$"),
-        (b'{"type": "inspection", "event_id": "' + b"i" * 129 + b'"}', "event_id"),
+        (b'{"type": "inspection", "event_id": "' + b"i" * 201 + b'"}', "event_id"),
         (b'{"type": "inspection", "event_id": ""}', "event_id"),
         (b'{"type": "inspection", "event_id": "e", "schema_version": 1' + b"0" * 4_000 + b"}", "schema_version"),
     ],
