@@ -5,14 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import random
 import stat
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from returnml.privacy.keyring import DATABASE_FILE, MASTER_FILE, Keyring, KeyringError, pseudonym_of
 from returnml_tests.waiting import PATIENCE_SECONDS
 
+T = TypeVar("T")
 WHO = ("a clerk", "asked by letter", 5)
 
 
@@ -178,23 +182,19 @@ def test_processes_that_come_at_once_agree(folder):
     assert len(seen) == len(set(seen.values())) == 101
 
 
-def _come_and_go(folder: Path) -> None:
-    with closing(Keyring(folder)) as keyring:
-        keyring.find("anna")
+def elsewhere(act: Callable[..., T], *args: object) -> T:
+    """What a process gives that comes and goes."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        return executor.submit(act, *args).result(PATIENCE_SECONDS)
 
 
 def test_who_was_registered_after_another_process_came_and_went_is_found_by_everybody(folder):
     """A worker of the service has the keyring open twice: for scores and for events."""
     for_events = [Keyring(folder), Keyring(folder)][1]
     for customer in ("anna", "bert"):
-        process = multiprocessing.get_context("spawn").Process(target=_come_and_go, args=(folder,))
-        process.start()
-        process.join(PATIENCE_SECONDS)
-        assert process.exitcode == 0
+        elsewhere(_found, folder, ["anna"])
         for_events.register([customer])
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found = pool.apply(_found, (folder, ["anna", "bert"]))
-    assert found == [for_events.find("anna"), for_events.find("bert")]
+    assert elsewhere(_found, folder, ["anna", "bert"]) == [for_events.find("anna"), for_events.find("bert")]
 
 
 def _found(folder: Path, customers: list[str]) -> list[str | None]:
