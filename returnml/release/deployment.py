@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from returnml.ledger.clock import Clock
-from returnml.release.files import locked, readable_json, replace_file
+from returnml.release.files import UNDECODABLE, locked, readable_json, replace_file
 from returnml.release.trail import GENESIS, TrailError, append, last_hash, last_record, mend, read_trail
 
 
@@ -77,7 +77,7 @@ def read_state(path: Path) -> DeploymentState:
     except FileNotFoundError:
         _refuse_shared(path)
         return DeploymentState()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise DeploymentError(f"{path}: {error}") from error
 
 

@@ -14,6 +14,9 @@ from typing import Literal
 
 import msgspec
 
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What msgspec raises for bytes that are no document of a type; text that is no UTF-8 is no error of its own."""
+
 
 def sha256(content: bytes) -> str:
     """Hex digest."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.release.files import new_folder, sha256
+from returnml.release.files import UNDECODABLE, new_folder, sha256
 from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 
 
@@ -77,7 +77,7 @@ def load_release(path: Path) -> Release:
         manifest = msgspec.json.decode((path / MANIFEST_FILE).read_bytes(), type=Manifest)
     except OSError as error:
         raise ReleaseError(f"{path}: no readable {MANIFEST_FILE}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise ReleaseError(f"{path / MANIFEST_FILE}: {error}") from error
     if manifest.version != path.name:
         raise ReleaseError(f"{path}: the manifest is of version {manifest.version}: the folder or its manifest was changed")

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from returnml.release.files import sha256, sync_folder
+from returnml.release.files import UNDECODABLE, sha256, sync_folder
 
 GENESIS = "0" * 64
 
@@ -85,5 +85,5 @@ def last_record(trail: Path, kind: type[R]) -> R | None:
 def _decoded(trail: Path, number: int, line: bytes, kind: type[R]) -> R:
     try:
         return msgspec.json.decode(line, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise TrailError(f"{trail}, line {number}: {error}") from error

@@ -1,5 +1,7 @@
 """MLflow: one parent run per Dagster run that trains, in the store below the data root."""
 
+from typing import Any
+
 import dagster as dg
 
 from returnml.settings import Settings
@@ -19,8 +21,8 @@ def mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
         with turn(settings.paths.mlflow) as uri:
             client.set_tracking_uri(uri)
             config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": uri}
-            # Dagster types the function as one that may go without a context.
-            opened = mlflow_tracking.resource_fn(context.replace_config(config))  # type: ignore[call-arg]
+            open_run: Any = mlflow_tracking.resource_fn  # which Dagster types as one that may go without a context
+            opened = open_run(context.replace_config(config))
             parent = next(opened)
         # Its own end-of-run hook ends the MLflow run only if the job's last step ran; leaving the resource always does.
         try:

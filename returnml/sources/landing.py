@@ -22,7 +22,7 @@ import polars as pl
 
 from returnml.contracts.columns import STREAMS, DeliveredStream
 from returnml.ledger.clock import Clock
-from returnml.release.files import locked, sha256, sync_folder, write_synced
+from returnml.release.files import UNDECODABLE, locked, sha256, sync_folder, write_synced
 from returnml.sources.delivered import to_delivered
 
 _NAME = re.compile(r"(?P<version>\d{4,})-(?P<digest>[0-9a-f]{12})\.(?P<kind>parquet|json)")
@@ -193,7 +193,7 @@ def _versions(folder: Path, stream_name: str, day: date) -> list[LandingFile]:
 def _read_sidecar(sidecar: Path, path: Path) -> LandingFile:
     try:
         content = msgspec.json.decode(sidecar.read_bytes(), type=_Sidecar)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise LandingError(f"{sidecar}: {error} [landing_sidecar]") from error
     return LandingFile(**msgspec.structs.asdict(content), path=path)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
-from returnml.release.files import replace_file
+from returnml.release.files import UNDECODABLE, replace_file
 from returnml.store.layout import StoreLayout
 
 MANIFEST_FILE = "manifest.json"
@@ -173,7 +173,7 @@ def read_pointer(store_root: Path) -> Pointer:
         return msgspec.json.decode(path.read_bytes(), type=Pointer)
     except FileNotFoundError:
         return Pointer([])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise StoreError(f"{path}: {error}") from error
 
 
@@ -205,7 +205,7 @@ def read_manifest(folder: Path) -> GenerationManifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=GenerationManifest)
     except OSError as error:
         raise StoreError(f"{path}: not readable: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise StoreError(f"{path}: {error}") from error
     if manifest.name != folder.name:
         raise StoreError(f"{path}: the manifest is of generation {manifest.name}")

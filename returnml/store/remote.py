@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from returnml.features.declarations import FeatureSet
+from returnml.release.files import UNDECODABLE
 from returnml.store.backend import (
     MARK,
     POINTER,
@@ -95,7 +96,7 @@ class RedisBackend:
         _check_there(size, name, self._server)
         try:
             manifest = msgspec.json.decode(text or b"", type=GenerationManifest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise StoreError(f"{self._server.name}: generation {name}: manifest: {error}") from error
         require_served(manifest, feature_set, f"{self._server.name}: generation {name}")
         if is_verified and self._server.call("HLEN", key) != int(size) + 2:

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from returnml.ledger.clock import Clock
 from returnml.ledger.log import LogError, LogWriter, Record, read
+from returnml.release.files import UNDECODABLE
 from returnml.settings import Settings
 from returnml.streaming.client import StreamingError, Tell, library, producer
 
@@ -68,7 +69,7 @@ def decode_piece(record: Record, folder: Path) -> Piece:
     """
     try:
         return _DECODE(record.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise StreamingError(f"{folder}, record {record.seq}: {error}") from error
 
 
