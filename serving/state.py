@@ -14,7 +14,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
 from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError
-from returnml.privacy.customers import CustomerIds, ask_as, open_customers
+from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
 from returnml.release.deployment import DeploymentError, read_state
 from returnml.release.folder import load_release
@@ -28,7 +28,7 @@ from returnml.tasks.declared import customer_risk, return_risk
 from serving.contracts import CustomerFeatures, CustomerRisk, Order, Ready, Scores
 from serving.customer_risk import RiskReader, open_risk
 from serving.customers import CustomerReader, check_customer_id
-from serving.errors import NotReady
+from serving.errors import InvalidInput, NotReady
 from serving.inference_log import InferenceLog
 from serving.marks import FileMark, file_mark
 from serving.model import Model
@@ -81,7 +81,7 @@ class ServingState:
 
         Raises:
             NotReady: while there is no release, no generation, no store to read them from, or no keyring.
-            InvalidOrder: naming the field that breaks a rule.
+            InvalidInput: naming the field that breaks a rule.
             LogUnavailable: if the answer must be logged and cannot be.
         """
         begun = time.perf_counter_ns()
@@ -101,7 +101,7 @@ class ServingState:
 
         Raises:
             NotReady: while there is no generation that serves the features, or no keyring.
-            InvalidInput: for an id that no event can have.
+            InvalidInput: for an id that no customer can have.
         """
         check_customer_id(customer_id)
         now_us = self._clock.now_us()
@@ -114,7 +114,7 @@ class ServingState:
 
         Raises:
             NotReady: while none decides, there is no generation that serves the features, or no keyring.
-            InvalidInput: for an id that no event can have.
+            InvalidInput: for an id that no customer can have.
         """
         check_customer_id(customer_id)
         reader = self._risk
@@ -126,9 +126,17 @@ class ServingState:
         return msgspec.structs.replace(found, customer_id=customer_id)
 
     def _ask(self, customer_id: str, ask: Callable[[str], T]) -> T:
-        """Ask about a customer by the name that they are known by."""
+        """Ask about a customer by the name that they are known by.
+
+        Raises:
+            NotReady: where that cannot be found out.
+            InvalidInput: for an id that is none of the shop's.
+        """
         if self._customers is None:
             raise NotReady(self._reason())
+        problem = self._customers.misnamed(customer_id)
+        if problem is not None:
+            raise InvalidInput("customer_id", f"{problem} [{IS_PSEUDONYM}]")
         try:
             return ask_as(self._customers, customer_id, ask)
         except (StoreError, KeyringError, PolicyError) as error:

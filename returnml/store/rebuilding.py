@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice, takewhile
 from pathlib import Path
 
+import msgspec
+
 from returnml.ledger.log import LogWriter, read
 from returnml.ledger.records import decode_payload
 from returnml.store.backend import EVENTS, STATE, Backend, Mark, Published, read_mark, write_mark, write_published
@@ -85,7 +87,9 @@ def noted_otherwise(backend: Backend, until_seq: int) -> Iterator[str]:
             transaction.load(EVENTS, list(noted))
             for key, outcome in noted.items():
                 found = transaction.get(EVENTS, key)
-                if found is None or decode_outcome(found) != outcome:
-                    noted_as = None if found is None else decode_outcome(found)
+                noted_as = None if found is None else decode_outcome(found)
+                if noted_as is not None and noted_as.content is None:  # of a version that did not note it
+                    outcome = msgspec.structs.replace(outcome, content=None)
+                if noted_as != outcome:
                     yield f"what became of event {outcome.seq} is noted as {noted_as}, the ledger says {outcome}"
                     return

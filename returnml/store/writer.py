@@ -7,6 +7,7 @@ anything; after the flush nothing can be lost.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ import msgspec
 
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.clock import Clock
-from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent
+from returnml.ledger.content import content_of
+from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent, OrderPlaced
 from returnml.ledger.instants import instant
 from returnml.ledger.log import LogWriter, Record, read
 from returnml.ledger.records import Judged, decode_payload, encode_payload
@@ -34,8 +36,10 @@ from returnml.store.backend import (
 )
 from returnml.store.keys import encode_key
 from returnml.store.manifest import StoreError
-from returnml.store.naming import Naming
+from returnml.store.naming import Naming, misnamed
 from returnml.store.state import LiveState
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -43,17 +47,22 @@ AT_ONCE = 5_000
 """Events of the log that are applied in one go."""
 
 
-EVENT_ID_TAKEN = "event_id_taken"
-"""The rule that refuses an event whose id was used for another one. It is not in the ledger."""
+CONFLICT = "conflict"
+"""The rule that refuses an event whose id was used for one of other content. It is not in the ledger."""
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True):
-    """What became of an event id: the position of its event, and the rule that refused it, if one did."""
+    """What became of an event id: the position of its event, the rule that refused it, if one did, and its content's digest.
+
+    Attributes:
+        content: see ``ledger.content``; None where it was noted by a version that did not.
+    """
 
     seq: int
     rule: str | None = None
     field: str | None = None
     message: str | None = None
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,11 @@ class Applied:
 
     outcome: Outcome
     is_duplicate: bool
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether its id belongs to another event: nothing of this one was taken in."""
+        return self.outcome.rule == CONFLICT
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -132,12 +146,12 @@ class EventWriter:
         for event in events:
             before = transaction.get(EVENTS, event_key(event))
             if before is not None:
-                answers.append(Applied(_repeated(decode_outcome(before), event, state), True))
+                answers.append(Applied(self._repeated(decode_outcome(before), event, state), True))
                 continue
             seq += 1
             known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
             own = named(event)
-            judged = Judged(own, validate(own, state, known_at_us))
+            judged = Judged(own, misnamed(event, self._customers) or validate(own, state, known_at_us))
             records.append(Record(seq, known_at_us, encode_payload(judged)))
             answers.append(Applied(self._take(transaction, state, records[-1], judged), False))
         position = mark.position
@@ -230,6 +244,26 @@ class EventWriter:
         write_mark(transaction, mark)
         return mark, len(tail) < AT_ONCE
 
+    def _repeated(self, before: Outcome, event: AnyEvent, state: LiveState) -> Outcome:
+        """What is answered to an event whose id was taken in before."""
+        if before.content is None:
+            is_same = before.rule is not None or state.has(event)
+        else:
+            is_same = before.content == content_of(event) and self._has_its_customer(event, state)
+        if is_same:
+            return before
+        logger.warning("event id %r was sent again with other content: event %d stands", event.event_id, before.seq)
+        message = f"event {before.seq} has this id and other content: it stands, and nothing of this one is taken in"
+        return Outcome(before.seq, CONFLICT, "event_id", message)
+
+    def _has_its_customer(self, event: AnyEvent, state: LiveState) -> bool:
+        """Whether an order names the customer that its lines lie under; of somebody without a key, or forgotten, who can tell."""
+        if not isinstance(event, OrderPlaced):
+            return True
+        line_id = event.lines[0].line_id
+        name, owner = self._customers.find(event.customer_id), state.owner(line_id)
+        return name in (None, owner) or owner is None or self._customers.forgotten_line(line_id) is not None
+
     def _take(self, transaction: Transaction, state: LiveState, record: Record, judged: Judged) -> Outcome:
         """Note the event's id and let it take effect if it was accepted."""
         outcome = _note(transaction, record.seq, judged)
@@ -263,14 +297,6 @@ def events_about(customer: str, ledger: Path, after_seq: int = 0) -> Iterator[tu
                 yield judged.event, judged.verdict
 
 
-def _repeated(before: Outcome, event: AnyEvent, state: LiveState) -> Outcome:
-    """What is answered to an event whose id was taken in before."""
-    if before.rule is not None or state.has(event):
-        return before
-    message = f"event {before.seq} has this id and is another one: nothing of this one is taken in"
-    return Outcome(before.seq, EVENT_ID_TAKEN, "event_id", message)
-
-
 def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
     outcome = outcome_of(seq, judged)
     transaction.put(EVENTS, event_key(judged.event), _ENCODE(outcome))
@@ -280,7 +306,7 @@ def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
 def outcome_of(seq: int, judged: Judged) -> Outcome:
     """What is answered to an event that was judged so."""
     verdict = judged.verdict
-    return Outcome(seq, verdict.rule, verdict.field, verdict.message)
+    return Outcome(seq, verdict.rule, verdict.field, verdict.message, content_of(judged.event))
 
 
 def event_key(event: LedgerEvent) -> bytes:

@@ -192,11 +192,40 @@ def test_an_id_that_another_event_has_is_refused_and_not_taken_for_a_duplicate(d
     more = placed("e1", lines=[*order["lines"], order["lines"][0] | {"line_id": "o9-2"}])
     with service(data) as client:
         assert answered(client, order) == [("accepted", None, None, True)]
-        taken = ("refused", "event_id_taken", "event_id", True)
+        taken = ("conflict", "conflict", "event_id", True)
         assert answered(client, back, seen | {"verdict": "worn"}, more, placed("e1", "o10")) == [taken] * 4
-        assert answered(client, order, placed("e1", country="AT")) == [("duplicate", None, None, True)] * 2
+        assert answered(client, order, order | {"device": None}) == [("duplicate", None, None, True)] * 2
         assert answered(client, back | {"event_id": "e2"}) == [("accepted", None, None, True)]
     assert verdicts(data) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"country": "AT"},
+        {"customer_id": "c2"},
+        {"voucher_code": "SPRING"},
+        {"lines": [{"quantity": 2}]},
+        {"lines": [{"unit_price_cents": 1}]},
+        {"occurred_at": "2011-06-15T11:58:00Z"},
+    ],
+    ids=str,
+)
+def test_an_event_id_again_with_other_content_is_a_conflict_that_is_seen(data, changed):
+    """A correction under the old id would be lost, were it called a duplicate."""
+    order = placed("e1")
+    lines = [old | new for old, new in zip(order["lines"], changed.get("lines", [{}]), strict=True)]
+    with service(data) as client:
+        send(client, [order, returned("e2", "r1", "o9-1")])
+        before = verdicts(data)
+        told = send(client, order | changed | {"lines": lines})
+        assert (told["accepted"], told["duplicates"], told["refused"], told["conflicts"]) == (0, 0, 0, 1)
+        [one] = told["events"]
+        assert (one["status"], one["rule"], one["seq"]) == ("conflict", "conflict", 1)
+        assert client.get("/health/ready").json()["events"]["conflicts"] == 1
+        assert 'returnml_events_conflict_total{worker=""} 1' in client.get("/metrics").text
+        assert send(client, [order, order | {"occurred_at": "2011-06-15T13:59:00+02:00"}])["duplicates"] == 2
+    assert verdicts(data) == before
 
 
 def test_an_orphan_counts_in_the_windows_of_the_keys_that_it_names(data):

@@ -19,7 +19,7 @@ from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
 from returnml.store.manifest import StoreError
 from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EVENT_ID_TAKEN, EventWriter, ledger_folder
+from returnml.store.writer import EventWriter, ledger_folder
 from returnml.warehouse.generation import publish_generation
 from returnml_tests.oracle import Moment, group_aggregates
 from returnml_tests.redis_server import RedisProcess
@@ -112,14 +112,26 @@ class LiveStoreMachine(RuleBasedStateMachine):
         known = {name for judged in self.ledger() if judged.verdict.is_accepted for name in names(judged.event)}
         for one, answer in zip(sent, self.writers[writer].submit(sent), strict=True):
             outcome = answer.outcome
-            if outcome.rule == EVENT_ID_TAKEN:
+            if answer.is_conflict:
                 assert answer.is_duplicate
-                assert not names(one) <= known
+                assert self.taken(one.event_id) != one
                 continue
+            assert self.taken(one.event_id) == one
             assert outcome == self.answered.setdefault(one.event_id, outcome)
             if outcome.rule is None:
                 assert not answer.is_duplicate or names(one) <= known
                 known |= names(one)
+
+    def taken(self, event_id):
+        [found] = [judged.event for judged in self.ledger() if judged.event.event_id == event_id]
+        return found
+
+    @rule(writer=st.integers(0, 1), picked=st.randoms(use_true_random=False))
+    def send_again(self, writer, picked):
+        ledger = self.ledger()
+        for again in picked.sample(ledger, min(3, len(ledger))):
+            [answer] = self.writers[writer].submit([again.event])
+            assert (answer.is_duplicate, answer.outcome.rule) == (True, again.verdict.rule)
 
     def ledger(self):
         return [decode_payload(record) for record in read(ledger_folder(self.store))]

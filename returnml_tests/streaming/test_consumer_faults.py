@@ -275,6 +275,43 @@ def test_sigterm_ends_it_cleanly(kafka, data):
     assert kafka.committed(GROUP, TOPIC) == 5
 
 
+def a_member_that_is_stuck(kafka, tmp_path):
+    """It has the only partition and takes nothing in: its store is not there."""
+    stuck = start(tmp_path / "no_store", kafka)
+    eventually(lambda: "no generation is published" in stuck.stderr.readline())
+    return stuck
+
+
+def test_the_end_is_that_of_the_group_though_a_member_is_killed(kafka, data, tmp_path):
+    """A member without a partition is not at the end: what the dead one had becomes its own."""
+    kafka.send(TOPIC, [placed(n) for n in range(30)])
+    stuck = a_member_that_is_stuck(kafka, tmp_path)
+    beside, ended = consumer(settings(data, kafka.servers)), []
+    thread = threading.Thread(target=lambda: ended.append(beside.run(lambda: False, until_end=True)))
+    thread.start()
+    eventually(lambda: beside.taken.trouble == f"waiting for the group: partitions 0 of {TOPIC} are not read to the end")
+    assert (beside.taken.messages, ended) == (0, [])
+    stuck.kill()
+    stuck.communicate(timeout=PATIENCE_SECONDS)
+    thread.join(PATIENCE_SECONDS)
+    assert ended == [True]
+    assert (beside.taken.accepted, beside.taken.trouble) == (30, None)
+    assert kafka.committed(GROUP, TOPIC) == 30
+
+
+def test_until_end_stopped_before_it_says_so_and_fails(kafka, data, tmp_path):
+    kafka.send(TOPIC, [placed(n) for n in range(3)])
+    stuck = a_member_that_is_stuck(kafka, tmp_path)
+    beside = start(data, kafka)
+    eventually(lambda: "waiting for the group" in beside.stderr.readline())
+    beside.send_signal(signal.SIGTERM)
+    out, error = beside.communicate(timeout=PATIENCE_SECONDS)
+    assert (beside.returncode, json.loads(out)["messages"]) == (1, 0)
+    assert f"stopped before the end of {TOPIC}: waiting for the group: partitions 0" in error
+    stuck.kill()
+    stuck.communicate(timeout=PATIENCE_SECONDS)
+
+
 def be_given_the_partition(kafka):
     """Be a member of the group until nobody else has it, then leave."""
     other = Consumer({"bootstrap.servers": kafka.servers, "group.id": GROUP, "enable.auto.commit": False, **QUICK})
