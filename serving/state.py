@@ -181,7 +181,8 @@ class ServingState:
         is_complete = self._live.has_generation and self._customers is not None
         if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
             serving = self._settings.serving
-            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines)
+            currency = self._settings.shop.currency
+            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines, currency)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
 
     def _load_model(self) -> None:

@@ -25,9 +25,8 @@ def content_of(event: LedgerEvent) -> bytes:
 
     >>> from returnml.ledger.decoding import decode_event
     >>> rest = b'"type": "inspection", "event_id": "e", "inspection_id": "i", "return_id": "r", "verdict": "worn"}'
-    >>> utc, berlin, later = (
-    ...     decode_event(b'{"occurred_at": "2024-01-01T%s", ' % at + rest) for at in (b"12:00:00Z", b"13:00:00+01:00", b"13:00:00Z")
-    ... )
+    >>> times = (b"12:00:00Z", b"13:00:00+01:00", b"13:00:00Z")
+    >>> utc, berlin, later = (decode_event(b'{"occurred_at": "2024-01-01T%s", ' % at + rest) for at in times)
     >>> content_of(utc) == content_of(berlin), content_of(utc) == content_of(later)
     (True, False)
     """

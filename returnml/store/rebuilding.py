@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
 
@@ -10,10 +11,21 @@ import msgspec
 
 from returnml.ledger.log import LogWriter, read
 from returnml.ledger.records import decode_payload
-from returnml.store.backend import EVENTS, STATE, Backend, Mark, Published, read_mark, write_mark, write_published
+from returnml.store.backend import EVENTS, STATE, Backend, Mark, Published, Transaction, read_mark, write_mark, write_published
 from returnml.store.manifest import GenerationManifest, StoreError
 from returnml.store.state import LiveState
 from returnml.store.writer import AT_ONCE, apply_judged, decode_outcome, event_key, ledger_folder, note_tail, outcome_of
+
+
+@contextmanager
+def in_turn(backend: Backend) -> Iterator[Transaction]:
+    """A transaction in a writer's turn: whoever writes the store without it could hold up those who have it, for ever."""
+    log = LogWriter(ledger_folder(backend.root))
+    try:
+        with log.turn(), backend.writing() as transaction:
+            yield transaction
+    finally:
+        log.close()
 
 
 def publish_live(backend: Backend, generation: Published, is_anew: bool = False) -> None:
@@ -83,7 +95,7 @@ def noted_otherwise(backend: Backend, until_seq: int) -> Iterator[str]:
     records = takewhile(lambda record: record.seq <= until_seq, read(ledger_folder(backend.root)))
     while batch := list(islice(records, AT_ONCE)):
         noted = {event_key(one.event): outcome_of(record.seq, one) for record in batch for one in [decode_payload(record)]}
-        with backend.writing() as transaction:
+        with in_turn(backend) as transaction:
             transaction.load(EVENTS, list(noted))
             for key, outcome in noted.items():
                 found = transaction.get(EVENTS, key)

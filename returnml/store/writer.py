@@ -101,12 +101,16 @@ class EventWriter:
     Args:
         feature_set: one that the generation must serve. Its tiles are kept for all that it serves.
         customers: what the customer ids of events become; no id of the shop gets into ledger or store.
+        currency: of all amounts; default: that of the first.
 
     Raises:
         OSError: where the ledger's folder cannot be written.
     """
 
-    def __init__(self, backend: Backend, feature_set: FeatureSet, clock: Clock, customers: CustomerIds) -> None:
+    def __init__(
+        self, backend: Backend, feature_set: FeatureSet, clock: Clock, customers: CustomerIds, currency: str | None = None
+    ) -> None:
+        self._currency = currency
         self._backend = backend
         self._feature_set = feature_set
         self._clock = clock
@@ -129,7 +133,7 @@ class EventWriter:
             while True:
                 with self._backend.writing() as transaction:
                     generation = self._published(transaction)
-                    state = LiveState(transaction, generation)
+                    state = LiveState(transaction, generation, self._currency)
                     mark, is_at_end = self._catch_up(transaction, state)
                     if is_at_end:
                         return self._take_in(transaction, state, mark, generation.cut_off_us, events)

@@ -52,7 +52,7 @@ def prepare(
     for stream in (ORDERS, RETURNS):
         progress(f"validate {stream.name}")
         ingest_raw(con, stream, FIRST, LAST, paths.landing, settings)
-        build_core(con, stream, FIRST, LAST)
+        build_core(con, stream, FIRST, LAST, settings.shop.currency)
     progress("derive outcomes")
     build_outcomes(con, FIRST, LAST, settings.label)
     progress("compute features")

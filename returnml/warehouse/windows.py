@@ -29,6 +29,7 @@ from returnml.features.sql_spine import (
     tiles_table,
 )
 from returnml.features.sql_windows import GroupPlan, StreamClass, aggregate_expression, window_statements
+from returnml.warehouse.currency import check_one_currency
 from returnml.warehouse.feature_errors import FeatureError, check_widths
 from returnml.warehouse.tile_source import events_condition, spine_extent, tile_bounds, tile_chains, tile_intervals
 
@@ -81,6 +82,7 @@ def compute_windows(
     Raises:
         FeatureError: where a column is absent, an instant is missing, or a value exceeds its declared bits.
         StaleTilesError: where the tiles to be read are missing or stale.
+        MixedCurrencies: where amounts of several currencies would be added.
     """
     declared = groups.groups if isinstance(groups, FeatureSet) else tuple(groups)
     prepared = prepare(con, declared, spine, (), from_tiles)
@@ -101,6 +103,7 @@ def prepare(
     from_tiles: bool | None = None,
 ) -> Prepared:
     """Compute every window of a spine into temporary tables; see ``compute_windows``."""
+    check_one_currency(con)
     key_columns = tuple(dict.fromkeys(k for g in groups for k in g.keys))
     _check_spine(con, spine, [*MOMENT_COLUMNS, *key_columns, *carried])
     cardinalities = {}

@@ -166,7 +166,7 @@ def test_events_that_contradict_what_is_known(data):
         assert evidence(client) == (2 + 4, 8)
     assert told == [
         ("accepted", None, None, True),
-        ("duplicate", None, None, True),
+        ("conflict", "conflict", "event_id", True),
         ("refused", "duplicate_id", "lines[0].line_id", True),
         ("refused", "duplicate_id", "lines[1].line_id", True),
         ("refused", "return_before_order", "occurred_at", True),
