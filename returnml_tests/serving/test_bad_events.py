@@ -294,7 +294,7 @@ def test_a_store_that_cannot_be_written_after_the_ledger_was(data):
 
 def test_whoever_watches_the_service_hears_that_no_event_can_be_taken_in(data):
     with service(data) as client:
-        send(client, [placed("e1"), placed("e1"), returned("e2", line_id="unknown")])
+        send(client, [placed("e1"), placed("e1"), returned("e2", line_id=None)])
         [segment] = DataPaths(data).ledger.glob("*.log")
         good = segment.read_bytes()
         segment.write_bytes(good[:-1])

@@ -90,7 +90,7 @@ def test_each_item_of_a_batch_is_judged_by_itself_and_after_those_before_it(clie
         returned("e4", "r4", "o9-1", quantity=2),
         returned("e5", "r5", "o9-1"),
         returned("e6", "r1"),
-        returned("e7", "r7", "nowhere"),
+        returned("e7", "r7", None),
         returned("e8", "r8", "nowhere", customer_id="c1", article_id="a1"),
         {"type": "inspection", "event_id": "e9", "occurred_at": AT, "inspection_id": "i1", "return_id": "r1", "verdict": "worn"},
         {"type": "inspection", "event_id": "e10", "occurred_at": AT, "inspection_id": "i1", "return_id": "r1", "verdict": "worn"},

@@ -30,7 +30,7 @@ FLOW = [
     returned(1, "n1-1"),
     inspected(1, "back1"),
     placed(2),
-    returned(2, "nowhere"),
+    returned(2, "nowhere", refund_cents=-1),
     returned(3, "nowhere", customer_id="c1", article_id="a1"),
     placed(1),
 ]
