@@ -141,9 +141,10 @@ def judge_returns(con: duckdb.DuckDBPyConnection, first: date, last: date) -> No
     is_contested = bool(contested or links)
     left = con.execute("SELECT line_id, remaining FROM open_lines").fetchall() if is_contested else []
     taken = con.execute("SELECT return_id FROM taken_ids").fetchall() if is_contested else []
-    returns = ((day, 0, ContestedReturn(*row)) for day, *row in contested)
-    orphans = ((day, 1, ContestedLink(*row)) for day, *row in links)
-    ordered = sorted([*returns, *orphans], key=lambda item: item[:2])
+    ordered: list[tuple[date, int, ContestedReturn | ContestedLink]] = []
+    ordered += [(day, 0, ContestedReturn(*row)) for day, *row in contested]
+    ordered += [(day, 1, ContestedLink(*row)) for day, *row in links]
+    ordered.sort(key=lambda item: item[:2])
     refused: list[int] = []
     broken = accept((item for _, _, item in ordered), dict(left), (row[0] for row in taken), refused)
     con.execute("DELETE FROM link WHERE list_contains($refused, number)", {"refused": refused})

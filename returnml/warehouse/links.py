@@ -44,18 +44,20 @@ def stage_links(con: duckdb.DuckDBPyConnection, first: date, last: date) -> int:
             SELECT seq, known_day, known_at, unnest(from_json(links, '{_LINKS}')) AS told_link
             FROM {TABLE} WHERE links IS NOT NULL AND known_day <= $last
         ), settled AS (
-            SELECT o.return_id, o.line_id, o.quantity, t.known_day, t.known_at, t.seq AS ledger_seq, o.pos, true AS is_settled
+            SELECT o.return_id, o.line_id, o.quantity, t.known_day, t.known_at, o.known_at AS waits_since, t.seq AS ledger_seq,
+                o.pos, true AS is_settled
             FROM told t JOIN orphans o ON o.return_id = t.told_link.return_id AND o.line_id = t.told_link.line_id
             WHERE t.told_link.rule IS NULL AND t.known_day >= $first
         ), landed AS (
             SELECT o.return_id, o.line_id, o.quantity, greatest(o.known_day, l.known_day) AS known_day,
-                greatest(o.known_at, l.known_at) AS known_at, NULL::BIGINT AS ledger_seq, o.pos, false AS is_settled
+                greatest(o.known_at, l.known_at) AS known_at, o.known_at AS waits_since, NULL::BIGINT AS ledger_seq,
+                o.pos, false AS is_settled
             FROM orphans o JOIN core.orders l USING (line_id)
             WHERE (o.ledger_seq IS NULL OR l.ledger_seq IS NULL) AND greatest(o.known_day, l.known_day) BETWEEN $first AND $last
               AND o.returned_at >= l.ordered_at
               AND NOT EXISTS (FROM told t WHERE t.seq = l.ledger_seq AND t.told_link.return_id = o.return_id)
         )
-        SELECT row_number() OVER (ORDER BY known_day, known_at, return_id) AS number, *
+        SELECT row_number() OVER (ORDER BY known_day, known_at, waits_since, return_id) AS number, *
         FROM (FROM settled UNION ALL BY NAME FROM landed)
         """,
         {"first": first, "last": last},

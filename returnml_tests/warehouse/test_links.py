@@ -130,11 +130,11 @@ def test_an_inspection_of_a_linked_return_has_its_lines_keys(live):
 
 D4 = date(2024, 5, 4)
 LANDED = [
-    ("returns", D2, [returned("r1", "l1", datetime(2024, 5, 2, 9)), returned("r2", "l2", datetime(2024, 5, 2, 9), quantity=2)]),
-    ("orders", D3, [order("l1", datetime(2024, 5, 2, 8)), order("l3", datetime(2024, 5, 2, 8))]),
-    ("returns", D3, [returned("r3", "l2", datetime(2024, 5, 2, 9)), returned("r1", "l1", datetime(2024, 5, 2, 9))]),
-    ("orders", D4, [order("l2", datetime(2024, 5, 2, 8))]),
-    ("returns", D4, [returned("r4", "l2", datetime(2024, 5, 2, 9)), returned("r5", "l1", datetime(2024, 5, 2, 9), quantity=2)]),
+    ("returns", D2, [returned("r1", "l1", datetime(2024, 5, 1, 9)), returned("r2", "l2", datetime(2024, 5, 1, 9), quantity=2)]),
+    ("orders", D3, [order("l1", datetime(2024, 5, 1, 8)), order("l3", datetime(2024, 5, 1, 8))]),
+    ("returns", D3, [returned("r3", "l2", datetime(2024, 5, 1, 9)), returned("r1", "l1", datetime(2024, 5, 1, 9))]),
+    ("orders", D4, [order("l2", datetime(2024, 5, 1, 8))]),
+    ("returns", D4, [returned("r4", "l2", datetime(2024, 5, 1, 9)), returned("r5", "l1", datetime(2024, 5, 1, 9), quantity=2)]),
 ]
 
 
@@ -157,8 +157,8 @@ def test_landed_returns_are_linked_whatever_file_comes_first(make_shop, is_at_on
         ("r2", D2, True, False),
         ("r3", D3, True, False),
         ("r1", D3, False, True),
-        ("r4", D4, False, False),
         ("r3", D4, False, True),
+        ("r4", D4, False, False),
     ]
     refused = shop.rows("SELECT payload->>'return_id', rule FROM quarantine.returns ORDER BY 1")
     assert refused == [("r1", "duplicate_id"), ("r5", "return_larger_than_order")]
