@@ -155,8 +155,8 @@ def test_landed_returns_are_linked_whatever_file_comes_first(make_shop, is_at_on
     assert found == [
         ("r1", D2, True, False),
         ("r2", D2, True, False),
-        ("r3", D3, True, False),
         ("r1", D3, False, True),
+        ("r3", D3, True, False),
         ("r3", D4, False, True),
         ("r4", D4, False, False),
     ]
