@@ -10,7 +10,7 @@ import msgspec
 from returnml.release.files import UNDECODABLE, new_folder, sha256
 from returnml.release.graph import GraphError, refuse_external
 from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
-from returnml.release.plain import NotPlain, plain, plain_files, read_plain
+from returnml.release.plain import NotPlain, plain, plain_files, plain_parts, read_plain
 
 
 class ReleaseError(Exception):
@@ -60,7 +60,7 @@ def write_release(releases: Path, manifest: Manifest, files: dict[str, bytes]) -
         raise ReleaseError(f"a release needs {MODEL_FILE}")
     _refuse_external(releases, files[MODEL_FILE])
     try:
-        _ = [plain(part) for name in files for part in name.split("/")]
+        _ = [plain_parts(name) for name in files]
     except NotPlain as error:
         raise ReleaseError(f"{releases}: a release cannot have this file: {error}") from error
     manifest = msgspec.structs.replace(manifest, files={name: sha256(content) for name, content in sorted(files.items())})

@@ -30,6 +30,21 @@ def plain(name: str) -> str:
     return name
 
 
+def plain_parts(name: str) -> list[str]:
+    """The parts of a name that may have one folder level.
+
+    >>> plain_parts("plots/roc.png")
+    ['plots', 'roc.png']
+
+    Raises:
+        NotPlain: if one of them is no plain name, or there are more.
+    """
+    parts = [plain(part) for part in name.split("/")]
+    if len(parts) > 2:
+        raise NotPlain(f"{name[:200]!r}: nested deeper than one folder")
+    return parts
+
+
 def read_plain(folder: Path, name: str) -> bytes:
     """The content of a file.
 
@@ -40,9 +55,7 @@ def read_plain(folder: Path, name: str) -> bytes:
         NotPlain: for another name; where the folder or the file is a link; for a pipe, a device or a socket.
         OSError: where it cannot be read.
     """
-    parts = [plain(part) for part in name.split("/")]
-    if len(parts) > 2:
-        raise NotPlain(f"{name!r}: nested deeper than one folder")
+    parts = plain_parts(name)
     descriptor = _opened(os.fspath(folder), os.O_DIRECTORY, None, folder)
     try:
         for part in parts[:-1]:
