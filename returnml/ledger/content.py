@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from returnml.instants import instant_us
 from returnml.ledger.events import LedgerEvent
-from returnml.ledger.instants import instant_us
 
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
 _UNNAMED = frozenset({"customer_id"})

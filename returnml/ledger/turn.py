@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.release.files import UNDECODABLE
+from returnml.files import UNDECODABLE
 
 logger = logging.getLogger(__name__)
 

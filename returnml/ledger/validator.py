@@ -17,9 +17,15 @@ from typing import Protocol
 
 import msgspec
 
-from returnml.features.shop import ORDERS, RETURNS
+from returnml.features.sets.shop import (
+    ORDERS,
+    RETURNS,
+)
+from returnml.instants import (
+    instant,
+    instant_us,
+)
 from returnml.ledger.events import SCHEMA_VERSION, AnyEvent, InspectionCompleted, OrderPlaced, ReturnReceived
-from returnml.ledger.instants import instant, instant_us
 
 VERDICTS = ("as_new", "worn", "damaged", "empty_box", "wrong_article")
 MAX_AHEAD = timedelta(minutes=5)

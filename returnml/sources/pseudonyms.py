@@ -8,7 +8,7 @@ import polars as pl
 
 from returnml.contracts.columns import ORDERS, DeliveredStream
 from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing import history
 
 COLUMN = "customer_id"

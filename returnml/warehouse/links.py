@@ -13,10 +13,10 @@ from datetime import date
 import duckdb
 
 from returnml.contracts.columns import RETURNS
-from returnml.features.shop import KEY_COLUMNS
-from returnml.features.sql_fit import return_columns
-from returnml.warehouse.events import TABLE
-from returnml.warehouse.schema import core_columns
+from returnml.features.sets.shop import KEY_COLUMNS
+from returnml.features.sql.fit_expressions import return_columns
+from returnml.warehouse.ingest.raw_events import TABLE
+from returnml.warehouse.ingest.schema import core_columns
 
 LINK = "link"
 """The temporary table: one row per return that meets its line in the range (``validate.build_core``)."""

@@ -13,9 +13,9 @@ import pytest
 from returnml.ledger import turn
 from returnml.ledger.log import LogWriter, read
 from returnml.ledger.turn import Holder, Turn, read_holder, this_process
+from returnml.store.event_writer import ledger_folder
 from returnml.store.verification import verify_store
-from returnml.store.writer import ledger_folder
-from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import RedisProcess
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger
 from returnml_tests.waiting import PATIENCE_SECONDS, eventually
@@ -128,10 +128,10 @@ def test_who_is_somebody_else_by_now_or_elsewhere_is_nobody_to_be_ended(tmp_path
 STOPPED_WRITER = """
 import os, signal, sys
 from pathlib import Path
-import returnml.store.writer as writing
+import returnml.store.event_writer as writing
 from returnml.ledger.log import LogWriter
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml_tests.store.live_shop import FEATURES, T0
 from returnml_tests.ledger.test_turn import backend_at, order
 where, store, url = sys.argv[1:]
@@ -162,8 +162,8 @@ def order(n):
 
 
 def backend_at(store, url):
-    from returnml.store.embedded import LmdbBackend
-    from returnml.store.remote import RedisBackend
+    from returnml.store.lmdb.embedded import LmdbBackend
+    from returnml.store.redis.remote import RedisBackend
 
     return RedisBackend(Path(store), url, "{returnml}:") if url else LmdbBackend(Path(store))
 
@@ -171,9 +171,9 @@ def backend_at(store, url):
 @pytest.mark.parametrize("where", ["before the log", "after the log"])
 @pytest.mark.parametrize("kind", ["lmdb", "redis"])
 def test_a_writer_stopped_in_its_turn_holds_up_nobody_and_changes_nothing_later(tmp_path, soon, where, kind):
-    from returnml.ledger.clock import VirtualClock
+    from returnml.clock import VirtualClock
     from returnml.privacy.customers import AS_DELIVERED
-    from returnml.store.writer import EventWriter
+    from returnml.store.event_writer import EventWriter
 
     server = RedisProcess() if kind == "redis" else None
     try:

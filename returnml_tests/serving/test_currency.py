@@ -4,10 +4,13 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.settings import ShopSettings
 from returnml_tests.serving import shop
-from returnml_tests.serving.test_events import placed, returned
+from returnml_tests.serving.intake.test_events import (
+    placed,
+    returned,
+)
 from serving.app import create_app
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
-from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED, Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.sources.delivery import deliver
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing import current_file, days
 from returnml.sources.pseudonyms import pseudonymised
 

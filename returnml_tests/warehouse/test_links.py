@@ -4,14 +4,14 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.instants import instant_us
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.instants import instant_us
+from returnml.ledger.event_records import decode_payload
 from returnml.ledger.log import read
-from returnml.ledger.records import decode_payload
 from returnml.settings import LabelSettings, Settings
 from returnml.store.verification import verify_store
-from returnml.warehouse.outcomes import build_outcomes
-from returnml.warehouse.publication import publish_warehouse
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.warehouse.conftest import D1, D2, D3, order, returned
 from returnml_tests.warehouse.ledger_shop import LedgerShop, came_back, inspected, placed
 
