@@ -21,7 +21,6 @@ from returnml.features.sql.tile_totals import (
     tile_columns,
     width_check,
 )
-from returnml.warehouse.currency import check_one_currency
 from returnml.warehouse.features.feature_errors import (
     FeatureError,
     StaleTilesError,
@@ -32,6 +31,7 @@ from returnml.warehouse.features.tile_chain import (
     TileChain,
     read_chain,
 )
+from returnml.warehouse.ingest.currency import check_one_currency
 from returnml.warehouse.partition import replace_partition, transaction
 from returnml.warehouse.tables import column_types
 

@@ -51,7 +51,6 @@ from returnml.features.sql.spine import (
     keys_table,
     tiles_table,
 )
-from returnml.warehouse.currency import check_one_currency
 from returnml.warehouse.features.feature_errors import (
     FeatureError,
     check_widths,
@@ -63,6 +62,7 @@ from returnml.warehouse.features.tile_source import (
     tile_chains,
     tile_intervals,
 )
+from returnml.warehouse.ingest.currency import check_one_currency
 
 
 @dataclass

@@ -15,7 +15,7 @@ import polars as pl
 
 from returnml.contracts.columns import RETURNS
 from returnml.contracts.rules import rule_ranks
-from returnml.warehouse.links import stage_links
+from returnml.warehouse.ingest.links import stage_links
 from returnml.warehouse.partition import registered
 
 

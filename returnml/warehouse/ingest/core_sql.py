@@ -8,9 +8,9 @@ from datetime import date
 from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.sql import fit_expressions as sql_fit
+from returnml.warehouse.ingest.links import NAMED, NAMED_KEYS, link_select
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.ingest.schema import core_columns
-from returnml.warehouse.links import NAMED, NAMED_KEYS, link_select
 
 SEQ = "(known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY known_at, {id})"
 """days since the epoch << 32 | rank within the partition by (known_at, id)."""

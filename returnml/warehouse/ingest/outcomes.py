@@ -14,11 +14,11 @@ import duckdb
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.windows import DAY_US
 from returnml.settings import LabelSettings
-from returnml.warehouse.currency import check_one_currency
 from returnml.warehouse.ingest.core_sql import (
     FLAG_IS_OPEN,
     SEQ,
 )
+from returnml.warehouse.ingest.currency import check_one_currency
 from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import PartitionResult, combine_hashes, content_hashes, replace_partition, transaction
 

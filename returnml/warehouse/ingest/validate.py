@@ -17,19 +17,19 @@ import polars as pl
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import missing, rule_ranks, rule_texts
-from returnml.warehouse.currency import judge_currency
 from returnml.warehouse.ingest.acceptance import judge_returns
 from returnml.warehouse.ingest.core_sql import (
     core_select,
     quarantine_select,
 )
+from returnml.warehouse.ingest.currency import judge_currency
 from returnml.warehouse.ingest.ledger_verdicts import (
     check_conflicts,
     mark_refused,
     refer,
 )
+from returnml.warehouse.ingest.links import LINK
 from returnml.warehouse.ingest.schema import ensure_schema
-from returnml.warehouse.links import LINK
 from returnml.warehouse.partition import (
     PartitionResult,
     combine_hashes,

@@ -38,7 +38,7 @@ from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation, Packed
 from returnml.store.generation_writing import write_generation
 from returnml.store.keys import LISTS, encode_key
-from returnml.warehouse.currency import check_one_currency
+from returnml.warehouse.ingest.currency import check_one_currency
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.publishing.line_index import line_index
 from returnml.warehouse.tables import present_tables

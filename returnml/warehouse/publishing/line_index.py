@@ -15,7 +15,7 @@ from returnml.store.event_rows import (
     StoredLine,
 )
 from returnml.store.keys import CURRENCY, INSPECTIONS, LINES, RETURNS, WAITING, encode_key
-from returnml.warehouse.currency import check_one_currency
+from returnml.warehouse.ingest.currency import check_one_currency
 
 _LINES = f"""
     WITH returned AS (

@@ -8,9 +8,9 @@ from returnml.features.sets.customer import CUSTOMER
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.settings import LabelSettings, Settings, ShopSettings
 from returnml.store.lmdb.embedded import LmdbBackend
-from returnml.warehouse.currency import MixedCurrencies
 from returnml.warehouse.features.tile_tables import build_tiles
 from returnml.warehouse.features.window_aggregates import compute_windows
+from returnml.warehouse.ingest.currency import MixedCurrencies
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.warehouse.conftest import D1, D2, order, returned
