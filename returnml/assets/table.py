@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from returnml.partitions import DAILY
 from returnml.resources.warehouse import POOL
+from returnml.settings import Settings
 
 OWNERS = ["team:data-ml"]
 RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
@@ -112,6 +114,11 @@ def artifact_asset(
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
     """A plot as metadata, which Dagster's UI shows."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def below(settings: Settings, path: Path) -> dg.PathMetadataValue:
+    """A path as metadata, from the data root: true of a root that was moved or copied too."""
+    return dg.MetadataValue.path(path.relative_to(settings.paths.root))
 
 
 def written(rows: int, content_hash: str | None = None, **metadata: Any) -> dict[str, Any]:

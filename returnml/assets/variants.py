@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from returnml.assets.table import artifact_asset, column_schema, picture, table_asset
+from returnml.assets.table import artifact_asset, below, column_schema, picture, table_asset
 from returnml.assets.tasks import keys_of
 from returnml.checks import missing_results
 from returnml.checks import training as checks
@@ -71,7 +71,7 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
         run_id = log_variant(trained, task.name, figures, settings.paths.mlflow, parent.info.run_id if parent else None)
         name = write_trained(settings.paths.variants / task.name, trained)
         metadata: dict[str, Any] = {
-            "file": dg.MetadataValue.path(settings.paths.variants / task.name / name),
+            "file": below(settings, settings.paths.variants / task.name / name),
             "mlflow_run": run_id,
             "threads": training.threads,
             "parameters": dg.MetadataValue.json(trained.recipe.described()),
