@@ -31,7 +31,8 @@ def escaped_url(base_dir: str, name: str) -> str:
 
 
 # Its storages make their URLs where nothing can be overridden. Of a path without special characters the URL is the same.
-for _module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+_STORAGES: tuple[Any, ...] = (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage)
+for _module in _STORAGES:
     _module.create_db_conn_string = escaped_url
 
 
