@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings
-from returnml.sources.simulator.plan import Plan, Scenario
-from returnml.sources.simulator.run import simulate
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import (
+    Plan,
+    Scenario,
+)
 from returnml.warehouse.partition import open_warehouse
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -51,9 +51,9 @@ def demo(
 def _demonstrate(
     settings: Settings, source: str, path: Path | None, days: int, lines_per_day: int, seed: int, port: int | None
 ) -> None:
+    from returnml.clock import SystemClock
     from returnml.commands.demo_service import score_one
     from returnml.commands.demo_summary import print_summary
-    from returnml.ledger.clock import SystemClock
     from returnml.release.deployment import read_state
 
     clock = SystemClock()
@@ -75,8 +75,8 @@ def _demonstrate(
 def _customers(source: str, path: Path | None, days: int, lines: int, seed: int) -> list[str]:
     """What the shop calls its customers: whoever asks, asks by that."""
     from returnml.sources import online_retail
-    from returnml.sources.simulator.plan import Plan
-    from returnml.sources.simulator.run import shop_customers
+    from returnml.sources.simulator.simulation import shop_customers
+    from returnml.sources.simulator.simulation_plan import Plan
 
     if path is not None and source == "online-retail":
         return online_retail.shop_customers(path)

@@ -12,11 +12,14 @@ from datetime import date, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from returnml.clock import (
+    Clock,
+    clock_of,
+)
 from returnml.commands.dagster_home import enter
 from returnml.commands.refusal import refuse
 from returnml.commands.signals import ended_by_signals
-from returnml.ledger.clock import Clock, clock_of
-from returnml.ledger.instants import day_of
+from returnml.instants import day_of
 from returnml.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ def known_range(settings: Settings) -> tuple[date, date]:
     """First and last day that was landed or, before today, has events; refuses where there is none."""
     from returnml.ledger.log import LogError
     from returnml.sources.landing import LandingError
-    from returnml.warehouse.extent import known_days
+    from returnml.warehouse.ingest.extent import known_days
 
     try:
         found = known_days(settings.paths, clock_of(settings.replay_clock).now_us())
@@ -77,8 +80,8 @@ def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: 
 
         from returnml.commands.progress import step_logger
         from returnml.location import build_defs
-        from returnml.partitions import daily_partitions
-        from returnml.resources.steps import heavy_modules
+        from returnml.pipeline.partitions import daily_partitions
+        from returnml.pipeline.resources.step_processes import heavy_modules
 
         with _progress(is_quiet) as advance:
             for module in heavy_modules(job):

@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 import typer
 
+from returnml.clock import VirtualClock
 from returnml.commands.line import _check_range, _reason
-from returnml.ledger.clock import VirtualClock
-from returnml.partitions import daily_partitions
+from returnml.pipeline.partitions import daily_partitions
 from returnml.settings import Settings
 
 FIRST = date(2025, 3, 1)

@@ -13,11 +13,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings
-from returnml.sources.simulator.plan import Plan, Scenario
-from returnml.sources.simulator.run import simulate
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import (
+    Plan,
+    Scenario,
+)
 from returnml_tests.ports import free_port
 from returnml_tests.waiting import eventually
 

@@ -6,7 +6,11 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from returnml.modeling.tracking_store import EXPERIMENT, nested_run, turn
+from returnml.modeling.mlflow.tracking_store import (
+    EXPERIMENT,
+    nested_run,
+    turn,
+)
 
 
 def _logged(root: Path, text: str) -> str:

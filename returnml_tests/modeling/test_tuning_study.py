@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from returnml.modeling.tuning_study import STUDY_FILE, open_study
+from returnml.modeling.training.tuning_study import (
+    STUDY_FILE,
+    open_study,
+)
 
 
 @pytest.mark.parametrize("name", ["50%41 off", "a #1", "straße?x=1", "[x] {y}", "o'k & co"])
