@@ -79,7 +79,7 @@ def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: 
         import dagster as dg
 
         from returnml.commands.progress import step_logger
-        from returnml.location import build_defs
+        from returnml.pipeline.location import build_defs
         from returnml.pipeline.partitions import daily_partitions
         from returnml.pipeline.resources.step_processes import heavy_modules
 

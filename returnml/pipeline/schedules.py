@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from returnml.pipeline.checks.freshness import DEADLINE_HOURS
+from returnml.pipeline.checks.freshness_checks import DEADLINE_HOURS
 
 
 def build_schedules(jobs: Mapping[str, Any]) -> list[Any]:

@@ -9,8 +9,8 @@ from returnml.clock import Clock
 from returnml.features.windows import HOUR_US
 from returnml.pipeline.checks import DATA_QUALITY
 from returnml.pipeline.partitions import is_partitioned
+from returnml.pipeline.verdicts import Verdict, newest_verdicts
 from returnml.settings import Settings
-from returnml.verdicts import Verdict, newest_verdicts
 
 DRIFT_CHECK = dg.AssetCheckKey(dg.AssetKey("drift"), "not_drifted")
 

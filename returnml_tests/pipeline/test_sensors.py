@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 
 from returnml.clock import VirtualClock
-from returnml.location import ASSETS
 from returnml.pipeline.assets.line_asset import table_asset
 from returnml.pipeline.checks import (
     DATA_QUALITY,
     result,
     spec,
 )
+from returnml.pipeline.location import ASSETS
 from returnml.pipeline.partitions import (
     daily_partitions,
     partitioned,
@@ -24,8 +24,8 @@ from returnml.pipeline.sensors import (
     decide,
     quality_checks,
 )
+from returnml.pipeline.verdicts import Verdict
 from returnml.settings import Settings
-from returnml.verdicts import Verdict
 
 HOUR = 3_600_000_000
 QUALITY = dg.AssetCheckKey(dg.AssetKey("orders"), "contract_holds")

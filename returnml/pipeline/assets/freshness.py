@@ -6,10 +6,10 @@ from datetime import date
 import dagster as dg
 
 from returnml.clock import Clock
-from returnml.pipeline.checks import freshness as checks
+from returnml.pipeline.checks import freshness_checks as checks
 from returnml.pipeline.partitions import is_partitioned
+from returnml.pipeline.verdicts import newest_day
 from returnml.settings import Settings
-from returnml.verdicts import newest_day
 
 
 def build_freshness(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetChecksDefinition:

@@ -38,7 +38,7 @@ def parallel_steps(settings: Settings) -> tuple[dg.ExecutorDefinition, dict[str,
     """An executor with a process for each step, and the tags of its runs."""
     at_once = steps_at_once(settings)
     # A fork server that has loaded what every step needs: a step starts in a fraction of the seconds that a new process takes.
-    start = {"forkserver": {"preload_modules": ["returnml.location", *PRELOADED]}}
+    start = {"forkserver": {"preload_modules": ["returnml.pipeline.location", *PRELOADED]}}
     executor = dg.multiprocess_executor.configured({"max_concurrent": at_once, "start_method": start})
     return executor, {AT_ONCE_TAG: str(at_once)}
 

@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 
 from returnml.definitions import defs
-from returnml.location import ASSETS, build_defs
 from returnml.modeling.fit.variants import VARIANTS
 from returnml.pipeline.assets.line_asset import OWNERS
 from returnml.pipeline.assets.task_names import (
     keys_of,
     scores_of,
 )
+from returnml.pipeline.location import ASSETS, build_defs
 from returnml.pipeline.resources.step_processes import AT_ONCE_TAG
 from returnml.pipeline.resources.warehouse_resource import POOL
 from returnml.settings import Settings, SettingsError, TaskSettings, VariantSettings
@@ -149,7 +149,7 @@ def test_two_locations_of_different_settings_in_one_process(tmp_path, monkeypatc
 
 
 def test_what_builds_a_location_reads_no_environment_when_imported():
-    code = "import returnml.location, returnml.pipeline.sensors, returnml.commands.line; print('imported')"
+    code = "import returnml.pipeline.location, returnml.pipeline.sensors, returnml.commands.line; print('imported')"
     broken = os.environ | {"RETURNML_TRAINING__SEED": "no number"}
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=broken, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "imported"), done.stderr

@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 
 from returnml.clock import VirtualClock
-from returnml.location import ASSETS, build_defs
 from returnml.pipeline.assets.freshness import build_freshness
 from returnml.pipeline.assets.line_asset import table_asset
+from returnml.pipeline.location import ASSETS, build_defs
 from returnml.pipeline.partitions import (
     daily_partitions,
     is_partitioned,
