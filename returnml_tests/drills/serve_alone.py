@@ -46,7 +46,7 @@ def installed(folder: Path) -> Path:
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements-serve.lock")], check=True)
-    subprocess.run([*pip, f"{ROOT}[serve]", "-c", str(ROOT / "requirements-serve.lock"), "--no-deps"], check=True)
+    subprocess.run([*pip, "--no-deps", f"{ROOT}[serve]"], check=True)
     subprocess.run([str(python), "-m", "pip", "check"], check=True)
     return python
 
