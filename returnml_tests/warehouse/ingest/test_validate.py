@@ -268,8 +268,8 @@ def test_a_lost_row_is_a_defect_and_nothing_is_written(shop: Shop, monkeypatch: 
     shop.deliver("orders", D1, [order("l1"), order("l3"), order("l2", quantity=0)])
     shop.ingest("orders", D1)
     raw = [row for row in shop.content() if row[0] == "raw.orders"]
-    lossy = validate.core_select(ORDERS).replace("FROM candidate", "FROM (FROM candidate WHERE pos > 1)")
-    monkeypatch.setattr(validate, "core_select", lambda _: lossy)
+    lossy = validate.core_select(ORDERS, D1).replace("FROM candidate", "FROM (FROM candidate WHERE pos > 1)")
+    monkeypatch.setattr(validate, "core_select", lambda *_: lossy)
 
     with pytest.raises(RowsLost, match="3 raw rows, but 1 validated and 1 in quarantine"):
         build_core(shop.con, ORDERS, D1, D1)
