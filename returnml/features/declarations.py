@@ -6,12 +6,11 @@ declarations; nothing about a feature is stated a second time. Names are derived
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from returnml.features.expressions import Expr, trace
 from returnml.features.windows import DAY_US, Window
@@ -215,7 +214,8 @@ class FeatureSet:
     Attributes:
         outputs: names of the model inputs in order: request inputs, basket aggregates, aggregates and derived
             features, each where ``is_feature``. A vector is float32 of this length; missing is NaN.
-        hash: sha256 (hex) over the declarations.
+        hash: sha256 (hex) over everything that decides a value: the declarations, and what the shared code answers to fixed
+            inputs (``semantics``).
     """
 
     name: str
@@ -257,14 +257,17 @@ class FeatureSet:
 
     @cached_property
     def hash(self) -> str:
-        return hashlib.sha256(json.dumps(self.as_data(), sort_keys=True).encode()).hexdigest()
+        # The probes of the shared code read declarations themselves.
+        from returnml.features.semantics import semantics_hash
 
-    def as_data(self) -> dict:
+        return semantics_hash(self)
+
+    def as_data(self) -> dict[str, Any]:
         """The declarations as plain data, without descriptions: rewording one does not change the hash."""
         return {
             "name": self.name,
             "version": self.version,
-            "request": [[r.name, r.kind, r.column, r.is_feature] for r in self.request],
+            "request": [[r.name, r.kind, r.column, r.is_feature, r.origin] for r in self.request],
             "basket": [[b.name, b.operation, b.column, b.by, b.is_feature] for b in self.basket],
             "groups": [
                 [
@@ -273,6 +276,7 @@ class FeatureSet:
                     [
                         [
                             a.stream.name,
+                            a.stream.table,
                             a.stream.is_derived,
                             a.operation,
                             a.column,

@@ -16,7 +16,7 @@ from returnml.store.reading.read_plan import (
     OtherPromise,
     ReadPlan,
 )
-from returnml.store.reading.request_inputs import (
+from returnml.features.request_inputs import (
     OrderColumns,
     RequestPlan,
 )

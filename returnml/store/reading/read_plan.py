@@ -34,7 +34,7 @@ from returnml.store.reading.blocks import (
     Starts,
     TileBlocks,
 )
-from returnml.store.reading.request_inputs import OrderColumns
+from returnml.features.request_inputs import OrderColumns
 
 Read = Callable[[Sequence[bytes]], Found]
 """``LiveStore.read``, or ``backend.read_generation`` of one."""

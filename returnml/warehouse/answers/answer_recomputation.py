@@ -12,7 +12,7 @@ from returnml.ledger.answer_records import Answer
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.policy.decisions import Decider
 from returnml.store.reading.read_plan import exact_values
-from returnml.store.reading.request_inputs import RequestPlan
+from returnml.features.request_inputs import RequestPlan
 
 
 class ReplayError(Exception):

@@ -21,7 +21,7 @@ from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.simulator.simulation import simulate
 from returnml.sources.simulator.simulation_plan import Plan
-from returnml.store.reading.request_inputs import RequestPlan
+from returnml.features.request_inputs import RequestPlan
 from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.warehouse.features.feature_errors import FeatureError
 from returnml.warehouse.features.return_vectors import build_returns
