@@ -59,10 +59,10 @@ def simulate(
         str, typer.Option(help="Drift at two thirds: none, sizing_change, voucher_campaign, new_market or broken_column.")
     ] = "none",
     start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2025-01-01",
-    may_lose: LoseOption = False,
     data: DataOption = None,
     as_json: JsonOption = False,
     lines_per_customer: Annotated[int, typer.Option(help="Mean order lines per customer over the whole span.")] = 14,
+    may_lose: LoseOption = False,
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
     from returnml.ledger.clock import clock_of
@@ -96,9 +96,9 @@ def simulate(
 @import_app.command("online-retail")
 def import_online_retail_command(
     path: Annotated[Path, typer.Argument(help="Folder of the daily Online Retail CSV files.")],
-    may_lose: LoseOption = False,
     data: DataOption = None,
     as_json: JsonOption = False,
+    may_lose: LoseOption = False,
 ) -> None:
     """Import the Online Retail files; returns are linked to order lines and the coverage is printed."""
     from returnml.ledger.clock import clock_of

@@ -152,7 +152,7 @@ def _check(draft: Draft, is_live: bool) -> None:
     if outside.height:
         raise DeliveryRefused(
             f"{stream.name}: {outside.height:,} of {rows.height:,} rows lie outside {draft.replaced.label}, the first at "
-            f"{outside['at'].min()} UTC: state a period that holds all of the file [outside_period]"
+            f"{outside['at'].sort()[0]} UTC: state a period that holds all of the file [outside_period]"
         )
 
 

@@ -128,7 +128,7 @@ class _Day:
         unseen = stale.filter(pl.col("__id").is_null() | ~pl.col("__id").is_in(self._rows["__id"].drop_nulls().implode()))
         self._is_rewritten = unseen.height > 0
         ids = self.fresh["__id"].drop_nulls()
-        was_known = ids.is_in(known["id"].implode()).sum() if known is not None else 0
+        was_known = int(ids.is_in(known["id"].implode()).sum()) if known is not None else 0
         self.lost = sorted(set(unseen["__id"].drop_nulls()) - set(delivered.drop_nulls()))
         self.changes = Changes(
             new=self.fresh.height - was_known,

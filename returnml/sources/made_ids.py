@@ -73,8 +73,8 @@ def settle_ids(
         raise EqualRowsAsked(
             f"{stream.name}: the {stream.id_column} is made from a row's place in its file, and of {frame.height:,} rows "
             f"{is_equal.sum():,} were delivered before with the same values and {is_taken.sum():,} have the {stream.id_column} "
-            "of a row with other values: say --equal-rows same where they are those rows again, --equal-rows further where they are "
-            "further rows, or --replace FROM..TO where the file is all there is of a period [equal_rows]"
+            "of a row with other values: say --equal-rows same where they are those rows again, --equal-rows further where "
+            "they are further rows, or --replace FROM..TO where the file is all there is of a period [equal_rows]"
         )
     if equal_rows == "same":
         ids = pl.select(pl.coalesce(matched["__id_before"], matched["__id"])).to_series()

@@ -101,7 +101,7 @@ def simulate(
     ]
     done = deliver(paths.landing, drafts, source, clock, named, go_live_us=go_live_us, words=words, progress=progress)
     _write_truth(paths.truth, tables.truth)
-    return Simulated(*done, mean_probability=float(tables.truth["probability_label"].to_numpy().mean()))
+    return Simulated(done[0], done[1], done[2], mean_probability=float(tables.truth["probability_label"].to_numpy().mean()))
 
 
 def shop_customers(plan: Plan) -> list[str]:
