@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import DeliveredStream
-from returnml.ledger.clock import Clock
 from returnml.sources.landing import Changes, LandingFile, Mode, history
 from returnml.sources.landing_writer import DayPart, delivering, write_delivery
 

@@ -12,10 +12,10 @@ from returnml.settings import SettingsError
 @contextmanager
 def source_refused(as_json: bool) -> Iterator[None]:
     """Turn what a user can cause into one line on stderr and exit code 2."""
-    from returnml.ledger.clock import ClockError
+    from returnml.clock import ClockError
     from returnml.privacy.keyring import KeyringError
     from returnml.sources.delivery import DeliveryRefused
-    from returnml.sources.errors import SourceError
+    from returnml.sources.import_error import SourceError
     from returnml.sources.landing import LandingError
     from returnml.sources.made_ids import EqualRowsAsked
 

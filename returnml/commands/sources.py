@@ -65,11 +65,14 @@ def simulate(
     may_lose: LoseOption = False,
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.delivery import Words
-    from returnml.sources.simulator.plan import Plan, Scenario
-    from returnml.sources.simulator.run import simulate as run_simulation
+    from returnml.sources.simulator.simulation import simulate as run_simulation
+    from returnml.sources.simulator.simulation_plan import (
+        Plan,
+        Scenario,
+    )
 
     try:
         settings = load_settings(data=data)
@@ -101,7 +104,7 @@ def import_online_retail_command(
     may_lose: LoseOption = False,
 ) -> None:
     """Import the Online Retail files; returns are linked to order lines and the coverage is printed."""
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.delivery import Words
     from returnml.sources.online_retail import import_online_retail
@@ -166,7 +169,7 @@ def _import_mapped(
     data: str | None,
     as_json: bool,
 ) -> None:
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.delivery import Words
     from returnml.sources.mapped_tables import import_mapped

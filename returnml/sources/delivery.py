@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from returnml.ledger.clock import Clock
-from returnml.ledger.instants import day_of
+from returnml.clock import Clock
+from returnml.instants import day_of
 from returnml.privacy.customers import CustomerIds
-from returnml.sources.delivered import to_delivered
+from returnml.sources.delivered_frame import to_delivered
 from returnml.sources.delivery_plan import Draft, StreamPlan, plan_stream
 from returnml.sources.landing import StreamRecord, committed
 from returnml.sources.landing_writer import Progress, delivering, silent, write_delivery

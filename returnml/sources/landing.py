@@ -22,7 +22,7 @@ from typing import Literal
 import msgspec
 
 from returnml.contracts.columns import STREAMS
-from returnml.release.files import UNDECODABLE
+from returnml.files import UNDECODABLE
 
 Mode = Literal["append", "replace"]
 

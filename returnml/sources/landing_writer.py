@@ -20,10 +20,16 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import DeliveredStream
-from returnml.ledger.clock import Clock
-from returnml.release.files import locked, readable_json, sha256, sync_folder, write_synced
-from returnml.sources.delivered import to_delivered
+from returnml.files import (
+    locked,
+    readable_json,
+    sha256,
+    sync_folder,
+    write_synced,
+)
+from returnml.sources.delivered_frame import to_delivered
 from returnml.sources.landing import (
     PENDING,
     Changes,

@@ -13,13 +13,13 @@ from typing import Literal
 
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
-from returnml.ledger.clock import Clock
 from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, DeliveryRefused, Words, deliver
 from returnml.sources.delivery_plan import Draft
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing_writer import Progress, silent
 from returnml.sources.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
 from returnml.sources.replacement import parse_period

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.ledger.clock import Clock
 from returnml.privacy.customers import CustomerIds
 from returnml.sources.delivery import Delivered, Words, deliver
 from returnml.sources.delivery_plan import Draft
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing_writer import Progress, silent
 from returnml.sources.online_retail_linking import Coverage, link_returns
 from returnml.sources.replacement import utc_days

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import STREAMS
-from returnml.ledger.clock import VirtualClock
-from returnml.ledger.instants import day_us
+from returnml.instants import day_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings
 from returnml.sources import landing_writer

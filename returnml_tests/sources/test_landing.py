@@ -13,8 +13,8 @@ import msgspec
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import RETURNS
-from returnml.ledger.clock import VirtualClock
 from returnml.sources import landing_writer
 from returnml.sources.landing import LandingError, LandingFile, Mode, days, history, records, standing
 from returnml.sources.landing_writer import delivering, parquet_bytes

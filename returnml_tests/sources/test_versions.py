@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import INSPECTIONS
-from returnml.ledger.clock import VirtualClock
 from returnml.sources.landing import LandingError
 from returnml.sources.versions import ChangedRow, diff_versions
 from returnml_tests.landed import land_day

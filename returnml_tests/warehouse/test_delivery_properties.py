@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.made_ids import EqualRowsAsked
 from returnml.sources.mapped_tables import MappedImport, import_mapped
-from returnml.warehouse.ingest import ingest_raw
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.validate import build_core
 
 ZONES = ("UTC", "Europe/Berlin", "America/Los_Angeles", "Asia/Kolkata")
 FIRST, LAST = date(2025, 10, 24), date(2025, 10, 29)  # Berlin sets its clocks back on the 26th
