@@ -15,8 +15,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from returnml.instants import instant_us
-
 PROFILES = ("dev", "staging", "prod")
 
 
@@ -330,10 +328,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def paths(self) -> DataPaths:
         return DataPaths(Path(self.data))
-
-    @property
-    def go_live_us(self) -> int | None:
-        return None if self.go_live is None else instant_us(datetime.fromisoformat(self.go_live))
 
     @property
     def policy_file(self) -> Path | None:

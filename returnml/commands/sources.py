@@ -16,6 +16,7 @@ import typer
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.commands.source_errors import source_refused
+from returnml.instants import written_us
 from returnml.settings import load_settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def simulate(
         refuse(str(error), as_json)
     with source_refused(as_json), _progress(as_json) as progress:
         customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        clock, words, live_us = clock_of(settings.replay_clock), Words(may_lose=may_lose), settings.go_live_us
+        clock, words, live_us = clock_of(settings.replay_clock), Words(may_lose=may_lose), written_us(settings.go_live)
         simulated = run_simulation(plan, settings.paths, clock, customers, progress, words=words, go_live_us=live_us)
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
@@ -113,7 +114,7 @@ def import_online_retail_command(
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
         customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        landing, words, live_us = settings.paths.landing, Words(may_lose=may_lose), settings.go_live_us
+        landing, words, live_us = settings.paths.landing, Words(may_lose=may_lose), written_us(settings.go_live)
         imported = import_online_retail(path, landing, clock, customers, progress, words=words, go_live_us=live_us)
     coverage = imported.coverage
     if as_json:
@@ -181,7 +182,7 @@ def _import_mapped(
         done = import_mapped(
             file_format, mapping, orders, returns, settings.paths.landing, settings.label, clock, customers,
             replaced=replaced, words=Words(replaced is not None, None if equal_rows is None else equal_rows.value),
-            go_live_us=settings.go_live_us, progress=progress,
+            go_live_us=written_us(settings.go_live), progress=progress,
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(asdict(done)))

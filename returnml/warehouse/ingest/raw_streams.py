@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 
 from returnml.contracts.columns import OPEN_FLAG, DeliveredStream
+from returnml.instants import written_us
 from returnml.settings import Settings
 from returnml.warehouse.ingest.casting import (
     casts,
@@ -73,7 +74,7 @@ def ingest_raw(
     One transaction. Nothing is raised for bad files: they are in the report.
     """
     ensure_schema(con)
-    deliveries, refused = find_deliveries(landing, stream, first, last, settings.go_live_us)
+    deliveries, refused = find_deliveries(landing, stream, first, last, written_us(settings.go_live))
     by_header: dict[tuple, list[Delivery]] = defaultdict(list)
     headers: dict[tuple, pl.Schema] = {}
     for delivery in deliveries:
