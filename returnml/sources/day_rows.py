@@ -70,7 +70,7 @@ def content(frame: pl.DataFrame, id_column: str, columns: Collection[str]) -> pl
 
 def _read(file: LandingFile, id_column: str, columns: list[str] | None = None) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(file.path, columns=columns)
+        frame = pl.read_parquet(file.path, columns=columns, glob=False)
     except pl.exceptions.ColumnNotFoundError as error:
         raise LandingError(f"{file.path}: column {id_column!r} is missing [required_column]") from error
     except (pl.exceptions.PolarsError, OSError) as error:

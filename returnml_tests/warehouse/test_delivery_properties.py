@@ -94,7 +94,7 @@ class Imports:
                 ingest_raw(con, stream, FIRST, LAST, self.landing, Settings())
                 build_core(con, stream, FIRST, LAST)
             return [
-                con.execute(f"SELECT * EXCLUDE (file, version, row_number) FROM core.{name} ORDER BY seq").fetchall()
+                con.execute(f"SELECT * EXCLUDE (file, version, row_number) FROM core.{name} ORDER BY ALL").fetchall()
                 for name in streams or ("orders", "returns")
             ]
 
