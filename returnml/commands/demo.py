@@ -39,7 +39,7 @@ def demo(
     from returnml.commands.demo_service import score_one
     from returnml.commands.demo_summary import print_summary
     from returnml.ledger.clock import SystemClock
-    from returnml.release.deployment import read_state
+    from returnml.release.proof import proven_state
 
     if source not in ("simulate", "online-retail"):
         refuse(f"--source {source!r}: simulate or online-retail")
@@ -56,7 +56,7 @@ def demo(
     if not done.success:
         print_findings(done)
         raise typer.Exit(1)
-    if read_state(settings.paths.deployment_state(CHECKOUT)).champion is None:
+    if proven_state(settings, CHECKOUT).champion is None:
         typer.echo("no release decides: too little history, or the candidate was rejected or waits for approval", err=True)
         print_findings(done)
         raise typer.Exit(1)
