@@ -94,7 +94,7 @@ def anchor_command(data: DataOption = None) -> None:
     with _refused():
         for name, trail in _trails(settings).items():
             done = anchor_erasures(trail, seal) if name == ERASURES else anchor(settings.paths.deployment_state(name), seal)
-            typer.echo(f"{name:<16}{'anchored' if done else 'nothing to do'}")
+            typer.echo(f"{name:<16}{done or 'nothing to do'}")
 
 
 @app.command("mend")

@@ -17,9 +17,9 @@ from returnml.ledger.clock import Clock
 from returnml.release.deployment import AuditRecord, DeploymentError, DeploymentState, audit_path, read_state, state_after
 from returnml.release.files import locked, readable_json, replace_file, sha256
 from returnml.release.findings import damages
-from returnml.release.proof import Proof, prove, prove_trail, restored_lines, unproven_roles
+from returnml.release.proof import prove, prove_trail, restored_lines, unproven_roles, whole_records
 from returnml.release.seal import UNSIGNED, Seal, SealError
-from returnml.release.trail import Head, TrailError, append, heads, lines, read_trail, set_aside, sign_head, signed
+from returnml.release.trail import Head, TrailError, append, heads, lines, set_aside, sign_head, signed
 
 
 def transition(
@@ -57,10 +57,10 @@ def transition(
         return _commit(path, state, after, action, by, why, clock, evidence or {}, seal)
 
 
-def anchor(path: Path, seal: Seal = UNSIGNED) -> bool:
-    """Upgrade a state from before trails were anchored, or from before there was a key; False where nothing was to be done.
+def anchor(path: Path, seal: Seal = UNSIGNED) -> str:
+    """Upgrade a state from before trails were anchored, or from before there was a key; returns what was done, or nothing.
 
-    Such a state was written before its trail: what a kill left out of the trail is put there.
+    Such a state was written before its trail: what a kill left out of the trail is put there, and said.
 
     Raises:
         DeploymentError: where state and trail do not agree otherwise, or the key cannot be used; nothing is written then.
@@ -68,24 +68,25 @@ def anchor(path: Path, seal: Seal = UNSIGNED) -> bool:
     """
     with _turn(path):
         state, trail = read_state(path), audit_path(path)
-        own = state.last_transition
+        own, said = state.last_transition, "anchored"
         if own is not None and state.trail is None and len(lines(trail)) == state.revision - 1:
             if restored_lines(trail, state) is None:
                 prove_trail(path).refuse_damaged()
             append(trail, own)
+            said = f"anchored; only the state had its last transition: {own.action} by {own.by} ({own.why})"
         proof = prove_trail(path, seal)
         wrong = [f for f in damages(proof.findings) if f.code not in ("unanchored", "unsigned")]
         if wrong:
             raise DeploymentError("; ".join(str(finding) for finding in wrong))
         if not damages(proof.findings) or not proof.records:
-            return False
+            return ""
         newest = proof.records[-1]
         try:
             end = sign_head(trail, newest, heads(lines(trail))[-1], seal)
         except SealError as error:
             raise DeploymentError(str(error)) from error
         _write(path, state_after(newest, end))
-        return True
+        return said
 
 
 def mend(
@@ -118,7 +119,7 @@ def mend(
         if not wrong:
             raise DeploymentError(f"{path}: state and trail agree: there is nothing to mend")
         trail = audit_path(path)
-        base = {"state": _from_state, "trail": _from_trail, "neither": _from_neither}[trust](path, trail, proof)
+        base = {"state": _from_state, "trail": _from_trail, "neither": read_state}[trust](path)
         evidence = {"trusted": trust, "found": "; ".join(f"{f.code}: {f.what}" for f in wrong)}
         evidence |= _kept(path, trail)
         after = _proven_roles(path, releases, base)
@@ -131,25 +132,22 @@ def mend(
         return _commit(path, base, after, "mend", by, why, clock, evidence, seal)
 
 
-def _from_state(path: Path, trail: Path, proof: Proof) -> DeploymentState:
+def _from_state(path: Path) -> DeploymentState:
     state = read_state(path)
-    if restored_lines(trail, state) is None:
-        raise DeploymentError(f"{path}: its last transition does not go on from what is left of {trail}: it cannot be trusted")
+    if restored_lines(audit_path(path), state) is None:
+        raise DeploymentError(f"{path}: its last transition does not go on from what is left of the trail: it cannot be trusted")
     return state
 
 
-def _from_trail(path: Path, trail: Path, proof: Proof) -> DeploymentState:
+def _from_trail(path: Path) -> DeploymentState:
+    trail = audit_path(path)
     try:
-        records = read_trail(trail, AuditRecord)
+        records = whole_records(trail, lines(trail))
     except TrailError as error:
         raise DeploymentError(f"{error}: it cannot be trusted") from error
-    if not records or any(finding.code == "trail_broken" for finding in proof.findings):
-        raise DeploymentError(f"{trail}: {'it is broken' if records else 'there is no record'}: it cannot be trusted")
+    if not records:
+        raise DeploymentError(f"{trail}: there is no record: it cannot be trusted")
     return state_after(records[-1], heads(lines(trail))[-1])
-
-
-def _from_neither(path: Path, trail: Path, proof: Proof) -> DeploymentState:
-    return read_state(path)
 
 
 def _proven_roles(path: Path, releases: Path, state: DeploymentState) -> dict[str, str | None]:

@@ -132,8 +132,8 @@ def prove_erasures(
     return records, findings
 
 
-def anchor_erasures(path: Path, seal: Seal = UNSIGNED) -> bool:
-    """Upgrade a trail from before it had a head, or from before there was a key; False where nothing was to be done.
+def anchor_erasures(path: Path, seal: Seal = UNSIGNED) -> str:
+    """Upgrade a trail from before it had a head, or from before there was a key; returns what was done, or nothing.
 
     Raises:
         TrailError: where it is damaged otherwise, or the key cannot be used; nothing is written then.
@@ -144,13 +144,13 @@ def anchor_erasures(path: Path, seal: Seal = UNSIGNED) -> bool:
         if any(f.code not in ("unanchored", "unsigned") for f in found):
             raise TrailError("; ".join(str(f) for f in found))
         if not found and (not records or _anchor(path) is not None):
-            return False
+            return ""
         try:
             head = trail.sign_head(path, records[-1], heads(lines(path))[-1], seal)
         except SealError as error:
             raise TrailError(str(error)) from error
         _write(path, _anchor(path) or Anchor(head=head), head)
-        return True
+        return "anchored"
 
 
 def mend_erasures(

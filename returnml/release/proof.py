@@ -95,8 +95,7 @@ def prove_trail(path: Path, seal: Seal = UNSIGNED) -> Proof:
     trail, state = audit_path(path), DeploymentState()
     try:
         state, found = _of_one_moment(path)
-        records = records_of(trail, found, AuditRecord)
-        _refuse_gaps(trail, records)
+        records = whole_records(trail, found)
     except DeploymentError as error:
         mend = mend_command(path.parent.name, "--trust trail")
         return Proof(state, [], [Finding(code="state_unreadable", where=path, what=str(error), meaning=_HAND, mend=mend)])
@@ -135,7 +134,7 @@ def restored_lines(trail: Path, state: DeploymentState) -> list[bytes] | None:
         return None
     kept = lines(trail)[: state.revision - 1]
     try:
-        _refuse_gaps(trail, records_of(trail, kept, AuditRecord))
+        whole_records(trail, kept)
     except TrailError:
         return None
     is_next = len(kept) == state.revision - 1 and heads(kept)[-1].sha256 == own.previous
@@ -231,9 +230,15 @@ def _about(path: Path, releases: Path, role: str, version: str) -> Finding | Non
     return Finding(code=code, where=path, what=what, meaning=meaning, mend=mend_command(task, "--trust trail"))
 
 
-def _refuse_gaps(trail: Path, records: list[AuditRecord]) -> None:
-    before = _NO_ROLES
+def whole_records(trail: Path, found: list[bytes]) -> list[AuditRecord]:
+    """The records of lines that go on from each other: by hash, by revision and by roles.
+
+    Raises:
+        TrailError: naming the first line that does not.
+    """
+    records, before = records_of(trail, found, AuditRecord), _NO_ROLES
     for number, record in enumerate(records, start=1):
         if record.revision != number or _NO_ROLES | record.before != before:
             raise TrailError(f"{trail}, line {number}: revision {record.revision} does not go on from the line before")
         before = _NO_ROLES | record.after
+    return records

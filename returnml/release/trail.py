@@ -102,15 +102,6 @@ def heads(found: Sequence[bytes]) -> list[Head]:
     return [Head(), *(Head(count, sha256(line)) for count, line in enumerate(found, start=1))]
 
 
-def read_trail(trail: Path, kind: type[R]) -> list[R]:
-    """All records, oldest first.
-
-    Raises:
-        TrailError: naming the first line that is no record or whose chain is broken.
-    """
-    return records_of(trail, lines(trail), kind)
-
-
 def records_of(trail: Path, found: Sequence[bytes], kind: type[R]) -> list[R]:
     """The records of lines.
 
