@@ -50,7 +50,7 @@ def verify(
                 refuse(f"{exported}: no exported heads can be read: {error}")
             findings += compare_heads(trails, before)
         broken = {f.where for f in findings if f.is_damage}
-        counts = {name: len(lines(trail)) if trail not in broken else None for name, trail in trails.items()}
+        counts = {name: len(lines(trail)) if str(trail) not in broken else None for name, trail in trails.items()}
     told = [msgspec.to_builtins(finding) for finding in findings]
     if as_json:
         answer = {"trails": counts, "findings": told}

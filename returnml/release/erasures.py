@@ -225,7 +225,7 @@ def _unsigned(path: Path, newest: Erasure, end: Head | None, seal: Seal) -> list
 
 
 def _damage(code: str, where: Path, what: str, meaning: str, mend: str) -> Finding:
-    return Finding(code=code, where=where, what=what, meaning=meaning, mend=mend)
+    return Finding(code=code, where=str(where), what=what, meaning=meaning, mend=mend)
 
 
 def _anchor(path: Path) -> Anchor | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
@@ -21,7 +20,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     code: str
-    where: Path
+    where: str
     what: str
     meaning: str
     mend: str

@@ -62,7 +62,7 @@ def compare_heads(trails: dict[str, Path], exported: Heads) -> list[Finding]:
         findings.append(
             Finding(
                 code="head_not_in_trail",
-                where=trail or Path(name),
+                where=str(trail or name),
                 what=what,
                 meaning="The trail was written anew or cut off after the export.",
                 mend="bring the trail and its state back from a backup of the time of the export, and look into who wrote it",

@@ -98,7 +98,7 @@ def prove_trail(path: Path, seal: Seal = UNSIGNED) -> Proof:
         records = whole_records(trail, found)
     except DeploymentError as error:
         mend = mend_command(path.parent.name, "--trust trail")
-        return Proof(state, [], [Finding(code="state_unreadable", where=path, what=str(error), meaning=_HAND, mend=mend)])
+        return Proof(state, [], [Finding(code="state_unreadable", where=str(path), what=str(error), meaning=_HAND, mend=mend)])
     except TrailError as error:
         return Proof(state, [], [_of_trail("trail_broken", path, state, str(error), "Records were changed.")])
     ends = heads(found)
@@ -157,7 +157,7 @@ def _compare(path: Path, state: DeploymentState, records: list[AuditRecord], end
     from_trail = mend_command(path.parent.name, "--trust trail")
     if not is_of_itself(state):
         what = f"its roles or revision {state.revision} are not those that its last transition led to"
-        return [Finding(code="state_edited", where=path, what=what, meaning=_HAND, mend=from_trail)]
+        return [Finding(code="state_edited", where=str(path), what=what, meaning=_HAND, mend=from_trail)]
     if state.revision > count:
         what = f"{count} records, but the state is of revision {state.revision}"
         meaning = "Records were dropped, or a state was put there that no transition wrote."
@@ -169,10 +169,10 @@ def _compare(path: Path, state: DeploymentState, records: list[AuditRecord], end
         return [_of_trail("trail_differs", path, state, what, "It was altered, or the trail was written anew.")]
     if state.revision < count - 1:
         what = f"at revision {state.revision}, but the trail has {count} records"
-        return [Finding(code="state_behind", where=path, what=what, meaning="An older state was put back.", mend=from_trail)]
+        return [Finding(code="state_behind", where=str(path), what=what, meaning="An older state was put back.", mend=from_trail)]
     if state.trail is None and state.revision:
         what, meaning = "no head of its trail", "It is from before trails were anchored: nothing says that the trail is whole."
-        return [Finding(code="unanchored", where=path, what=what, meaning=meaning, mend="returnml trail anchor")]
+        return [Finding(code="unanchored", where=str(path), what=what, meaning=meaning, mend="returnml trail anchor")]
     if state.revision < count:
         what = f"revision {count} is in the trail and not in the state"
         meaning = "A transition goes on or was killed; it counts, and the next one finishes it."
@@ -189,7 +189,7 @@ def _of_trail(code: str, where: Path, state: DeploymentState, what: str, meaning
         is_restorable = False
     anew = f"bring state and trail back from one backup; where there is none: {mend_command(task, '--begin-anew')}"
     mend = mend_command(task, "--trust state") if is_restorable else anew
-    return Finding(code=code, where=trail, what=what, meaning=meaning, mend=mend)
+    return Finding(code=code, where=str(trail), what=what, meaning=meaning, mend=mend)
 
 
 def _unsigned(trail: Path, newest: AuditRecord, end: Head | None, seal: Seal) -> list[Finding]:
@@ -197,16 +197,16 @@ def _unsigned(trail: Path, newest: AuditRecord, end: Head | None, seal: Seal) ->
         problem = signature_problem(trail, newest, end, seal)
     except SealError as error:
         meaning, mend = "Nothing can be proven without the key.", "set trail.public_key to the file of the key"
-        return [Finding(code="key_unusable", where=trail, what=str(error), meaning=meaning, mend=mend)]
+        return [Finding(code="key_unusable", where=str(trail), what=str(error), meaning=meaning, mend=mend)]
     if problem is None:
         return []
     meaning = f"Who wrote it ({newest.action!r} by {newest.by!r}) did not have the key, or it is from before there was one."
     mend = f"returnml trail anchor, if the record is right; else {mend_command(trail.parent.name, '--begin-anew')}"
-    return [Finding(code="unsigned", where=trail, what=problem, meaning=meaning, mend=mend)]
+    return [Finding(code="unsigned", where=str(trail), what=problem, meaning=meaning, mend=mend)]
 
 
 def _left(code: str, where: Path, what: str, meaning: str) -> Finding:
-    return Finding(code=code, where=where, what=what, meaning=meaning, mend="nothing has to be done", is_damage=False)
+    return Finding(code=code, where=str(where), what=what, meaning=meaning, mend="nothing has to be done", is_damage=False)
 
 
 def _about(path: Path, releases: Path, role: str, version: str) -> Finding | None:
@@ -227,7 +227,7 @@ def _about(path: Path, releases: Path, role: str, version: str) -> Finding | Non
         else:
             return None
     meaning = "No transition gives such a release a role; the folder was lost, or the record was forged."
-    return Finding(code=code, where=path, what=what, meaning=meaning, mend=mend_command(task, "--trust trail"))
+    return Finding(code=code, where=str(path), what=what, meaning=meaning, mend=mend_command(task, "--trust trail"))
 
 
 def whole_records(trail: Path, found: list[bytes]) -> list[AuditRecord]:
