@@ -66,8 +66,11 @@ def heads_command(
     data: DataOption = None,
 ) -> None:
     """Export where every trail ends, for `trail verify --heads`; refused where a trail is wrong."""
-    from returnml.ledger.clock import clock_of
-    from returnml.release.files import readable_json, replace_file
+    from returnml.clock import clock_of
+    from returnml.files import (
+        readable_json,
+        replace_file,
+    )
     from returnml.release.findings import damages
     from returnml.release.heads import export_heads
 
@@ -107,7 +110,7 @@ def mend_command(
     data: DataOption = None,
 ) -> None:
     """Make state and trail agree again by a person's word, as `trail verify` names it; what was wrong is kept."""
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.release.commit import mend
     from returnml.release.erasures import ERASURES, mend_erasures
     from returnml.release.seal import seal_of
@@ -153,9 +156,9 @@ def _trails(settings: Settings) -> dict[str, Path]:
 
 def _erased(settings: Settings, by: str, why: str) -> Iterator[Erasure]:
     """The erasures of the event ledger."""
+    from returnml.ledger.event_records import decode_payload
     from returnml.ledger.events import CustomerErased
     from returnml.ledger.log import read
-    from returnml.ledger.records import decode_payload
     from returnml.release.erasures import Erasure
 
     for record in read(settings.paths.ledger):
@@ -166,7 +169,7 @@ def _erased(settings: Settings, by: str, why: str) -> Iterator[Erasure]:
 
 @contextmanager
 def _refused() -> Iterator[Any]:
-    from returnml.ledger.clock import ClockError
+    from returnml.clock import ClockError
     from returnml.ledger.log import LogError
     from returnml.release.deployment import DeploymentError
     from returnml.release.trail import TrailError

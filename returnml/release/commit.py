@@ -13,9 +13,14 @@ from typing import Literal
 
 import msgspec
 
-from returnml.ledger.clock import Clock
+from returnml.clock import Clock
+from returnml.files import (
+    locked,
+    readable_json,
+    replace_file,
+    sha256,
+)
 from returnml.release.deployment import AuditRecord, DeploymentError, DeploymentState, audit_path, read_state, state_after
-from returnml.release.files import locked, readable_json, replace_file, sha256
 from returnml.release.findings import damages
 from returnml.release.proof import prove, prove_trail, restored_lines, unproven_roles, whole_records
 from returnml.release.seal import UNSIGNED, Seal, SealError

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from returnml.release.files import UNDECODABLE
+from returnml.files import UNDECODABLE
 from returnml.release.plain import NotPlain, read_plain
 from returnml.release.trail import GENESIS, Head
 

@@ -12,9 +12,15 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from returnml.ledger.clock import Clock
+from returnml.clock import Clock
+from returnml.files import (
+    UNDECODABLE,
+    locked,
+    readable_json,
+    replace_file,
+    sha256,
+)
 from returnml.release import trail
-from returnml.release.files import UNDECODABLE, locked, readable_json, replace_file, sha256
 from returnml.release.findings import Finding, damages, mend_command
 from returnml.release.plain import NotPlain, read_plain
 from returnml.release.seal import UNSIGNED, Seal, SealError

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.files import sha256
 from returnml.release.deployment import (
     AuditRecord,
     DeploymentError,
@@ -19,7 +20,6 @@ from returnml.release.deployment import (
     read_state,
     state_after,
 )
-from returnml.release.files import sha256
 from returnml.release.findings import Finding, damages, mend_command
 from returnml.release.folder import ReleaseError, read_manifest, release_folder
 from returnml.release.seal import UNSIGNED, Seal, SealError, seal_of

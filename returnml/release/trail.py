@@ -15,7 +15,12 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from returnml.release.files import UNDECODABLE, sha256, sync_folder, write_synced
+from returnml.files import (
+    UNDECODABLE,
+    sha256,
+    sync_folder,
+    write_synced,
+)
 from returnml.release.plain import NotPlain, read_plain
 from returnml.release.seal import Seal
 

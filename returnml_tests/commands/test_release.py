@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from returnml.cli import app
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.release.deployment import read_state
 from returnml.release.folder import Release, write_release
 from returnml.release.proof import prove_trail

@@ -7,7 +7,7 @@ import sys
 import msgspec
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.release.commit import transition
 from returnml.release.deployment import DeploymentError, audit_path, read_state
 from returnml.release.proof import prove_trail

@@ -14,10 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 from returnml.cli import app
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.files import (
+    readable_json,
+    sha256,
+)
 from returnml.release.commit import anchor, mend
 from returnml.release.deployment import AuditRecord, DeploymentError, DeploymentState, audit_path, read_state, state_after
-from returnml.release.files import readable_json, sha256
 from returnml.release.findings import Finding, damages
 from returnml.release.folder import Release, write_release
 from returnml.release.proof import proof_of, prove, proven_state

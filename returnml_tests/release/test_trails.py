@@ -13,11 +13,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from returnml.cli import app
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.files import readable_json
+from returnml.instants import instant
+from returnml.ledger.event_records import (
+    Judged,
+    encode_payload,
+)
 from returnml.ledger.events import CustomerErased
-from returnml.ledger.instants import instant
 from returnml.ledger.log import LogWriter, Position, Record
-from returnml.ledger.records import Judged, encode_payload
 from returnml.ledger.validator import ACCEPTED
 from returnml.release.deployment import AuditRecord, state_after
 from returnml.release.erasures import (
@@ -30,7 +34,6 @@ from returnml.release.erasures import (
     read_erasures,
     record_erasure,
 )
-from returnml.release.files import readable_json
 from returnml.release.findings import damages
 from returnml.release.trail import TrailError, heads, lines
 from returnml.settings import Settings

@@ -8,9 +8,12 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.files import (
+    readable_json,
+    replace_file,
+)
 from returnml.release.deployment import audit_path
-from returnml.release.files import readable_json, replace_file
 from returnml.release.folder import write_release
 from returnml.settings import DataPaths
 from returnml_tests.serving import shop
