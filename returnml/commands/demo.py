@@ -54,7 +54,7 @@ def _demonstrate(
     from returnml.clock import SystemClock
     from returnml.commands.demo_service import score_one
     from returnml.commands.demo_summary import print_summary
-    from returnml.release.deployment import read_state
+    from returnml.release.proof import proven_state
 
     clock = SystemClock()
     started_us = clock.now_us()

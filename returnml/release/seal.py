@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class Seal:
             if self._public_key is not None:
                 raise SealError("trail.public_key is set and trail.signing_key is not: what is written here would not be signed")
             return UNSET
+        _require_library()
         return self._private(self._signing_key).sign(message).hex()
 
     def holds(self, message: bytes, signature: str) -> bool:
@@ -52,6 +54,7 @@ class Seal:
         Raises:
             SealError: if the key cannot be used.
         """
+        _require_library()
         from cryptography.exceptions import InvalidSignature
 
         try:
@@ -87,6 +90,11 @@ class Seal:
         if not isinstance(key, Ed25519PublicKey):
             raise SealError(f"trail.public_key: {self._public_key}: not an Ed25519 key")
         return key
+
+
+def _require_library() -> None:
+    if find_spec("cryptography") is None:
+        raise SealError("trail.signing_key and trail.public_key need the extra returnml[signed]")
 
 
 UNSIGNED = Seal()
