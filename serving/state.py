@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from returnml.clock import Clock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
 from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError

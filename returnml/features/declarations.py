@@ -208,14 +208,12 @@ class Derived:
 
 
 @dataclass(frozen=True)
-class FeatureSet:
-    """The ordered, versioned list of model inputs, with a hash over everything that decides their values.
+class FeatureDeclarations:
+    """The ordered, versioned list of model inputs; with its hash it is a ``feature_set.FeatureSet``.
 
     Attributes:
         outputs: names of the model inputs in order: request inputs, basket aggregates, aggregates and derived
             features, each where ``is_feature``. A vector is float32 of this length; missing is NaN.
-        hash: sha256 (hex) over everything that decides a value: the declarations, and what the shared code answers to fixed
-            inputs (``semantics``).
     """
 
     name: str
@@ -254,13 +252,6 @@ class FeatureSet:
             *(a.name for a in self.aggregates if a.aggregation.is_feature),
             *(d.name for d in self.derived),
         )
-
-    @cached_property
-    def hash(self) -> str:
-        # The probes of the shared code read declarations themselves.
-        from returnml.features.semantics import semantics_hash
-
-        return semantics_hash(self)
 
     def as_data(self) -> dict[str, Any]:
         """The declarations as plain data, without descriptions: rewording one does not change the hash."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
+from returnml.features.declarations import BasketAggregate, FeatureDeclarations, InputKind, Operation, RequestInput
 from returnml.features.fit_codes import (
     letter_size,
     number_size,
@@ -40,7 +40,7 @@ def basket_values(declared: BasketAggregate, order: OrderColumns) -> Integers:
 class RequestPlan:
     """Evaluates the request inputs, then the basket aggregates, in declared order."""
 
-    def __init__(self, feature_set: FeatureSet) -> None:
+    def __init__(self, feature_set: FeatureDeclarations) -> None:
         self._inputs = [_input(declared) for declared in feature_set.request]
         self._baskets = [_basket(declared) for declared in feature_set.basket]
         self._sames = list(dict.fromkeys(declared.by for declared in feature_set.basket if declared.by))

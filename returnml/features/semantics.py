@@ -26,7 +26,7 @@ from returnml.features.windows import DAY_US, FIVE_MINUTES_US, HOUR_US, Window, 
 from returnml.settings import LabelSettings
 
 if TYPE_CHECKING:
-    from returnml.features.declarations import FeatureSet
+    from returnml.features.declarations import FeatureDeclarations
 
 INSTANTS_US = (0, 1, 86_399_999_999, 1_709_164_800_000_000, 1_729_514_096_123_456, 1_735_689_599_999_999)
 """A day's edges, a leap day's start, an odd microsecond, a year's end."""
@@ -58,12 +58,12 @@ ROWS = 13
 FLOATS = (0.0, 1.0, 2.0, 3.0, -1.0, 7.5, 1e-3, 86_400_000_000.0, 123_456_789.0, float("nan"), 0.1)
 
 
-def semantics_hash(feature_set: FeatureSet) -> str:
+def semantics_hash(feature_set: FeatureDeclarations) -> str:
     """sha256 (hex) over ``semantics``."""
     return hashlib.sha256(json.dumps(semantics(feature_set), sort_keys=True).encode()).hexdigest()
 
 
-def semantics(feature_set: FeatureSet) -> dict[str, Any]:
+def semantics(feature_set: FeatureDeclarations) -> dict[str, Any]:
     """Declarations and what the shared code answers, without descriptions."""
     windows = {a.window for a in feature_set.aggregates}
     return {
@@ -98,7 +98,7 @@ def _fit() -> dict[str, Any]:
     }
 
 
-def _request(feature_set: FeatureSet) -> list[Any]:
+def _request(feature_set: FeatureDeclarations) -> list[Any]:
     """What each request input says of the probes, at each instant."""
     order = _order(feature_set)
     found: list[Any] = []
@@ -110,12 +110,12 @@ def _request(feature_set: FeatureSet) -> list[Any]:
     return found
 
 
-def _basket(feature_set: FeatureSet) -> list[Any]:
+def _basket(feature_set: FeatureDeclarations) -> list[Any]:
     order = _order(feature_set)
     return [[declared.name, basket_values(declared, order)] for declared in feature_set.basket]
 
 
-def _vectors(feature_set: FeatureSet) -> list[str]:
+def _vectors(feature_set: FeatureDeclarations) -> list[str]:
     """Digests of the vectors of fixed raw inputs: by the batch's arithmetic and by the request's."""
     names = feature_set.raw_names
     raw = {
@@ -151,7 +151,7 @@ def _outcome() -> list[Any]:
     return found
 
 
-def _order(feature_set: FeatureSet) -> dict[str, list[Any]]:
+def _order(feature_set: FeatureDeclarations) -> dict[str, list[Any]]:
     """The lines of an order that nobody placed, by column: texts where a size is read, else numbers."""
     texts = {r.column for r in feature_set.request if r.kind in SIZES}
     columns = [r.column for r in feature_set.request] + [b.column for b in feature_set.basket]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.ledger.log import Record, last_record, read, segments
 from returnml.store.backend import STATE, Backend, Mark, Published, read_mark, read_published
 from returnml.store.event_writer import ledger_folder
