@@ -140,7 +140,7 @@ def _reason(event: dg.DagsterEvent) -> str:
         error = error.cause
     if error is None:
         return "failed"
-    first, *more = error.message.strip().splitlines()
+    first, *more = error.message.strip().split("\n")
     # Dagster names the checks that failed below a heading.
     return f"{first} {', '.join(line.strip() for line in more)}" if first.endswith(":") else first
 

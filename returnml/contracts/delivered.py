@@ -69,10 +69,15 @@ def header_failures(stream: DeliveredStream, header: pl.Schema) -> list[HeaderFa
     for name in header:
         if folded.setdefault(name.lower(), name) != name:
             found.append(HeaderFailure("ambiguous_column", name, f"differs from {folded[name.lower()]!r} in case only"))
+    kinds = {c.name: c.kind for c in stream.columns}
+    declared = {name: dtype for name, dtype in header.items() if name in kinds}
+    for name, dtype in declared.items():
+        if not _has_values(dtype):
+            found.append(HeaderFailure("wrong_type", name, f"expected {kinds[name]}, the file has {dtype}"))
+            declared[name] = pl.Null()
     try:
-        as_delivered(stream).validate(pl.DataFrame(schema=header), lazy=True)
+        as_delivered(stream).validate(pl.DataFrame(schema=declared), lazy=True)
     except pandera.errors.SchemaErrors as errors:
-        kinds = {c.name: c.kind for c in stream.columns}
         for failure in errors.failure_cases.iter_rows(named=True):
             if failure["check"] == "column_in_dataframe":
                 name = failure["failure_case"]
@@ -81,6 +86,15 @@ def header_failures(stream: DeliveredStream, header: pl.Schema) -> list[HeaderFa
                 name = failure["column"]
                 found.append(HeaderFailure("wrong_type", name, f"expected {kinds[name]}, the file has {header[name]}"))
     return found
+
+
+def _has_values(dtype: pl.DataType) -> bool:
+    """Whether there are values of a type that a header names: a decimal of more than 38 digits has none here."""
+    try:
+        pl.Series(dtype=dtype)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def _type_check(column: Column) -> pa.Check:

@@ -14,6 +14,7 @@ from typing import Literal
 import polars as pl
 
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
+from returnml.contracts.rules import EARLIEST, LATEST
 from returnml.ledger.clock import Clock
 from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
@@ -119,17 +120,34 @@ def _map_column(
     text_column, value = read["text"], read["value"]
     if len(value) != raw.height:
         text_column, value = text_column.new_from_index(0, raw.height), value.new_from_index(0, raw.height)
+    at = "-".join(names) or column.name
     bad = value.is_null() & text_column.is_not_null()
     if column.name == stream.time_column:
         bad = value.is_null()
     if bad.any():
-        row = int(bad.arg_max() or 0)
+        row, others = _first_and_others(bad)
         got = text_column[row]
         shown = "there is no value" if got is None else f"cannot read {got!r}"
-        raise SourceError(
-            file, f"{column.kind}_value", f"{shown} as {column.name}", row=row + 1, column="-".join(names) or column.name
-        )
+        raise SourceError(file, f"{column.kind}_value", f"{shown} as {column.name}{others}", row=row + 1, column=at)
+    if column.kind is Kind.TIMESTAMP:
+        _check_plausible(value, text_column, file, at)
     return value.alias(column.name)
+
+
+def _check_plausible(value: pl.Series, text: pl.Series, file: Path | str, column: str) -> None:
+    """Every day from the first that was landed on is a partition: one mistyped year would make thousands of empty ones."""
+    for rule, bad, message in (
+        ("time_too_early", value < EARLIEST, f"is before {EARLIEST:%Y}"),
+        ("time_in_future", value >= LATEST, f"is not before {LATEST:%Y}"),
+    ):
+        if bad.any():
+            row, others = _first_and_others(bad)
+            raise SourceError(file, rule, f"{text[row]!r} {message}{others}", row=row + 1, column=column)
+
+
+def _first_and_others(bad: pl.Series) -> tuple[int, str]:
+    others = int(bad.sum()) - 1
+    return int(bad.arg_max() or 0), f" (and {others:,} more rows)" if others else ""
 
 
 def _typed(text: pl.Expr, column: Column, mapping: Mapping, datetime_format: str | None) -> pl.Expr:

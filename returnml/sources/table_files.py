@@ -100,7 +100,8 @@ def _array(path: Path, text: str) -> list[Any]:
 
 def _lines(path: Path, text: str) -> list[Any]:
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # str.splitlines() would also split at characters that may stand in a JSON text, such as U+2028
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         try:
             rows.append(msgspec.json.decode(line))
         except msgspec.DecodeError as error:

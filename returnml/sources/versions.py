@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from returnml.contracts.columns import STREAMS
+from returnml.sources.errors import first_line
 from returnml.sources.landing import LandingError, LandingFile, history
 
 
@@ -83,8 +84,8 @@ def _compare(old: LandingFile, new: LandingFile, id_column: str) -> Difference:
 def _rows(file: LandingFile, id_column: str) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(file.path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise LandingError(f"{file.path}: {str(error).splitlines()[0]} [unreadable_parquet]") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise LandingError(f"{file.path}: {first_line(error)} [unreadable_parquet]") from error
     if id_column not in frame.columns:
         raise LandingError(f"{file.path}: column {id_column!r} is missing [required_column]")
     frame = frame.with_columns(pl.col(id_column).fill_null("").alias("__id"))

@@ -120,12 +120,26 @@ def test_flag_counts_once_the_window_was_over_at_the_export(tmp_path: Path) -> N
         ("a,,k,x,1,5", r"row 2, column 'at': there is no value as ordered_at \[timestamp_value\]"),
         ("a,2025-01-01,k,x,one,5", r"row 2, column 'n': cannot read 'one' as quantity \[integer_value\]"),
         ("a,2025-01-01,k,x,1,5 EUR", r"row 2, column 'price': cannot read '5 EUR' as unit_price_cents \[integer_value\]"),
+        ("a,1900-01-01,k,x,1,5", r"row 2, column 'at': '1900-01-01' is before 1990 \[time_too_early\]"),
+        (
+            "a,2205-01-01,k,x,1,5\nb,2025-01-01,k,x,1,5\nc,2100-01-01,k,x,1,5",
+            r"row 2, column 'at': '2205-01-01' is not before 2100 \(and 1 more rows\) \[time_in_future\]",
+        ),
         ("a,2025-01-01,k,x,1", r"row 2: 5 fields, expected 6 \[field_count\]"),
     ],
 )
 def test_unreadable_value_refuses_the_file_and_nothing_is_delivered(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         _import(tmp_path, _mapping(tmp_path, MINIMAL), f"id,at,who,what,n,price\nz,2025-01-01,k,x,1,5\n{row}\n")
+    assert days(tmp_path / "landing", "orders") == []
+
+
+@pytest.mark.parametrize("at", ["1740823200000", "1740823200000000", "9223372036854775807"])
+def test_a_unit_of_time_that_is_another_refuses_the_file_by_row(tmp_path: Path, at: str) -> None:
+    """Milliseconds and microseconds where seconds are declared."""
+    mapping = _mapping(tmp_path, MINIMAL.replace("[orders.columns]", '[orders]\ndatetime_format = "epoch_s"\n[orders.columns]'))
+    with pytest.raises(SourceError, match=rf"row 2, column 'at': cannot read '{at}' as ordered_at \[timestamp_value\]"):
+        _import(tmp_path, mapping, f"id,at,who,what,n,price\nz,1740823200,k,x,1,5\na,{at},k,x,1,5\n")
     assert days(tmp_path / "landing", "orders") == []
 
 
