@@ -129,10 +129,13 @@ def _import_mapped(
         clock = clock_of(settings.replay_clock)
         landing = settings.paths.landing
         customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, clock, customers, progress)
+        zone = settings.shop.timezone
+        done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, clock, customers, zone, progress)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
+    for warning in done.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     for stream in (done.orders, done.returns):
         if stream is not None:
             typer.echo(
@@ -142,6 +145,8 @@ def _import_mapped(
         typer.echo("a flag per line and no return times: labels, features and scores are made, forecasts of returns are not")
     if done.young_flags:
         typer.echo(f"{done.young_flags:,} lines were younger than the return window: their flag is not final and was left out")
+    if done.blank_flags:
+        typer.echo(f"{done.blank_flags:,} lines had a blank flag after the return window: read as the mapping's blank_flag says")
 
 
 @contextmanager

@@ -117,6 +117,8 @@ def _string(path: Path, number: int, name: str, value: Any, decimal: str) -> str
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
+        if value.is_integer():  # 17850.0 is 17850, as in a Parquet column of floats
+            return str(int(value))
         return format(Decimal(repr(value)), "f").replace(".", decimal)
     raise SourceError(path, "nested_value", f"expected one value, got {_shown(value)}", row=number, column=name)
 

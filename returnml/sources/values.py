@@ -8,6 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from returnml.ledger.instants import instant_us
+from returnml.sources.currencies import MINOR_DIGITS, USUAL_DIGITS
 from returnml.sources.mapping import EPOCH_UNITS, Mapping
 
 _FIRST, _LAST = datetime(1, 1, 3), datetime(9999, 12, 29)
@@ -20,9 +21,19 @@ def to_integer(values: pl.Expr, mapping: Mapping) -> pl.Expr:
     return _scaled(values, mapping, digits=0, allows_fraction=False)
 
 
-def to_minor_units(values: pl.Expr, mapping: Mapping) -> pl.Expr:
-    """Amounts shifted by ``minor_digits``, in decimal (no float on the way); half a minor unit rounds away from zero."""
-    return _scaled(values, mapping, digits=mapping.minor_digits, allows_fraction=True)
+def to_minor_units(values: pl.Expr, mapping: Mapping, currency: pl.Expr) -> pl.Expr:
+    """Amounts shifted by ``minor_digits``, in decimal (no float on the way); half a minor unit rounds away from zero.
+
+    Args:
+        currency: ISO 4217 codes; where the mapping states no ``minor_digits``, each row has those of its currency.
+    """
+    if mapping.minor_digits is not None:
+        return _scaled(values, mapping, digits=mapping.minor_digits, allows_fraction=True)
+    read = _scaled(values, mapping, digits=USUAL_DIGITS, allows_fraction=True)
+    for digits in sorted(set(MINOR_DIGITS.values())):
+        codes = [code for code, own in MINOR_DIGITS.items() if own == digits]
+        read = pl.when(currency.is_in(codes)).then(_scaled(values, mapping, digits, allows_fraction=True)).otherwise(read)
+    return read
 
 
 def to_boolean(values: pl.Expr, mapping: Mapping) -> pl.Expr:

@@ -54,6 +54,10 @@ def test_json_numbers_have_no_exponent(tmp_path: Path) -> None:
     assert read_json(_file(tmp_path, '[{"a": 1e-7, "b": 1e20}]')).rows() == [("0.0000001", "100000000000000000000")]
 
 
+def test_whole_floats_of_json_are_read_like_those_of_a_parquet_column(tmp_path: Path) -> None:
+    assert read_json(_file(tmp_path, '[{"id": 17850.0, "text": "17850.0"}]')).rows() == [("17850", "17850.0")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

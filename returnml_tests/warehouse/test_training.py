@@ -9,7 +9,7 @@ import pytest
 
 from returnml.modeling.snapshot import ROWS_FILE, SnapshotError, read_snapshot, verify_snapshot
 from returnml.settings import LabelSettings
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training import NothingMature, build_snapshot
 from returnml_tests.modeling.shop import FEATURE_SET, START, TASK, order_lines, warehouse
 
 FAR = START + timedelta(days=200)
@@ -105,3 +105,13 @@ def test_changed_rows_are_noticed(con: duckdb.DuckDBPyConnection, tmp_path):
     pl.read_parquet(file).with_columns(label=1 - pl.col("label")).write_parquet(file)
     with pytest.raises(SnapshotError, match="expected"):
         verify_snapshot(read_snapshot(snapshot.path))
+
+
+def test_without_any_return_or_flag_nothing_is_learnt(con: duckdb.DuckDBPyConnection, tmp_path):
+    con.execute("DELETE FROM core.returns")
+    with pytest.raises(
+        NothingMature, match=r"no return was delivered up to the cut-off .* what came back is unknown, not nothing"
+    ):
+        build_snapshot(con, TASK, FAR, tmp_path, LABEL)
+    con.execute("UPDATE core.orders SET is_returned = false")
+    assert build_snapshot(con, TASK, FAR, tmp_path, LABEL).rows == 400
