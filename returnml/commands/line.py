@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from returnml.clock import (
+    Clock,
+    clock_of,
+)
 from returnml.commands.dagster_home import enter
 from returnml.commands.refusal import refuse
-from returnml.ledger.clock import Clock, clock_of
-from returnml.ledger.instants import day_of
+from returnml.instants import day_of
 from returnml.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +53,10 @@ def known_range(settings: Settings) -> tuple[date, date]:
     """
     from returnml.ledger.log import LogError
     from returnml.sources.landing import LandingError
-    from returnml.warehouse.extent import days_left_out, known_days
+    from returnml.warehouse.ingest.extent import (
+        days_left_out,
+        known_days,
+    )
 
     now_us = clock_of(settings.replay_clock).now_us()
     try:
@@ -156,7 +162,7 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 def _check_range(first: date, last: date, clock: Clock) -> None:
-    from returnml.partitions import DAILY
+    from returnml.pipeline.partitions import DAILY
 
     # Dagster ends the partitions at the machine's yesterday; in a replay it is another.
     start, end = DAILY.get_first_partition_key(), DAILY.get_last_partition_key()

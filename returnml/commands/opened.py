@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from returnml.commands.refusal import refuse
-from returnml.sources.errors import first_line
+from returnml.sources.import_error import first_line
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from returnml.contracts.columns import OPEN_FLAG
-from returnml.ledger.instants import instant
+from returnml.instants import instant
 from returnml.ledger.validator import MAX_AHEAD
 from returnml.settings import LabelSettings
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.mapping import Mapping
 from returnml.sources.values import to_instant
 

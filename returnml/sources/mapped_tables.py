@@ -13,15 +13,15 @@ from typing import Literal
 
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
 from returnml.contracts.delivered import name_failures
 from returnml.contracts.rules import EARLIEST, LATEST
-from returnml.ledger.clock import Clock
 from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, Progress, deliver, silent
-from returnml.sources.errors import SourceError
 from returnml.sources.flags import settle_flags
+from returnml.sources.import_error import SourceError
 from returnml.sources.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
 from returnml.sources.plausible_days import plausible_days
 from returnml.sources.second_readings import SecondReading, second_readings

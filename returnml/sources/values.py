@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
-from returnml.ledger.instants import instant_us
+from returnml.instants import instant_us
 from returnml.sources.currencies import MINOR_DIGITS, USUAL_DIGITS
 from returnml.sources.mapping import EPOCH_UNITS, Mapping
 

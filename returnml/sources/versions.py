@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from returnml.contracts.columns import STREAMS
-from returnml.sources.errors import first_line
+from returnml.sources.import_error import first_line
 from returnml.sources.landing import LandingError, LandingFile, history
 
 

@@ -9,19 +9,19 @@ import duckdb
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import OPEN_FLAG
 from returnml.contracts.columns import ORDERS as ORDERS_STREAM
-from returnml.ledger.clock import VirtualClock
-from returnml.ledger.instants import instant_us
+from returnml.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing import current_file, days
 from returnml.sources.mapped_tables import NO_OUTCOMES, MappedImport, import_mapped
 from returnml.sources.mapping import load_mapping
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
-from returnml.warehouse.validate import build_core
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 
 NOW_US = instant_us(datetime(2025, 8, 1))
 EXAMPLE = Path(__file__).parents[2] / "docs" / "mapping-example.toml"

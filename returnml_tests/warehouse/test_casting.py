@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from returnml.contracts.columns import ORDERS
 from returnml.sources.mapping import Mapping, TableMapping
 from returnml.sources.values import to_boolean, to_instant, to_integer
-from returnml.warehouse.casting import casts
+from returnml.warehouse.ingest.casting import casts
 
 CON = duckdb.connect()
 PLAIN = Mapping(shop="s", orders=TableMapping(columns={}))
