@@ -83,7 +83,7 @@ def _compare(old: LandingFile, new: LandingFile, id_column: str) -> Difference:
 
 def _rows(file: LandingFile, id_column: str) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(file.path)
+        frame = pl.read_parquet(file.path, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise LandingError(f"{file.path}: {first_line(error)} [unreadable_parquet]") from error
     if id_column not in frame.columns:
