@@ -53,12 +53,14 @@ class DataPaths:
 
 
 class ShopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What holds for the shop as a whole.
+    """What is true of the shop as a whole.
 
     Attributes:
+        currency: ISO 4217 code of all its amounts. Undeclared it is that of the first amount; others are refused.
         timezone: IANA name; of times in its files without an offset, unless a mapping has its own. Partitions are UTC days.
     """
 
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
     timezone: str = "UTC"
 
     def __post_init__(self) -> None:
