@@ -82,3 +82,16 @@ def test_the_years_of_settings_are_those_of_the_contract():
 def test_the_zone_of_the_shop_is_declared_once(tmp_path):
     assert load_settings(tmp_path / "none", {}).shop.timezone == "UTC"
     assert load_settings(tmp_path / "none", {"RETURNML_SHOP__TIMEZONE": "Europe/Berlin"}).shop.timezone == "Europe/Berlin"
+
+
+def test_a_profile_or_its_root_that_is_not_declared_is_no_target(tmp_path):
+    file = tmp_path / "returnml.toml"
+    file.write_text('data = "shared"\n[profiles.staging]\ndata = "own"\n[profiles.prod.gates]\nrequire_approval = true\n')
+    assert load_settings(file, {"RETURNML_PROFILE": "staging"}, declared=("data",)).data == "own"
+    assert load_settings(file, {"RETURNML_PROFILE": "prod"}).data == "shared"
+    with pytest.raises(SettingsError, match=r"\[profiles\.prod\] does not declare `data`"):
+        load_settings(file, {"RETURNML_PROFILE": "prod"}, declared=("data",))
+    file.write_text('data = "shared"\n')
+    with pytest.raises(SettingsError, match=r"profile 'prod' is not declared: there is no \[profiles\.prod\]"):
+        load_settings(file, {"RETURNML_PROFILE": "prod"})
+    assert load_settings(file, {}).profile == "dev"
