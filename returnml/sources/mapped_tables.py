@@ -19,11 +19,14 @@ from returnml.contracts.delivered import name_failures
 from returnml.contracts.rules import EARLIEST, LATEST
 from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
-from returnml.sources.delivery import Delivered, Progress, deliver, silent
+from returnml.sources.delivery import Delivered, DeliveryRefused, Words, deliver
+from returnml.sources.delivery_plan import Draft
 from returnml.sources.flags import settle_flags
 from returnml.sources.import_error import SourceError
+from returnml.sources.landing_writer import Progress, silent
 from returnml.sources.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
 from returnml.sources.plausible_days import plausible_days
+from returnml.sources.replacement import parse_period
 from returnml.sources.second_readings import SecondReading, second_readings
 from returnml.sources.table_files import read_csv, read_json
 from returnml.sources.values import to_boolean, to_instant, to_integer, to_minor_units
@@ -64,6 +67,10 @@ def import_mapped(
     clock: Clock,
     customers: CustomerIds,
     timezone: str = "UTC",
+    *,
+    replaced: str | None = None,
+    words: Words = Words(),  # noqa: B008
+    go_live_us: int | None = None,
     progress: Progress = silent,
 ) -> MappedImport:
     """Read, map and deliver a shop's orders and, where it has them, returns.
@@ -73,12 +80,18 @@ def import_mapped(
 
     Args:
         timezone: the shop's, where the mapping has none of its own.
+        replaced: the period of local days that the files are all there is of (``replacement.parse_period``); None appends.
+        words, go_live_us: see ``delivery.deliver``.
 
     Raises:
-        SourceError: naming file, row, column and rule; nothing is delivered then.
-        LandingError: where an existing landing day is damaged.
+        SourceError: naming file, row, column and rule.
+        DeliveryRefused, EqualRowsAsked, LandingError: see ``delivery.deliver``; in all cases nothing is delivered.
     """
     mapping = load_mapping(mapping_file, timezone)
+    try:
+        period = None if replaced is None else parse_period(replaced, mapping.timezone)
+    except ValueError as error:
+        raise DeliveryRefused(str(error)) from error
     if returns_file is not None and mapping.returns is None:
         raise SourceError(mapping_file, "unmapped_table", "the mapping has no [returns]", column="returns")
     mapped = map_table(_read(file_format, orders_file, mapping), ORDERS, mapping.orders, mapping, orders_file)
@@ -95,10 +108,14 @@ def import_mapped(
         warnings.append(NO_OUTCOMES)
     warnings += _far_rows(ORDERS, orders) + ([] if returns is None else _far_rows(RETURNS, returns))
     covered: list[date] = [] if returns is None else orders["ordered_at"].dt.date().unique().to_list()
+    drafts = [Draft(ORDERS, orders, _has_own_ids(ORDERS, mapping.orders), period)]
+    if returns is not None and mapping.returns is not None:
+        drafts.append(Draft(RETURNS, returns, _has_own_ids(RETURNS, mapping.returns), period, covered))
     source = f"import {file_format} {mapping.shop}"
+    done = deliver(landing, drafts, source, clock, customers, go_live_us=go_live_us, words=words, progress=progress)
     return MappedImport(
-        orders=deliver(landing, ORDERS, orders, source, clock, customers, progress=progress),
-        returns=None if returns is None else deliver(landing, RETURNS, returns, source, clock, customers, covered, progress),
+        orders=done[0],
+        returns=done[1] if len(done) > 1 else None,
         has_only_flags=has_flag(mapping),
         young_flags=young,
         blank_flags=blank,
@@ -202,6 +219,10 @@ def _check_plausible(value: pl.Series, text: pl.Series, file: Path | str, column
 def _first_and_others(bad: pl.Series) -> tuple[int, str]:
     others = int(bad.sum()) - 1
     return int(bad.arg_max() or 0), f" (and {others:,} more rows)" if others else ""
+
+
+def _has_own_ids(stream: DeliveredStream, table: TableMapping) -> bool:
+    return ROW_NUMBER not in table.sources(stream.id_column)
 
 
 def _typed(text: pl.Expr, column: Column, mapping: Mapping, datetime_format: str | None) -> pl.Expr:
