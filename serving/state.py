@@ -14,10 +14,11 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
 from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError
-from returnml.privacy.customers import CustomerIds, ask_as, open_customers
+from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
-from returnml.release.deployment import DeploymentError, read_state
+from returnml.release.deployment import DeploymentError, audit_path
 from returnml.release.folder import load_release, release_folder
+from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.backend import Backend
 from returnml.store.generation_manifest import StoreError
@@ -25,7 +26,7 @@ from returnml.store.live import LiveStore
 from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks import CHECKOUT
 from returnml.tasks.declared import customer_risk, return_risk
-from serving.errors import NotReady
+from serving.errors import InvalidInput, NotReady
 from serving.log.answer_message import score_message
 from serving.log.inference_log import InferenceLog
 from serving.scoring.customer_features import (
@@ -57,6 +58,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CUSTOMER_RISK = customer_risk.TASK.name
+PARTS = ("release", "store", "keyring", "policy", CUSTOMER_RISK)
+"""What is loaded and looked after, each for itself."""
 
 
 class ServingState:
@@ -96,7 +99,7 @@ class ServingState:
 
         Raises:
             NotReady: while there is no release, no generation, no store to read them from, or no keyring.
-            InvalidOrder: naming the field that breaks a rule.
+            InvalidInput: naming the field that breaks a rule.
             LogUnavailable: if the answer must be logged and cannot be.
         """
         begun = time.perf_counter_ns()
@@ -116,7 +119,7 @@ class ServingState:
 
         Raises:
             NotReady: while there is no generation that serves the features, or no keyring.
-            InvalidInput: for an id that no event can have.
+            InvalidInput: for an id that no customer can have.
         """
         check_customer_id(customer_id)
         now_us = self._clock.now_us()
@@ -129,7 +132,7 @@ class ServingState:
 
         Raises:
             NotReady: while none decides, there is no generation that serves the features, or no keyring.
-            InvalidInput: for an id that no event can have.
+            InvalidInput: for an id that no customer can have.
         """
         check_customer_id(customer_id)
         reader = self._risk
@@ -141,9 +144,17 @@ class ServingState:
         return msgspec.structs.replace(found, customer_id=customer_id)
 
     def _ask(self, customer_id: str, ask: Callable[[str], T]) -> T:
-        """Ask about a customer by the name that they are known by."""
+        """Ask about a customer by the name that they are known by.
+
+        Raises:
+            NotReady: where that cannot be found out.
+            InvalidInput: for an id that is none of the shop's.
+        """
         if self._customers is None:
             raise NotReady(self._reason())
+        problem = self._customers.misnamed(customer_id)
+        if problem is not None:
+            raise InvalidInput("customer_id", f"{problem} [{IS_PSEUDONYM}]")
         try:
             return ask_as(self._customers, customer_id, ask)
         except (StoreError, KeyringError, PolicyError) as error:
@@ -177,10 +188,15 @@ class ServingState:
             warnings.append(f"features are stale: generation {time_of.generation} without what came after it")
         return Ready(model.version, model.feature_set_hash, time_of, warnings, log, stream)
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """By part, 1 where what is there now was refused, and what was loaded before goes on (or nothing does)."""
+        return {part: int(part in self._reloading.failures) for part in PARTS}
+
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
         paths, refresh = self._settings.paths, self._reloading.refresh
-        changed = refresh("release", lambda: file_mark(paths.deployment_state(CHECKOUT)), self._load_model)
+        changed = refresh("release", lambda: self._deployment_mark(CHECKOUT), self._load_model)
         changed |= refresh("store", self._published, self._live.refresh)
         changed |= refresh("keyring", lambda: file_mark(paths.keys / MASTER_FILE), self._open_keyring)
         changed |= refresh("policy", self._policy_files[CHECKOUT].look, self._load_policy)
@@ -188,15 +204,15 @@ class ServingState:
         is_complete = self._live.has_generation and self._customers is not None
         if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
             serving = self._settings.serving
-            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines)
+            currency = self._settings.shop.currency
+            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines, currency)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
 
     def _load_model(self) -> None:
         paths = self._settings.paths
-        state = paths.deployment_state(CHECKOUT)
-        champion = read_state(state).champion
+        champion = proven_state(self._settings, CHECKOUT).champion
         if champion is None:
-            raise DeploymentError(f"{state}: no release is champion")
+            raise DeploymentError(f"{paths.deployment_state(CHECKOUT)}: no release is champion")
         if self._model is None or self._model.version != champion:
             self._model = Model(load_release(release_folder(paths.releases, champion)), self._feature_set)
 
@@ -209,9 +225,13 @@ class ServingState:
         self._decider = Decider(policy)
         logger.info("deciding by policy %s (before: %s)", policy.hash, before or "none")
 
-    def _risk_marks(self) -> tuple[FileMark, FileMark]:
-        state = self._settings.paths.deployment_state(CUSTOMER_RISK)
-        return file_mark(state), self._policy_files[CUSTOMER_RISK].look()
+    def _deployment_mark(self, task: str) -> tuple[FileMark, FileMark]:
+        """Of both: a trail that is changed by itself is no longer proof of the state."""
+        state = self._settings.paths.deployment_state(task)
+        return file_mark(state), file_mark(audit_path(state))
+
+    def _risk_marks(self) -> tuple[object, FileMark]:
+        return self._deployment_mark(CUSTOMER_RISK), self._policy_files[CUSTOMER_RISK].look()
 
     def _load_risk(self) -> None:
         self._risk = open_risk(self._settings, self._live, self._policy_files[CUSTOMER_RISK].read())

@@ -7,9 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from returnml.privacy.keyring import KEY_BYTES, DrawKey, Keyring, pseudonym_of, random_key
+from returnml.privacy.keyring import KEY_BYTES, DrawKey, Keyring, is_pseudonym, pseudonym_of, random_key
 
 T = TypeVar("T")
+
+IS_PSEUDONYM = "customer_id_is_pseudonym"
+"""The rule that an id which is asked about, or sent, breaks where it is one of ours and not one of the shop's."""
+NOT_THE_SHOPS = (
+    "this is a pseudonym, which only tables and logs know: name the customer by the shop's own id (a shop that sends "
+    'pseudonyms of this form sets privacy.customer_ids = "as_delivered")'
+)
 
 
 class CustomerIds(Protocol):
@@ -36,6 +43,10 @@ class CustomerIds(Protocol):
         """The name that this line of somebody forgotten lies under."""
         ...
 
+    def misnamed(self, customer_id: str | None) -> str | None:
+        """Why this cannot be an id of the shop; None where it can."""
+        ...
+
     def drawing(self, draw: DrawKey) -> CustomerIds:
         """The same, with keys of new customers from ``draw``."""
         ...
@@ -58,6 +69,9 @@ class AsDelivered:
     def forgotten_line(self, line_id: str) -> str | None:
         return None
 
+    def misnamed(self, customer_id: str | None) -> str | None:
+        return None
+
     def drawing(self, draw: DrawKey) -> CustomerIds:
         return self
 
@@ -76,6 +90,9 @@ class Pseudonyms:
 
     def register(self, customer_ids: Iterable[str]) -> Mapping[str, str]:
         return self._keyring.register(customer_ids, self._draw)
+
+    def misnamed(self, customer_id: str | None) -> str | None:
+        return NOT_THE_SHOPS if customer_id is not None and is_pseudonym(customer_id) else None
 
     def drawing(self, draw: DrawKey) -> CustomerIds:
         return Pseudonyms(self._keyring, draw)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 
 from returnml.features.declarations import FeatureSet
-from returnml.ledger.log import LogWriter, Record, last_record, read, segments
+from returnml.ledger.log import Record, last_record, read, segments
 from returnml.store.backend import STATE, Backend, Mark, Published, read_mark, read_published
 from returnml.store.event_writer import ledger_folder
 from returnml.store.generation import Generation, open_generation
@@ -23,6 +23,7 @@ from returnml.store.generation_manifest import (
 )
 from returnml.store.keys import describe_key
 from returnml.store.live_rebuilding import (
+    in_turn,
     noted_otherwise,
     publish_live,
     replay_ledger,
@@ -108,12 +109,8 @@ def read_live(backend: Backend) -> LivePart:
     Raises:
         StoreError: where the store cannot be read.
     """
-    log = LogWriter(ledger_folder(backend.root))
-    try:
-        with log.turn(), backend.writing() as transaction:
-            return LivePart(read_published(transaction), read_mark(transaction), dict(transaction.items(STATE)))
-    finally:
-        log.close()
+    with in_turn(backend) as transaction:
+        return LivePart(read_published(transaction), read_mark(transaction), dict(transaction.items(STATE)))
 
 
 def read_ledger(backend: Backend, after_seq: int = 0) -> LedgerStatus:
@@ -162,7 +159,7 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
             live part has: they would be lost for good.
         LogError: where the ledger is damaged.
     """
-    with backend.writing() as transaction:
+    with in_turn(backend) as transaction:
         applied = read_mark(transaction).seq
     last = last_record(ledger_folder(backend.root))
     if applied > (last.seq if last else 0):

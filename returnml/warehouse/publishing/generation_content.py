@@ -38,6 +38,7 @@ from returnml.store.backend import Backend
 from returnml.store.generation import EncodedGroup, Generation, Packed
 from returnml.store.generation_writing import write_generation
 from returnml.store.keys import LISTS, encode_key
+from returnml.warehouse.ingest.currency import check_one_currency
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.publishing.line_index import line_index
 from returnml.warehouse.tables import present_tables
@@ -70,8 +71,10 @@ def publish_generation(
 
     Raises:
         TileError: naming group, measure or column, where a value exceeds its declared bits.
+        MixedCurrencies: where amounts of several currencies would be added.
     """
     declared = union(feature_sets)
+    check_one_currency(con, cut_off_us)
     _stage_erased(con)
     for stream in {s.name: s for g in declared for s in g.streams}.values():
         _check_bits(con, stream, cut_off_us)
