@@ -12,6 +12,7 @@ from returnml.jobs import JOBS
 from returnml.ledger.clock import clock_of
 from returnml.modeling.variants import VariantError, chosen_variants
 from returnml.resources.mlflow import mlflow_resource
+from returnml.resources.root import root_settings
 from returnml.resources.warehouse import warehouse_resource
 from returnml.schedules import SCHEDULES
 from returnml.sensors import build_drift_sensor
@@ -50,7 +51,7 @@ def build_defs(
     settings = settings or load_settings()
     _refuse_unknown_names(settings)
     resources = {
-        "settings": settings,
+        "settings": root_settings(settings),
         "clock": clock_of(settings.replay_clock),
         "warehouse": warehouse_resource(settings),
         "mlflow": mlflow_resource(settings),

@@ -208,8 +208,7 @@ class ServingState:
             return None  # loading it says why
 
     def _open_keyring(self) -> None:
-        settings = self._settings
-        self._customers = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
+        self._customers = open_customers(self._settings)
 
     def _reason(self) -> str:
         return "; ".join(self._reloading.failures.values()) or "the release and the store are not loaded yet"

@@ -10,7 +10,7 @@ import typer
 
 from returnml.commands.dagster_home import enter
 from returnml.commands.options import DataOption
-from returnml.settings import load_settings
+from returnml.commands.root import settings_of_root
 
 
 def dev(
@@ -19,7 +19,7 @@ def dev(
     data: DataOption = None,
 ) -> None:
     """Open Dagster's UI and run its daemon (schedules, sensors), with all storage below the data root."""
-    home = enter(load_settings(data=data))
+    home = enter(settings_of_root(data))
     os.chdir(home)
     os.environ["PWD"] = str(home)  # .env refers to it
     arguments = ["dev", "-w", "workspace.yaml", "-p", str(port), "-h", host]

@@ -11,6 +11,7 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import settings_of_root
 from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
 
@@ -59,7 +60,7 @@ def replay(
     from returnml.release.files import replace_file
     from returnml.warehouse.policy_replay import PolicyReplayError, replay_policy
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     new, current = _read(file), _current(settings)
     try:
         with opened(settings.paths.warehouse, read_only=True) as con:

@@ -14,6 +14,7 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import made_root
 from returnml.commands.source_errors import source_refused
 from returnml.settings import load_settings
 
@@ -45,8 +46,9 @@ def simulate(
     except ValueError as error:
         refuse(str(error), as_json)
     with source_refused(as_json), _progress(as_json) as progress:
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        simulated = run_simulation(plan, settings.paths, clock_of(settings.replay_clock), customers, progress)
+        clock = clock_of(settings.replay_clock)
+        made_root(settings, "simulate", clock)
+        simulated = run_simulation(plan, settings.paths, clock, open_customers(settings), progress)
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
         return
@@ -74,8 +76,8 @@ def import_online_retail_command(
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        imported = import_online_retail(path, settings.paths.landing, clock, customers, progress)
+        made_root(settings, "import online-retail", clock)
+        imported = import_online_retail(path, settings.paths.landing, clock, open_customers(settings), progress)
     coverage = imported.coverage
     if as_json:
         typer.echo(json.dumps(asdict(imported) | {"linked_share": coverage.linked_share}))
@@ -128,7 +130,8 @@ def _import_mapped(
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
         landing = settings.paths.landing
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        made_root(settings, f"import {file_format}", clock)
+        customers = open_customers(settings)
         done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, clock, customers, progress)
     if as_json:
         typer.echo(json.dumps(asdict(done)))

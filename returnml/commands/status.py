@@ -10,7 +10,8 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import DataPaths, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import DataPaths
 
 
 def status(
@@ -18,7 +19,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show landed days, tables, quarantine, refused files and what is deployed."""
-    paths = load_settings(data=data).paths
+    paths = settings_of_root(data).paths
     found = _collect(paths)
     typer.echo(json.dumps(found, indent=2)) if as_json else _print(found, paths)
 

@@ -16,12 +16,13 @@ from returnml.store.keys import TILES, in_section
 from returnml.store.lmdb_backend import DATABASE_FILE, LmdbReader
 from returnml.store.manifest import (
     MANIFEST_FILE,
+    DamagedGeneration,
     GenerationManifest,
-    StoreError,
     listed_generation,
     read_manifest,
     require_served,
 )
+from returnml.store.owner import owner_beside, require_owned
 
 Item = tuple[bytes, bytes | memoryview]
 
@@ -86,6 +87,11 @@ class Generation:
         """The values of ``keys``, None where unknown."""
         return self._reader.read(keys)
 
+    @property
+    def entries(self) -> int:
+        """How many keys it has."""
+        return self._reader.entries
+
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys in ascending order, with their values."""
         return self._reader.items()
@@ -99,17 +105,19 @@ def open_generation(folder: Path, feature_set: FeatureSet, is_verified: bool = T
         is_verified: whether every byte is checked; else only the manifest and the file's size, which takes no time.
 
     Raises:
-        StoreError: if it does not serve the feature set, is torn, or not readable.
+        DamagedGeneration: if it is torn or not readable.
+        StoreError: if it does not serve the feature set, or is another data root's.
     """
     manifest = read_manifest(folder)
     require_served(manifest, feature_set, folder / MANIFEST_FILE)
+    require_owned(manifest.owner, owner_beside(folder.parent), folder / MANIFEST_FILE)
     database = folder / DATABASE_FILE
     try:
         size, digest = file_hash(database) if is_verified else (database.stat().st_size, manifest.database_sha256)
     except OSError as error:
-        raise StoreError(f"{database}: not readable: {error.strerror}") from error
+        raise DamagedGeneration(f"{database}: not readable: {error.strerror}") from error
     if (size, digest) != (manifest.database_bytes, manifest.database_sha256):
-        raise StoreError(f"{database}: torn or changed: its {size} bytes do not match the manifest")
+        raise DamagedGeneration(f"{database}: torn or changed: its {size} bytes do not match the manifest")
     return Generation(folder, manifest)
 
 

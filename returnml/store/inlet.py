@@ -40,7 +40,7 @@ class EventInlet:
         """
         try:
             if self._writer is None:
-                customers = open_customers(self._settings.privacy.customer_ids, self._settings.paths.keys)
+                customers = open_customers(self._settings)
                 self._writer = EventWriter(open_backend(self._settings), self._feature_set, self._clock, customers)
             return self._writer.submit(events)
         except (StoreError, LogError, KeyringError, OSError) as error:

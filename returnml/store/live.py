@@ -17,8 +17,8 @@ class LiveStore:
     """Reads generation and live part as one. Not for use by two threads at once, ``published`` and ``refresh`` apart.
 
     Args:
-        allows_stale: whether the last generation in this host's folder is read while the store is unavailable. That is
-            exact for the mark that the snapshot says.
+        allows_stale: whether the last generation in this host's folder is read while the store is unavailable, or its
+            pointer is lost. That is exact for the mark that the snapshot says.
     """
 
     def __init__(self, backend: Backend, feature_set: FeatureSet, allows_stale: bool = False) -> None:
@@ -29,6 +29,7 @@ class LiveStore:
         self._verified: Published | None = None
         self._current: Published | None = None
         self._refused: str | None = None
+        self._why = ""
 
     @property
     def generation(self) -> Published:
@@ -39,7 +40,7 @@ class LiveStore:
         """
         generation = self._current or self._last
         if generation is None:
-            raise StoreError(f"{self._backend.root}: no generation is published")
+            raise StoreError(self._why or self._nothing())
         return generation
 
     @property
@@ -66,13 +67,13 @@ class LiveStore:
         """
         name = self.published()
         if name is None:
-            raise StoreError(f"{self._backend.root}: no generation is published")
+            raise StoreError(self._nothing())
         try:
             generation = self._backend.open(name, self._feature_set)
         except StoreUnavailable:
             raise
-        except StoreError:
-            self._refused, self._current = name, self._verified
+        except StoreError as error:
+            self._refuse(name, error)
             raise
         self._verified = self._current = generation
         self._refused = None
@@ -113,6 +114,19 @@ class LiveStore:
                 self._current = self._backend.open(name, self._feature_set, is_verified=False)
             except StoreUnavailable:
                 raise
-            except StoreError:
-                self._refused, self._current = name, self._verified
+            except StoreError as error:
+                self._refuse(name, error)
+        if name is None and not self._allows_stale:
+            # Whatever was taken in since the last generation would be missing from every answer.
+            raise StoreError(self._nothing())
         return self.generation
+
+    def _refuse(self, name: str, why: StoreError) -> None:
+        """Read the one before instead, if there is one: the one that was good when it was loaded may be damaged since."""
+        if self._verified is not None and self._verified.name == name:
+            self._verified = None
+        self._refused, self._current = name, self._verified
+        self._why = str(why)
+
+    def _nothing(self) -> str:
+        return f"{self._backend.root}: no generation is published: returnml store rebuild, or publish where none was"

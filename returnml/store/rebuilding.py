@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from itertools import islice, takewhile
 from pathlib import Path
@@ -9,9 +10,36 @@ from pathlib import Path
 from returnml.ledger.log import LogWriter, read
 from returnml.ledger.records import decode_payload
 from returnml.store.backend import EVENTS, STATE, Backend, Mark, Published, read_mark, write_mark, write_published
-from returnml.store.manifest import GenerationManifest, StoreError
+from returnml.store.generation import Generation
+from returnml.store.manifest import GenerationManifest, StoreError, read_pointer
 from returnml.store.state import LiveState
 from returnml.store.writer import AT_ONCE, apply_judged, decode_outcome, event_key, ledger_folder, note_tail, outcome_of
+
+logger = logging.getLogger(__name__)
+
+
+def install_and_publish(backend: Backend, generation: Generation, is_anew: bool = False) -> None:
+    """Bring a generation of this host's folder to where it is read, and publish it; see ``publish_live``.
+
+    What was loaded of it is removed where it cannot be published.
+
+    Raises:
+        StoreError, LogError: see ``Backend.install`` and ``publish_live``.
+    """
+    backend.install(generation.path)
+    try:
+        publish_live(backend, generation, is_anew)
+    except Exception:
+        _remove_unpublished(backend)
+        raise
+
+
+def _remove_unpublished(backend: Backend) -> None:
+    try:
+        published = backend.published()
+        backend.keep_only([*read_pointer(backend.root).generations, *([published] if published else [])])
+    except StoreError as error:
+        logger.warning("what was loaded and not published is removed by the next publication: %s", error)
 
 
 def publish_live(backend: Backend, generation: Published, is_anew: bool = False) -> None:
@@ -37,7 +65,7 @@ def publish_live(backend: Backend, generation: Published, is_anew: bool = False)
             transaction.clear(STATE)
             replay_ledger(LiveState(transaction, generation), folder, manifest)
             write_mark(transaction, mark)
-            write_published(transaction, manifest.name)
+            write_published(transaction, manifest.name, backend.owner)
     finally:
         log.close()
 

@@ -10,6 +10,7 @@ from returnml.settings import Settings, load_settings
 from returnml.sources.simulator.plan import Plan, Scenario
 from returnml.sources.simulator.run import simulate
 from returnml.warehouse.partition import open_warehouse
+from returnml_tests.roots import rooted
 
 START, DAYS = date(2025, 1, 1), 75
 LAST = date(2025, 3, 16)
@@ -27,7 +28,7 @@ def settings_of(root: Path) -> Settings:
 
 
 def open_shop(root: Path, lines_per_day: int = 100) -> Settings:
-    settings = settings_of(root)
+    settings = settings_of(rooted(root))
     simulate(Plan(START, DAYS, lines_per_day, 5, Scenario("none"), 30), settings.paths, VirtualClock(0), AS_DELIVERED)
     return settings
 

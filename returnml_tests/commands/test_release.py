@@ -14,6 +14,7 @@ from returnml.release.deployment import audit_path, read_state, verify_audit
 from returnml.release.folder import Release, write_release
 from returnml.release.transitions import settle
 from returnml.settings import DataPaths, Settings
+from returnml_tests.roots import rooted
 from returnml_tests.serving.shop import manifest
 
 
@@ -35,7 +36,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[DataPaths, D
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RETURNML_DATA", raising=False)
-    return DataPaths(dev), DataPaths(prod)
+    return DataPaths(rooted(dev)), DataPaths(rooted(prod))
 
 
 def write(paths: DataPaths, seed: int, require_approval: bool, **changed: object) -> Release:

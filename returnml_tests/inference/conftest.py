@@ -27,6 +27,7 @@ from returnml.warehouse.ingest import ingest_raw
 from returnml.warehouse.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.validate import build_core
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -64,7 +65,7 @@ class Scored:
 
 def build(data: Path) -> duckdb.DuckDBPyConnection:
     """Landing files to core tables, published and with a release."""
-    settings = Settings(data=str(data))
+    settings = Settings(data=str(rooted(data)))
     simulate(Plan(days=DAYS, lines_per_day=40, seed=7, start=FIRST), settings.paths, VirtualClock(LAST_US), AS_DELIVERED)
     con = open_warehouse(settings.paths.warehouse)
     for stream in (ORDERS, RETURNS):

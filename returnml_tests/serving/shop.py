@@ -23,6 +23,7 @@ from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.generation import publish_generation
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.schema import ensure_schema
+from returnml_tests.roots import rooted
 
 DAY_US = 86_400_000_000
 CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
@@ -75,7 +76,7 @@ def publish(
     feature_sets: Sequence[FeatureSet] = FEATURE_SETS,
     store: StoreSettings = LMDB,
 ) -> Generation:
-    backend = open_backend(Settings(data=str(data), store=store))
+    backend = open_backend(Settings(data=str(rooted(data)), store=store))
     return publish_generation(warehouse(), feature_sets, cut_off_us, backend)
 
 
@@ -126,7 +127,7 @@ def manifest(feature_set: FeatureSet = ORDER_LINE, **changed: object) -> Manifes
 
 def deploy(data: Path, model: bytes | None = None, **changed: object) -> Release:
     """Write a release and make it champion."""
-    paths = DataPaths(data)
+    paths = DataPaths(rooted(data))
     release = write_release(paths.releases, manifest(**changed), {"model.onnx": model or graph()})
     make_champion_of(data, release.version)
     return release

@@ -13,6 +13,7 @@ from returnml.privacy.keyring import KEY_BYTES, Keyring, pseudonym_of
 from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.embedded import LmdbBackend
 from returnml.warehouse.generation import publish_generation
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.waiting import eventually
 from serving.app import create_app
@@ -24,7 +25,7 @@ NAME = pseudonym_of(bytes(KEY_BYTES))
 @pytest.fixture
 def data(tmp_path):
     """Customer ``c1`` of the shop's tables is called ``NAME``, and has a key."""
-    data = tmp_path / "data"
+    data = rooted(tmp_path / "data", "pseudonymise")
     con = shop.warehouse()
     for table in ("orders", "returns", "outcomes"):
         con.execute(f"UPDATE core.{table} SET customer_id = ?", [NAME])
@@ -102,7 +103,7 @@ def test_the_public_events_cannot_erase(client):
 
 
 def test_who_is_forgotten_while_an_answer_is_made_is_asked_about_again(tmp_path):
-    keyring = Keyring(tmp_path / "keys")
+    keyring = Keyring(tmp_path / "keys", is_created=True)
     old = keyring.register(["anna"])["anna"]
     asked = []
 

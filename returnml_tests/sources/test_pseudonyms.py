@@ -16,7 +16,7 @@ from returnml.sources.pseudonyms import pseudonymised
 
 @pytest.fixture
 def keyring(tmp_path):
-    return Keyring(tmp_path / "keys")
+    return Keyring(tmp_path / "keys", is_created=True)
 
 
 def ids(frame):

@@ -43,7 +43,7 @@ class ForgetShop:
     def __init__(self, root: Path, make_backend: Callable[[Path], Backend], is_published: bool = True) -> None:
         self.root, self.store = root, root / "store"
         self.backend = make_backend(self.store)
-        self.keyring = Keyring(root / "keys")
+        self.keyring = Keyring(root / "keys", is_created=True)
         self.audit = root / "deployment" / "erasures.jsonl"
         self.clock = VirtualClock(NOW)
         if is_published:
