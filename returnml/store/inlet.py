@@ -13,6 +13,7 @@ from returnml.privacy.keyring import KeyringError
 from returnml.settings import Settings
 from returnml.store.backends import open_backend
 from returnml.store.manifest import StoreError
+from returnml.store.scrubbing import read_report
 from returnml.store.writer import Applied, EventWriter
 
 
@@ -39,6 +40,7 @@ class EventInlet:
             EventsUnavailable: nothing of it is acknowledged; it may be submitted again.
         """
         try:
+            self._refuse_damaged()
             if self._writer is None:
                 customers = open_customers(self._settings)
                 self._writer = EventWriter(open_backend(self._settings), self._feature_set, self._clock, customers)
@@ -46,6 +48,16 @@ class EventInlet:
         except (StoreError, LogError, KeyringError, OSError) as error:
             self.close()
             raise EventsUnavailable(f"events cannot be taken in: {error}") from error
+
+    def _refuse_damaged(self) -> None:
+        """
+        Raises:
+            StoreError: where what the last pass over store and ledger found keeps events from being taken in.
+        """
+        scrubbed = read_report(self._settings.paths.store)
+        damage = scrubbed.keeps_from_events if scrubbed else None
+        if damage:
+            raise StoreError(damage)
 
     def close(self) -> None:
         if self._writer is not None:

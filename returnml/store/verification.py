@@ -6,7 +6,7 @@ the live part is copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -165,7 +165,7 @@ def verify_store(backend: Backend, feature_set: FeatureSet) -> Verified:
         findings.append(nothing_published(f"{backend.root}: no generation is published, {name} is the last that was"))
     generation = _checked_generation(backend, name, feature_set, findings)
     if live.generation is not None and generation is not None:
-        findings += map(loaded_generation_differs, _compare_loaded(backend, generation, feature_set))
+        findings += map(loaded_generation_differs, compare_loaded(backend, generation, feature_set))
     ledger = _checked_ledger(backend, generation.manifest.ledger_seq if generation else 0, findings)
     if ledger is not None:
         last_seq = ledger.last.seq if ledger.last else 0
@@ -239,8 +239,17 @@ def _compare_live(backend: Backend, generation: Generation, live: LivePart) -> I
         )
 
 
-def _compare_loaded(backend: Backend, local: Generation, feature_set: FeatureSet) -> Iterator[str]:
-    """A generation that was loaded into a server: each value against the folder's."""
+def compare_loaded(
+    backend: Backend, local: Generation, feature_set: FeatureSet, pace: Callable[[int], None] = lambda _: None
+) -> Iterator[str]:
+    """A generation that was loaded into a server: the first value that is not the folder's, in words.
+
+    Args:
+        pace: told how many bytes were compared.
+
+    Raises:
+        StoreUnavailable, ForeignStore: where it cannot be read.
+    """
     try:
         published = backend.open(local.name, feature_set)
     except (StoreUnavailable, ForeignStore):
@@ -262,6 +271,7 @@ def _compare_loaded(backend: Backend, local: Generation, feature_set: FeatureSet
                 named = _named(local.manifest.layout, bytes(key))
                 yield f"generation {local.name}: {named}: the server has {_size(other)}, the folder {_size(bytes(value))}"
                 return
+        pace(sum(len(key) + len(value) for key, value in batch))
 
 
 def _named(layout: StoreLayout, key: bytes) -> str:

@@ -162,7 +162,7 @@ def test_what_cannot_be_used_is_refused_and_named(tmp_path, folder):
 
 
 def _register(folder: Path, start: int, answers) -> None:
-    keyring = Keyring(folder)
+    keyring = Keyring(folder, is_created=True)
     answers.put([keyring.register([f"c{n}", f"c{n + 1}"]) for n in range(start, start + 60)])
 
 
@@ -190,7 +190,7 @@ def elsewhere(act: Callable[..., T], *args: object) -> T:
 
 def test_who_was_registered_after_another_process_came_and_went_is_found_by_everybody(folder):
     """A worker of the service has the keyring open twice: for scores and for events."""
-    for_events = [Keyring(folder), Keyring(folder)][1]
+    for_events = [Keyring(folder, is_created=True), Keyring(folder)][1]
     for customer in ("anna", "bert"):
         elsewhere(_found, folder, ["anna"])
         for_events.register([customer])

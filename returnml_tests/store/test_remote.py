@@ -196,9 +196,9 @@ def test_a_full_server_is_read_and_what_does_not_fit_leaves_nothing(store, full)
     fresh = LiveStore(store, FEATURES)
     fresh.refresh()
     assert count_and_mark(fresh) == ([1], 1)
-    with pytest.raises(StoreError, match="takes about .* beside the published one"):
+    with pytest.raises(StoreError, match=r"takes about .* beside the published one"):
         publish(store, NOW + 10, ledger_seq=1)
-    with pytest.raises(StoreError, match="takes about .* beside the published one"):
+    with pytest.raises(StoreError, match=r"takes about .* beside the published one"):
         rebuild_store(store, FEATURES)
     with pytest.raises(StoreError, match="maxmemory"):
         writer(store).submit([placed(2)])
