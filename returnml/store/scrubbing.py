@@ -23,7 +23,7 @@ from returnml.store.backend import Backend
 from returnml.store.findings import generation_damaged, ledger_damaged, loaded_generation_differs
 from returnml.store.generation import open_generation
 from returnml.store.lmdb_backend import DATABASE_FILE
-from returnml.store.manifest import DamagedGeneration, StoreError, read_manifest
+from returnml.store.manifest import DamagedGeneration, StoreError, generation_folder, read_manifest
 from returnml.store.verification import compare_loaded
 from returnml.store.writer import ledger_folder
 
@@ -116,7 +116,7 @@ def only_one(store_root: Path) -> Iterator[bool]:
 
 
 def _generation_findings(backend: Backend, name: str, feature_set: FeatureSet, pace: Pace) -> Iterator[Finding]:
-    folder = backend.root / name
+    folder = generation_folder(backend.root, name)
     if not folder.exists():
         return  # a host that only scores from a server has no folder to compare with
     cut_off_us: int | None = None

@@ -27,7 +27,7 @@ from returnml.store.findings import (
 from returnml.store.generation import Generation, open_generation
 from returnml.store.keys import describe_key
 from returnml.store.layout import StoreLayout
-from returnml.store.manifest import DamagedGeneration, StoreError, read_manifest, read_pointer
+from returnml.store.manifest import DamagedGeneration, StoreError, generation_folder, read_manifest, read_pointer
 from returnml.store.owner import ForeignStore
 from returnml.store.publishing import LOCK_FILE
 from returnml.store.rebuilding import install_and_publish, noted_otherwise, replay_ledger
@@ -179,7 +179,7 @@ def verify_store(backend: Backend, feature_set: FeatureSet) -> Verified:
 
 
 def _checked_generation(backend: Backend, name: str, feature_set: FeatureSet, findings: list[Finding]) -> Generation | None:
-    folder = backend.root / name
+    folder = generation_folder(backend.root, name)
     try:
         return open_generation(folder, feature_set)
     except DamagedGeneration as error:
@@ -220,7 +220,7 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
         name = backend.published() or next(iter(read_pointer(backend.root).generations), None)
         if name is None:
             raise StoreError(f"{backend.root}: no generation was published")
-        generation = open_generation(backend.root / name, feature_set)
+        generation = open_generation(generation_folder(backend.root, name), feature_set)
         install_and_publish(backend, generation, is_anew=True)
     return generation
 
