@@ -14,10 +14,14 @@ from pathlib import Path
 import msgspec
 
 import returnml
-from returnml.ledger.clock import Clock
-from returnml.ledger.instants import instant
+from returnml.clock import Clock
+from returnml.files import (
+    UNDECODABLE,
+    create_whole,
+    readable_json,
+)
+from returnml.instants import instant
 from returnml.privacy.keyring import Keyring
-from returnml.release.files import UNDECODABLE, create_whole, readable_json
 from returnml.settings import DataPaths, Settings
 
 ROOT_FILE = "root.json"

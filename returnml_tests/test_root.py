@@ -7,15 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
+from returnml.clock import VirtualClock
 from returnml.definitions import build_defs
-from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import open_customers
 from returnml.privacy.keyring import DATABASE_FILE, MASTER_FILE, Keyring, KeyringError
 from returnml.root import ROOT_FILE, NotUpgraded, RootError, adopt_root, make_root, read_root
 from returnml.settings import PrivacySettings, Settings
-from returnml.store.backends import open_backend
+from returnml.store.backend_choice import open_backend
+from returnml.store.generation_manifest import StoreError
 from returnml.store.inlet import EventInlet, EventsUnavailable
-from returnml.store.manifest import StoreError
 from returnml.tasks.live_sets import FEATURE_SETS
 from returnml_tests.roots import rooted, same_root
 

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event, Thread, get_native_id
 
+from returnml.clock import Clock
 from returnml.features.declarations import FeatureSet
-from returnml.ledger.clock import Clock
 from returnml.settings import StoreSettings
 from returnml.store.backend import Backend
-from returnml.store.manifest import StoreError
+from returnml.store.generation_manifest import StoreError
 from returnml.store.scrubbing import Pace, only_one, read_report, scrub
 
 logger = logging.getLogger(__name__)

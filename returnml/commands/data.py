@@ -12,7 +12,7 @@ from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day as parsed_day
 from returnml.commands.root import settings_of_root
 from returnml.commands.source_errors import source_refused
-from returnml.ledger.instants import instant
+from returnml.instants import instant
 
 app = typer.Typer(help="What was delivered: versions of landing days.", no_args_is_help=True)
 

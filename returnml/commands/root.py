@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from returnml.clock import Clock
 from returnml.commands.refusal import refuse
-from returnml.ledger.clock import Clock
 from returnml.settings import Settings, load_settings
 
 

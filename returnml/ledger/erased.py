@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import CustomerErased
 from returnml.ledger.log import read
-from returnml.ledger.records import decode_payload
 
 _TAG = str(CustomerErased.__struct_config__.tag).encode()
 

@@ -6,7 +6,7 @@ A command is named only where a test shows that the check which found the damage
 from __future__ import annotations
 
 from returnml.findings import Finding
-from returnml.ledger.instants import instant
+from returnml.instants import instant
 
 REBUILD = "returnml store rebuild"
 _PUBLISH = "returnml store publish"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from returnml.root import ROOT_FILE, RootError, read_root
-from returnml.store.manifest import StoreError
+from returnml.store.generation_manifest import StoreError
 
 NOBODY = ""
 """The owner of a store that lies in no data root: a benchmark's, a test's."""

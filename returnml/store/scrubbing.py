@@ -14,18 +14,27 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.clock import Clock
 from returnml.features.declarations import FeatureSet
+from returnml.files import (
+    UNDECODABLE,
+    readable_json,
+    replace_file,
+)
 from returnml.findings import Finding
-from returnml.ledger.clock import Clock
 from returnml.ledger.log import LogError, read, segments
-from returnml.release.files import UNDECODABLE, readable_json, replace_file
 from returnml.store.backend import Backend
+from returnml.store.event_writer import ledger_folder
 from returnml.store.findings import generation_damaged, ledger_damaged, loaded_generation_differs
 from returnml.store.generation import open_generation
-from returnml.store.lmdb_backend import DATABASE_FILE
-from returnml.store.manifest import DamagedGeneration, StoreError, generation_folder, read_manifest
+from returnml.store.generation_manifest import (
+    DamagedGeneration,
+    StoreError,
+    generation_folder,
+    read_manifest,
+)
+from returnml.store.lmdb.environments import DATABASE_FILE
 from returnml.store.verification import compare_loaded
-from returnml.store.writer import ledger_folder
 
 REPORT_FILE = "scrubbed.json"
 LOCK_FILE = ".scrubbing.lock"

@@ -12,10 +12,11 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from returnml.features.declarations import FeatureSet
+from returnml.files import locked
 from returnml.findings import Finding
 from returnml.ledger.log import LogError, LogWriter, Record, last_record, read, segments
-from returnml.release.files import locked
 from returnml.store.backend import STATE, Backend, Mark, StoreUnavailable, read_mark, read_published
+from returnml.store.event_writer import ledger_folder
 from returnml.store.findings import (
     generation_damaged,
     ledger_damaged,
@@ -25,14 +26,23 @@ from returnml.store.findings import (
     nothing_published,
 )
 from returnml.store.generation import Generation, open_generation
+from returnml.store.generation_layout import StoreLayout
+from returnml.store.generation_manifest import (
+    DamagedGeneration,
+    StoreError,
+    generation_folder,
+    read_manifest,
+    read_pointer,
+)
+from returnml.store.generation_writing import LOCK_FILE
 from returnml.store.keys import describe_key
-from returnml.store.layout import StoreLayout
-from returnml.store.manifest import DamagedGeneration, StoreError, generation_folder, read_manifest, read_pointer
+from returnml.store.live_rebuilding import (
+    install_and_publish,
+    noted_otherwise,
+    replay_ledger,
+)
+from returnml.store.live_state import LiveState
 from returnml.store.owner import ForeignStore
-from returnml.store.publishing import LOCK_FILE
-from returnml.store.rebuilding import install_and_publish, noted_otherwise, replay_ledger
-from returnml.store.state import LiveState
-from returnml.store.writer import ledger_folder
 
 _AT_ONCE = 2_000
 

@@ -7,9 +7,12 @@ from litestar.testing import TestClient
 
 from returnml.ledger.log import segments
 from returnml.settings import DataPaths, StoreSettings
-from returnml.store.backends import open_backend
+from returnml.store.backend_choice import open_backend
 from returnml_tests.serving import shop
-from returnml_tests.serving.test_events import placed, send
+from returnml_tests.serving.intake.test_events import (
+    placed,
+    send,
+)
 from returnml_tests.store.test_scrubbing import flip
 from returnml_tests.waiting import eventually
 from serving.app import create_app

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from litestar.testing import TestClient
 
-from returnml.features.customer import CUSTOMER
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.features.sets.customer import CUSTOMER
 from returnml.privacy.keyring import KEY_BYTES, Keyring, pseudonym_of
 from returnml.settings import DataPaths, Settings
-from returnml.store.backends import open_backend
-from returnml.store.manifest import StoreError
-from returnml.warehouse.generation import publish_generation
+from returnml.store.backend_choice import open_backend
+from returnml.store.generation_manifest import StoreError
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
-from returnml_tests.serving.test_events import placed
+from returnml_tests.serving.intake.test_events import placed
 from serving.app import create_app
 
 SHOP_ID = "distinctive-anna"

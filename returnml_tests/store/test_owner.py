@@ -2,17 +2,17 @@
 
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.root import read_root
 from returnml.store.backend import STATE
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import EventWriter
 from returnml.store.generation import open_generation
+from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
-from returnml.store.manifest import StoreError
+from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.store.owner import ForeignStore
 from returnml.store.verification import read_live, rebuild_store, verify_store
-from returnml.store.writer import EventWriter
 from returnml_tests.redis_server import PREFIX, client_of
 from returnml_tests.roots import rooted, same_root
 from returnml_tests.store.live_shop import FEATURES

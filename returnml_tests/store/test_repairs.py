@@ -6,18 +6,18 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.ledger.clock import FileClockDriver
-from returnml.ledger.instants import instant_us
+from returnml.clock import FileClockDriver
+from returnml.instants import instant_us
 from returnml.settings import DataPaths, Settings
 from returnml.store.backend import EVENTS, STATE
-from returnml.store.backends import open_backend
+from returnml.store.backend_choice import open_backend
 from returnml.store.generation import open_generation
 from returnml.store.live import LiveStore
 from returnml.store.verification import verify_store
 from returnml.tasks.live_sets import FEATURE_SETS
-from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.publication import publish_warehouse
+from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.redis_server import PREFIX, client_of
 from returnml_tests.roots import rooted
 from returnml_tests.warehouse.conftest import D1, Shop, order

@@ -5,14 +5,17 @@ import os
 
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.ledger.log import segments
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import StoreSettings
+from returnml.store.event_writer import (
+    EventWriter,
+    ledger_folder,
+)
 from returnml.store.generation import open_generation
-from returnml.store.manifest import StoreError
+from returnml.store.generation_manifest import StoreError
 from returnml.store.scrubbing import REPORT_FILE, only_one, read_report, scrub
-from returnml.store.writer import EventWriter, ledger_folder
 from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES
 from returnml_tests.store.test_live import NOW, placed, publish
