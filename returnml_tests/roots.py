@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from returnml.clock import VirtualClock
-from returnml.root import ROOT_FILE, make_root
+from returnml.privacy.root_making import make_root
+from returnml.root import ROOT_FILE
 from returnml.settings import PrivacySettings, Settings
 
 

@@ -11,7 +11,8 @@ from returnml.clock import VirtualClock
 from returnml.definitions import build_defs
 from returnml.privacy.customers import open_customers
 from returnml.privacy.keyring import DATABASE_FILE, MASTER_FILE, Keyring, KeyringError
-from returnml.root import ROOT_FILE, NotUpgraded, RootError, adopt_root, make_root, read_root
+from returnml.privacy.root_making import adopt_root, make_root
+from returnml.root import ROOT_FILE, NotUpgraded, RootError, read_root
 from returnml.settings import PrivacySettings, Settings
 from returnml.store.backend_choice import open_backend
 from returnml.store.generation_manifest import StoreError

@@ -23,7 +23,7 @@ from returnml.store.backend import Backend
 from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.environments import DATABASE_FILE
-from returnml.store.scrubbing import REPORT_FILE, Scrubbed, read_report
+from returnml.store.scrub_report import REPORT_FILE, Scrubbed, read_report
 from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks import CHECKOUT
 from returnml.tasks.declared import customer_risk, return_risk

@@ -29,7 +29,8 @@ def require_root(settings: Settings, as_json: bool = False) -> None:
 def made_root(settings: Settings, by: str, clock: Clock) -> None:
     """Make the folder of the settings a data root if it is none."""
     from returnml.privacy.keyring import KeyringError
-    from returnml.root import RootError, make_root
+    from returnml.privacy.root_making import make_root
+    from returnml.root import RootError
 
     try:
         make_root(settings, by, clock)

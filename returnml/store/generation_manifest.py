@@ -19,6 +19,8 @@ from returnml.store.generation_layout import StoreLayout
 
 MANIFEST_FILE = "manifest.json"
 POINTER_FILE = "current.json"
+WRITING_LOCK = ".lock"
+"""Held by whoever writes or loads a generation."""
 FORMAT = 5
 
 

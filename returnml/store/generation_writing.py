@@ -22,6 +22,7 @@ from returnml.store.generation import EncodedGroup, Generation, Item, file_hash,
 from returnml.store.generation_layout import StoreLayout
 from returnml.store.generation_manifest import (
     MANIFEST_FILE,
+    WRITING_LOCK,
     GenerationManifest,
     Pointer,
     ServedFeatureSet,
@@ -39,8 +40,6 @@ from returnml.store.lmdb.environments import (
     write_database,
 )
 
-LOCK_FILE = ".lock"
-"""Held by whoever writes or loads a generation."""
 _TEMPORARY = ".generation-"
 
 
@@ -69,7 +68,7 @@ def write_generation(
     declared = union(feature_sets)
     layout_hash = StoreLayout(declared).hash
     served = [ServedFeatureSet(f.name, f.version, f.hash) for f in feature_sets]
-    with locked(store_root / LOCK_FILE):
+    with locked(store_root / WRITING_LOCK):
         for dead in store_root.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(dead)
         heads, tiles = zip(*(group.items() for group in groups), strict=True)

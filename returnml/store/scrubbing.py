@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from returnml.clock import Clock
 from returnml.features.declarations import FeatureSet
 from returnml.files import (
-    UNDECODABLE,
     readable_json,
     replace_file,
 )
@@ -29,61 +26,18 @@ from returnml.store.findings import generation_damaged, ledger_damaged, loaded_g
 from returnml.store.generation import open_generation
 from returnml.store.generation_manifest import (
     DamagedGeneration,
-    StoreError,
     generation_folder,
     read_manifest,
 )
 from returnml.store.lmdb.environments import DATABASE_FILE
+from returnml.store.scrub_report import REPORT_FILE, Scrubbed
 from returnml.store.verification import compare_loaded
 
-REPORT_FILE = "scrubbed.json"
 LOCK_FILE = ".scrubbing.lock"
 _CHUNK = 1 << 20
-_OF_GENERATION = ("generation_damaged", "loaded_generation_differs")
 
 Pace = Callable[[int], None]
 """Told how many bytes were read; returns when more may be."""
-
-
-class Scrubbed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the last pass read and found.
-
-    Attributes:
-        segment: of the ledger, the last when it was read; events that come go there.
-    """
-
-    checked_at_us: int
-    generation: str | None
-    bytes: int
-    segment: str | None
-    findings: list[Finding]
-
-    @property
-    def keeps_from_scoring(self) -> str | None:
-        """Why nothing may be scored: values that may be wrong are not answered with."""
-        return next((f"{f.what}; {f.mend}" for f in self.findings if f.code in _OF_GENERATION), None)
-
-    @property
-    def keeps_from_events(self) -> str | None:
-        """Why no event may be taken in: no verdict is given by values that may be wrong, and what is appended to a damaged
-        segment would be lost with it when an older copy of it is brought back. Another segment's damage waits."""
-        in_segment = (f for f in self.findings if f.code == "ledger_damaged" and self.segment and self.segment in f.what)
-        return self.keeps_from_scoring or next((f"{f.what}; {f.mend}" for f in in_segment), None)
-
-
-def read_report(store_root: Path) -> Scrubbed | None:
-    """What the last pass on this host found; None before the first.
-
-    Raises:
-        StoreError: where the report cannot be read.
-    """
-    path = store_root / REPORT_FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Scrubbed)
-    except FileNotFoundError:
-        return None
-    except UNDECODABLE as error:
-        raise StoreError(f"{path}: {error}; it may be removed") from error
 
 
 def scrub(backend: Backend, feature_set: FeatureSet, clock: Clock, pace: Pace) -> Scrubbed:

@@ -28,13 +28,13 @@ from returnml.store.findings import (
 from returnml.store.generation import Generation, open_generation
 from returnml.store.generation_layout import StoreLayout
 from returnml.store.generation_manifest import (
+    WRITING_LOCK,
     DamagedGeneration,
     StoreError,
     generation_folder,
     read_manifest,
     read_pointer,
 )
-from returnml.store.generation_writing import LOCK_FILE
 from returnml.store.keys import describe_key
 from returnml.store.live_rebuilding import (
     install_and_publish,
@@ -226,7 +226,7 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
     if applied > (last.seq if last else 0):
         lost = ledger_lost_its_end(applied, last.seq if last else 0)
         raise StoreError(f"{lost.what}: {lost.mend}")
-    with locked(backend.root / LOCK_FILE):
+    with locked(backend.root / WRITING_LOCK):
         name = backend.published() or next(iter(read_pointer(backend.root).generations), None)
         if name is None:
             raise StoreError(f"{backend.root}: no generation was published")

@@ -15,7 +15,8 @@ from returnml.store.event_writer import (
 )
 from returnml.store.generation import open_generation
 from returnml.store.generation_manifest import StoreError
-from returnml.store.scrubbing import REPORT_FILE, only_one, read_report, scrub
+from returnml.store.scrub_report import REPORT_FILE, read_report
+from returnml.store.scrubbing import only_one, scrub
 from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES
 from returnml_tests.store.test_live import NOW, placed, publish
