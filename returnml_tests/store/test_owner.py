@@ -1,5 +1,7 @@
 """Whose a store is: another data root's is refused by name, by readers, writers and publishers."""
 
+import shutil
+
 import pytest
 
 from returnml.clock import VirtualClock
@@ -97,7 +99,7 @@ def test_a_copied_generation_or_live_part_of_another_root_is_refused(tmp_path):
     publish(second)
     assert count_and_mark(LiveStore(LmdbBackend(second.root), FEATURES)) == ([0], 0)
     (second.root / "live").rename(tmp_path / "kept")
-    (first.root / "live").rename(second.root / "live")
+    shutil.copytree(first.root / "live", second.root / "live")
     for attempt in (LmdbBackend(second.root).published, lambda: writer(LmdbBackend(second.root)).submit([placed(1)])):
         with pytest.raises(ForeignStore, match="store/live: is of data root"):
             attempt()
