@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from returnml.cli import app
 from returnml.clock import VirtualClock
-from returnml.definitions import build_defs
+from returnml.pipeline.location import build_defs
 from returnml.privacy.customers import open_customers
 from returnml.privacy.keyring import DATABASE_FILE, MASTER_FILE, Keyring, KeyringError
 from returnml.privacy.root_making import adopt_root, make_root
@@ -150,9 +150,10 @@ def test_definitions_load_without_a_root_and_runs_say_that_there_is_none(tmp_pat
     defs = build_defs(Settings(data=str(folder)))
     dg.Definitions.validate_loadable(defs)
     job = defs.resolve_job_def("daily_job")
-    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception, match="is no data root"):
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(dg.DagsterError) as failed:
         job.execute_in_process(
             instance=instance,
             tags={"dagster/asset_partition_range_start": "2025-01-01", "dagster/asset_partition_range_end": "2025-01-01"},
         )
+    assert "is no data root" in str(failed.value.__cause__)
     assert not (folder / "warehouse").exists()

@@ -69,8 +69,9 @@ def replay(
         replay_policy,
     )
 
+    new = _read(file)
     settings = settings_of_root(data)
-    new, current = _read(file), _current(settings)
+    current = _current(settings)
     try:
         with opened(settings.paths.warehouse, read_only=True) as con:
             compared = replay_policy(con, current, new, days, currency)

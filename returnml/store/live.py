@@ -123,6 +123,8 @@ class LiveStore:
         if name is None and not self._allows_stale:
             # Whatever was taken in since the last generation would be missing from every answer.
             raise StoreError(self._nothing())
+        if name is None and self._last is not None:
+            return self._last  # what lost the pointer may have lost the generation, too: this host's folder has it
         return self.generation
 
     def _refuse(self, name: str, why: StoreError) -> None:

@@ -92,11 +92,11 @@ class Snapshot:
 
     def table(self) -> pl.DataFrame:
         """``ROW_COLUMNS`` of every row, ordered by (anchor_at, row_id)."""
-        return pl.read_parquet(self.path / ROWS_FILE)
+        return pl.read_parquet(self.path / ROWS_FILE, glob=False)
 
     def matrix(self) -> np.ndarray:
         """The features, float32, shape (rows, features), C order; missing is NaN. Rows as in ``table``."""
-        return pl.read_parquet(self.path / FEATURES_FILE).to_numpy(order="c")
+        return pl.read_parquet(self.path / FEATURES_FILE, glob=False).to_numpy(order="c")
 
 
 def write_snapshot(
@@ -197,7 +197,7 @@ def verify_snapshot(snapshot: Snapshot) -> None:
     Raises:
         SnapshotError: if the rows are not those that the manifest was made for.
     """
-    table, features = _canonical(snapshot.table(), pl.read_parquet(snapshot.path / FEATURES_FILE))
+    table, features = _canonical(snapshot.table(), pl.read_parquet(snapshot.path / FEATURES_FILE, glob=False))
     found = _content_sha256(table, features, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
     if found != snapshot.hash:
         raise SnapshotError(f"{snapshot.path}: its rows are not those that its manifest was made for")

@@ -178,9 +178,9 @@ def test_a_server_that_may_remove_any_key_is_refused(store, redis):
 def full(store, redis):
     """A server whose memory is full: what writes is refused, what reads must not be."""
 
-    def fill(spare=0):
+    def fill():
         used = client_of(store).info("memory")["used_memory"]
-        assert redis.command(f"CONFIG SET maxmemory {used + spare}") == "+OK"
+        assert redis.command(f"CONFIG SET maxmemory {used // 2}") == "+OK"
 
     yield fill
     redis.command("CONFIG SET maxmemory 0")
@@ -191,7 +191,7 @@ def test_a_full_server_is_read_and_what_does_not_fit_leaves_nothing(store, full)
     live.refresh()
     writer(store).submit([placed(1)])
     before = keys(store)
-    full(-1)
+    full()
     assert count_and_mark(live) == ([1], 1)
     fresh = LiveStore(store, FEATURES)
     fresh.refresh()
@@ -209,7 +209,7 @@ def test_a_load_that_the_server_refuses_midway_is_removed(store, full, monkeypat
     writer(store).submit([placed(1)])
     before = keys(store)
     monkeypatch.setattr("returnml.store.redis.remote_turn.MAX_FIELDS", 1)
-    monkeypatch.setattr(RedisBackend, "_check_room", lambda *_: full(-1))
+    monkeypatch.setattr(RedisBackend, "_check_room", lambda *_: full())
     for attempt in (lambda: publish(store, NOW + 10, ledger_seq=1), lambda: rebuild_store(store, FEATURES)):
         with pytest.raises(StoreError, match="maxmemory"):
             attempt()
@@ -225,7 +225,7 @@ def test_what_was_loaded_and_cannot_be_published_is_removed(store, full, monkeyp
 
     def fills_up(*of):
         replay(*of)
-        full(-1)
+        full()
 
     monkeypatch.setattr(live_rebuilding, "replay_ledger", fills_up)
     for attempt in (lambda: publish(store, NOW + 10, ledger_seq=1), lambda: rebuild_store(store, FEATURES)):
