@@ -49,6 +49,16 @@ class DataPaths:
         return self.deployments / task / "state.json"
 
 
+class ShopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is true of the shop as a whole.
+
+    Attributes:
+        currency: ISO 4217 code of all its amounts. Undeclared it is that of the first amount; others are refused.
+    """
+
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+
+
 class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a line counts as returned, and when that is known."""
 
@@ -287,6 +297,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     go_live: str | None = None
     first_day: str | None = None
     replay_clock: str | None = None
+    shop: ShopSettings = ShopSettings()
     label: LabelSettings = LabelSettings()
     policy: str | None = None
     serving: ServingSettings = ServingSettings()

@@ -85,9 +85,9 @@ def test_a_failed_step_is_a_failed_command(settings: Settings):
     assert "nothing is deployed: run training_job once" in done.stdout + done.stderr
 
 
-def test_the_daily_job_is_executed_for_a_day(settings: Settings):
-    day = json.dumps({"dagster/partition": SECOND.isoformat()})
-    done = dagster(settings, "job", "execute", *MODULE, "-j", "daily_job", "--tags", day)
+def test_the_daily_job_is_executed_for_a_range_of_days(settings: Settings):
+    days = {"dagster/asset_partition_range_start": FIRST.isoformat(), "dagster/asset_partition_range_end": SECOND.isoformat()}
+    done = dagster(settings, "job", "execute", *MODULE, "-j", "daily_job", "--tags", json.dumps(days))
     assert done.returncode == 0, done.stderr[-3000:]
     for table in ("raw.orders", "core.orders"):
         assert days_of(settings, table) == {day: delivered(settings, day) for day in (FIRST, SECOND)}

@@ -14,7 +14,7 @@ from returnml.features.declarations import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
 from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError
-from returnml.privacy.customers import CustomerIds, ask_as, open_customers
+from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
 from returnml.release.deployment import DeploymentError, read_state
 from returnml.release.folder import load_release, release_folder
@@ -27,7 +27,7 @@ from returnml.store.scrub_report import REPORT_FILE, Scrubbed, read_report
 from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks import CHECKOUT
 from returnml.tasks.declared import customer_risk, return_risk
-from serving.errors import NotReady
+from serving.errors import InvalidInput, NotReady
 from serving.log.answer_message import score_message
 from serving.log.inference_log import InferenceLog
 from serving.scoring.customer_features import (
@@ -99,7 +99,7 @@ class ServingState:
 
         Raises:
             NotReady: while there is no release, no generation, no store to read them from, or no keyring.
-            InvalidOrder: naming the field that breaks a rule.
+            InvalidInput: naming the field that breaks a rule.
             LogUnavailable: if the answer must be logged and cannot be.
         """
         begun = time.perf_counter_ns()
@@ -119,7 +119,7 @@ class ServingState:
 
         Raises:
             NotReady: while there is no generation that serves the features, or no keyring.
-            InvalidInput: for an id that no event can have.
+            InvalidInput: for an id that no customer can have.
         """
         check_customer_id(customer_id)
         now_us = self._clock.now_us()
@@ -132,7 +132,7 @@ class ServingState:
 
         Raises:
             NotReady: while none decides, there is no generation that serves the features, or no keyring.
-            InvalidInput: for an id that no event can have.
+            InvalidInput: for an id that no customer can have.
         """
         check_customer_id(customer_id)
         reader = self._risk
@@ -144,9 +144,17 @@ class ServingState:
         return msgspec.structs.replace(found, customer_id=customer_id)
 
     def _ask(self, customer_id: str, ask: Callable[[str], T]) -> T:
-        """Ask about a customer by the name that they are known by."""
+        """Ask about a customer by the name that they are known by.
+
+        Raises:
+            NotReady: where that cannot be found out.
+            InvalidInput: for an id that is none of the shop's.
+        """
         if self._customers is None:
             raise NotReady(self._reason())
+        problem = self._customers.misnamed(customer_id)
+        if problem is not None:
+            raise InvalidInput("customer_id", f"{problem} [{IS_PSEUDONYM}]")
         self._refuse_damaged()
         try:
             return ask_as(self._customers, customer_id, ask)
@@ -201,7 +209,8 @@ class ServingState:
         is_complete = self._live.has_generation and self._customers is not None
         if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
             serving = self._settings.serving
-            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines)
+            currency = self._settings.shop.currency
+            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines, currency)
             logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
 
     def _load_model(self) -> None:

@@ -6,11 +6,18 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from returnml.privacy.keyring import KEY_BYTES, DrawKey, Keyring, KeyringError, pseudonym_of, random_key
+from returnml.privacy.keyring import KEY_BYTES, DrawKey, Keyring, KeyringError, is_pseudonym, pseudonym_of, random_key
 from returnml.root import RootError, read_root
 from returnml.settings import Settings
 
 T = TypeVar("T")
+
+IS_PSEUDONYM = "customer_id_is_pseudonym"
+"""The rule that an id which is asked about, or sent, breaks where it is one of ours and not one of the shop's."""
+NOT_THE_SHOPS = (
+    "this is a pseudonym, which only tables and logs know: name the customer by the shop's own id (a shop that sends "
+    'pseudonyms of this form sets privacy.customer_ids = "as_delivered")'
+)
 
 
 class CustomerIds(Protocol):
@@ -37,6 +44,10 @@ class CustomerIds(Protocol):
         """The name that this line of somebody forgotten lies under."""
         ...
 
+    def misnamed(self, customer_id: str | None) -> str | None:
+        """Why this cannot be an id of the shop; None where it can."""
+        ...
+
     def drawing(self, draw: DrawKey) -> CustomerIds:
         """The same, with keys of new customers from ``draw``."""
         ...
@@ -59,6 +70,9 @@ class AsDelivered:
     def forgotten_line(self, line_id: str) -> str | None:
         return None
 
+    def misnamed(self, customer_id: str | None) -> str | None:
+        return None
+
     def drawing(self, draw: DrawKey) -> CustomerIds:
         return self
 
@@ -77,6 +91,9 @@ class Pseudonyms:
 
     def register(self, customer_ids: Iterable[str]) -> Mapping[str, str]:
         return self._keyring.register(customer_ids, self._draw)
+
+    def misnamed(self, customer_id: str | None) -> str | None:
+        return NOT_THE_SHOPS if customer_id is not None and is_pseudonym(customer_id) else None
 
     def drawing(self, draw: DrawKey) -> CustomerIds:
         return Pseudonyms(self._keyring, draw)

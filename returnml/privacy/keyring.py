@@ -11,6 +11,7 @@ carries the pseudonym has become anonymous. SQLite, because what it deletes can 
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,7 @@ DATABASE_FILE = "keyring.sqlite"
 LOCK_FILE = ".opening.lock"
 KEY_BYTES = 10
 PREFIX = "c_"
+_PSEUDONYM = re.compile(f"{PREFIX}[0-9a-f]{{{2 * KEY_BYTES}}}")
 _BUSY_MS = 10_000
 _AT_ONCE = 500
 _CHECKED = b"returnml keyring"
@@ -71,6 +73,15 @@ def pseudonym_of(key: bytes) -> str:
     'c_00000000000000000000'
     """
     return PREFIX + key.hex()
+
+
+def is_pseudonym(customer_id: str) -> bool:
+    """Whether an id has the form of a pseudonym: where the shop's ids are asked for, it is none.
+
+    >>> is_pseudonym(pseudonym_of(bytes(10))), is_pseudonym("c_1"), is_pseudonym("c_0000000000000000000G")
+    (True, False, False)
+    """
+    return _PSEUDONYM.fullmatch(customer_id) is not None
 
 
 class Keyring:

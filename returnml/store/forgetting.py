@@ -17,7 +17,8 @@ from pathlib import Path
 
 from returnml.clock import Clock
 from returnml.ledger.events import OrderPlaced
-from returnml.privacy.keyring import Forgetting, Keyring
+from returnml.privacy.customers import NOT_THE_SHOPS
+from returnml.privacy.keyring import Forgetting, Keyring, is_pseudonym
 from returnml.release.erasures import Erasure, read_erasures, record_erasure
 from returnml.store.event_writer import (
     EventWriter,
@@ -52,13 +53,15 @@ class Forgetter:
         """Forget a customer, by the shop's id. False where the id has no key: never seen, or forgotten before, all of it.
 
         Raises:
-            ForgettingRefused: where ``by`` or ``why`` say the id, which would keep it for good.
+            ForgettingRefused: where ``by`` or ``why`` say the id, which would keep it for good; or the id is a pseudonym.
             KeyringError, StoreError, LogError, TrailError, OSError: to be called again; what was done stays done.
         """
         if not customer_id:
             raise ForgettingRefused("an id without a character is nobody's")
         if customer_id in by or customer_id in why:
             raise ForgettingRefused("who asks and why stay in the audit trail: they must not say the customer's id")
+        if is_pseudonym(customer_id):
+            raise ForgettingRefused(NOT_THE_SHOPS)
         name = self._keyring.find(customer_id)
         is_known = self._keyring.is_being_forgotten(customer_id)
         if name is not None:

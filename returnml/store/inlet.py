@@ -46,7 +46,8 @@ class EventInlet:
             self._refuse_damaged()
             if self._writer is None:
                 customers = open_customers(self._settings)
-                self._writer = EventWriter(open_backend(self._settings), self._feature_set, self._clock, customers)
+                backend, currency = open_backend(self._settings), self._settings.shop.currency
+                self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency)
             return self._writer.submit(events)
         except (StoreError, LogError, KeyringError, OSError) as error:
             self.close()

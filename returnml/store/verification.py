@@ -14,7 +14,7 @@ from pathlib import Path
 from returnml.features.declarations import FeatureSet
 from returnml.files import locked
 from returnml.findings import Finding
-from returnml.ledger.log import LogError, LogWriter, Record, last_record, read, segments
+from returnml.ledger.log import LogError, Record, last_record, read, segments
 from returnml.store.backend import STATE, Backend, Mark, StoreUnavailable, read_mark, read_published
 from returnml.store.event_writer import ledger_folder
 from returnml.store.findings import (
@@ -37,6 +37,7 @@ from returnml.store.generation_manifest import (
 )
 from returnml.store.keys import describe_key
 from returnml.store.live_rebuilding import (
+    in_turn,
     install_and_publish,
     noted_otherwise,
     replay_ledger,
@@ -137,12 +138,8 @@ def read_live(backend: Backend) -> LivePart:
     Raises:
         StoreError: where the store cannot be read.
     """
-    log = LogWriter(ledger_folder(backend.root))
-    try:
-        with log.turn(), backend.writing() as transaction:
-            return LivePart(read_published(transaction), read_mark(transaction), dict(transaction.items(STATE)))
-    finally:
-        log.close()
+    with in_turn(backend) as transaction:
+        return LivePart(read_published(transaction), read_mark(transaction), dict(transaction.items(STATE)))
 
 
 def read_ledger(backend: Backend, after_seq: int = 0) -> LedgerStatus:
@@ -220,7 +217,7 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
             live part has: they would be lost for good.
         LogError: where the ledger is damaged.
     """
-    with backend.writing() as transaction:
+    with in_turn(backend) as transaction:
         applied = read_mark(transaction).seq
     last = last_record(ledger_folder(backend.root))
     if applied > (last.seq if last else 0):

@@ -51,6 +51,7 @@ def test_a_damaged_log_of_dead_letters_is_named_and_keeps_nobody_from_being_forg
     ("words", "told"),
     [
         (["", "--by", "a clerk", "--why", "asked"], "an id without a character"),
+        (["c_" + 20 * "0", "--by", "a clerk", "--why", "asked"], "this is a pseudonym"),
         (["anna", "--by", "a clerk"], "name the customer with --by and --why"),
         (["anna", "--by", "anna", "--why", "asked"], "must not say the customer's id"),
     ],

@@ -128,6 +128,7 @@ class LiveDays:
         self.statuses: dict[str, str] = {}
         self.duplicates = 0
         self.order: Event = {}
+        self.sent: Event = {}
         self.marks: list[int] = []
         _deploy(data)
 
@@ -136,7 +137,9 @@ class LiveDays:
         with TestClient(create_app(self.settings, self.clock)) as client:
             while self.moments and self.moments[0].at_us < until_us:
                 moment = self.moments.pop(0)
-                self.order = moment.orders[0] if moment.orders else self.order
+                if moment.orders:
+                    self.order = moment.orders[0]
+                    self.sent = _event("order", moment.at_us, self.order)
                 self.reach(moment.at_us - 1)
                 for order in moment.orders:
                     answer = client.post("/v1/score", json=order)
@@ -157,7 +160,7 @@ class LiveDays:
         with TestClient(create_app(self.settings, self.clock)) as client:
             self.send(
                 client,
-                _event("order", at_us, known),
+                self.sent,
                 orphan | {"occurred_at": late, "customer_id": known["customer_id"], "article_id": line["article_id"]},
                 orphan | {"occurred_at": late, "event_id": f"nobody:{n}", "return_id": f"nobody-{n}"},
                 order | {"event_id": f"late:{n}", "order_id": f"late-{n}", "lines": [line | {"line_id": f"late-{n}"}]},

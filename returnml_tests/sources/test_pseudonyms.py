@@ -10,6 +10,7 @@ from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.privacy.customers import AS_DELIVERED, Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.sources.delivery import deliver
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing import current_file, days
 from returnml.sources.pseudonyms import pseudonymised
 
@@ -49,6 +50,17 @@ def test_a_column_that_is_no_contract_column_is_not_touched(keyring):
 def test_numbers_are_ids_too(keyring):
     frame = pl.DataFrame({"line_id": ["1"], "customer_id": [17850]})
     assert ids(pseudonymised(ORDERS, frame, Pseudonyms(keyring))) == [keyring.find("17850")]
+
+
+@pytest.mark.parametrize("stream", [ORDERS, RETURNS])
+def test_an_export_of_ours_is_not_taken_for_a_delivery_of_the_shop(keyring, stream):
+    ours = keyring.register(["anna"])["anna"]
+    frame = pl.DataFrame({"line_id": ["1", "2", "3", "4"], "customer_id": ["bert", ours, None, ours]})
+    with pytest.raises(SourceError, match=r"2 rows of 1 customers, the first is row 2.*\[customer_id_is_pseudonym\]") as error:
+        pseudonymised(stream, frame, Pseudonyms(keyring))
+    assert (error.value.row, error.value.column) == (2, "customer_id")
+    assert keyring.find("bert") is None
+    assert pseudonymised(stream, frame, AS_DELIVERED) is frame
 
 
 def test_as_delivered_changes_nothing(keyring):

@@ -89,7 +89,7 @@ class Shop:
         return ingest_raw(self.con, STREAMS[stream], first, last or first, self.landing, self.settings)
 
     def build(self, stream: str, first: date, last: date | None = None) -> CoreReport:
-        return build_core(self.con, STREAMS[stream], first, last or first)
+        return build_core(self.con, STREAMS[stream], first, last or first, self.settings.shop.currency)
 
     def load(self, stream: str, first: date, last: date | None = None) -> CoreReport:
         self.ingest(stream, first, last)

@@ -39,6 +39,7 @@ from returnml.store.event_writer import ledger_folder
 from returnml.store.generation import EncodedGroup, Generation, Packed
 from returnml.store.generation_writing import write_generation
 from returnml.store.keys import LISTS, encode_key
+from returnml.warehouse.ingest.currency import check_one_currency
 from returnml.warehouse.publishing.line_index import line_index
 
 _KNOWN = "epoch_us(known_at)"
@@ -69,9 +70,11 @@ def publish_generation(
 
     Raises:
         TileError: naming group, measure or column, where a value exceeds its declared bits.
+        MixedCurrencies: where amounts of several currencies would be added.
         LogError: where the ledger, which says who was forgotten, is damaged.
     """
     declared = union(feature_sets)
+    check_one_currency(con, cut_off_us)
     for stream in {s.name: s for g in declared for s in g.streams}.values():
         _check_bits(con, stream, cut_off_us)
     ledger = ledger_folder(backend.root)

@@ -53,8 +53,11 @@ def test_a_snapshot_says_when_the_first_return_that_counts_was_known(con: duckdb
     line, ordered = returned["row_id"][0], returned["anchor_at"][0]
     at = [ordered + timedelta(days=days) for days in (1, 6, 4)]
     con.execute("DELETE FROM core.returns WHERE line_id = ?", [line])
-    con.execute("INSERT INTO core.returns VALUES (?, true, ?, ?)", [line, at[0], at[0]])  # a cancellation counts for nothing
-    con.executemany("INSERT INTO core.returns VALUES (?, false, ?, ?)", [[line, at[1], at[1]], [line, at[2], at[2]]])
+    con.execute(
+        "INSERT INTO core.returns VALUES (?, true, ?, ?, false)", [line, at[0], at[0]]
+    )  # a cancellation counts for nothing
+    con.execute("INSERT INTO core.returns VALUES (?, false, ?, ?, true)", [line, at[0], at[0]])  # its line was not known yet
+    con.executemany("INSERT INTO core.returns VALUES (?, false, ?, ?, false)", [[line, at[1], at[1]], [line, at[2], at[2]]])
     lines = build_snapshot(con, TASK, FAR, tmp_path, LABEL).table()
     assert lines.filter(row_id=line)["label_known_at"][0] == at[2]
     assert lines["label_known_at"].is_null().to_list() == (lines["label"] == 0).to_list()

@@ -29,6 +29,7 @@ _EVENTS: tuple[Family, ...] = (
     ("returnml_events_accepted_total", "counter", "Events that are in the ledger and applied.", "accepted"),
     ("returnml_events_duplicate_total", "counter", "Events that were accepted before.", "duplicates"),
     ("returnml_events_refused_total", "counter", "Events that a rule refused.", "refused"),
+    ("returnml_events_conflict_total", "counter", "Events under the id of one of other content.", "conflicts"),
     ("returnml_events_unavailable_total", "counter", "Events that were answered 503.", "unavailable"),
     ("returnml_events_waiting", "gauge", "Events that wait to be written.", "waiting"),
 )
