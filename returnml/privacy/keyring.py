@@ -89,7 +89,7 @@ class Keyring:
 
     Args:
         folder: of the keyring.
-        is_created: whether it is made where there is none: only as a part of making a data root (``returnml.root``).
+        is_created: whether it is made where there is none: only as a part of making a data root (``root_making``).
 
     Raises:
         KeyringError: where there is none or a part of it is missing, or it cannot be opened, or the master secret is not its own.

@@ -89,12 +89,15 @@ def test_an_event_makes_a_new_customer_known(client, keyring):
     assert keyring.find("new one") is not None
 
 
-def test_without_a_keyring_nothing_is_scored_until_there_is_one(data):
+def test_without_the_keyring_nothing_is_scored_until_it_is_back(data, keyring):
+    keyring.close()
+    keys, kept = DataPaths(data).keys, data.parent / "kept"
+    keys.rename(kept)
     with TestClient(create_app(Settings(data=str(data)), VirtualClock(shop.now_us()), reload_seconds=0.02)) as client:
         answer = client.post("/v1/score", json=shop.order())
         assert answer.status_code == 503
         assert "there is no keyring" in answer.json()["detail"]
-        Keyring(DataPaths(data).keys).register([SHOP_ID], lambda _: bytes(KEY_BYTES))
+        kept.rename(keys)
         eventually(lambda: client.get("/health/ready").status_code == 200)
         assert evidence(client, SHOP_ID) == 2 + 3
 
