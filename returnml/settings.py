@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -271,6 +271,18 @@ class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     customer_ids: Literal["pseudonymise", "as_delivered"] = "pseudonymise"
 
 
+class TrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who vouches for the audit trails.
+
+    Attributes:
+        signing_key: PEM file of an Ed25519 private key: every record is signed. For hosts that change what serves.
+        public_key: PEM file of its public key: what is not signed with it is refused. For all hosts.
+    """
+
+    signing_key: str | None = None
+    public_key: str | None = None
+
+
 class TaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What differs for one task.
 
@@ -312,6 +324,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: QualitySettings = QualitySettings()
     kafka: KafkaSettings = KafkaSettings()
     privacy: PrivacySettings = PrivacySettings()
+    trail: TrailSettings = TrailSettings()
     tasks: dict[str, TaskSettings] = {}
 
     def __post_init__(self) -> None:
@@ -355,12 +368,16 @@ class SettingsError(ValueError):
     """A setting that cannot be read; the message names the file or variable and the field."""
 
 
-def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+def load_settings(
+    file: Path | None = None, environ: Mapping[str, str] | None = None, declared: Sequence[str] = (), **overrides: Any
+) -> Settings:
     """Read the settings.
 
     Args:
         file: ``returnml.toml``; default: ``RETURNML_SETTINGS`` or ``returnml.toml`` in the working folder, if there.
         environ: default ``os.environ``. ``RETURNML_TRAINING__SEED=3`` sets ``training.seed``.
+        declared: top-level fields that the profile's own table must have: what belongs to another profile, or is the default, is
+            no answer.
         **overrides: top-level fields that win over everything (``None`` is ignored).
 
     Raises:
@@ -378,7 +395,13 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
     profile = environ.get("RETURNML_PROFILE", document.get("profile", "dev"))
     if profile not in PROFILES:
         raise SettingsError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}")
-    merged = _merge(document, profiles.get(profile, {}))
+    if file.exists() and profile not in profiles and profile != PROFILES[0]:
+        raise SettingsError(f"{file}: profile {profile!r} is not declared: there is no [profiles.{profile}]")
+    own = profiles.get(profile, {})
+    for name in declared:
+        if name not in own:
+            raise SettingsError(f"{file}: [profiles.{profile}] does not declare `{name}`: what is meant is said there or nowhere")
+    merged = _merge(document, own)
     merged = _merge(merged, _from_environ(environ))
     merged = _merge(merged, {k: v for k, v in overrides.items() if v is not None})
     merged["profile"] = profile

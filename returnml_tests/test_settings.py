@@ -66,3 +66,16 @@ def test_a_task_may_differ(tmp_path):
     own, other = settings.of_task("return_risk"), settings.of_task("other")
     assert (own.training.rounds, own.training.seed, own.gates.require_approval) == (50, 4, True)
     assert (other.training.rounds, other.gates.require_approval) == (200, False)
+
+
+def test_a_profile_or_its_root_that_is_not_declared_is_no_target(tmp_path):
+    file = tmp_path / "returnml.toml"
+    file.write_text('data = "shared"\n[profiles.staging]\ndata = "own"\n[profiles.prod.gates]\nrequire_approval = true\n')
+    assert load_settings(file, {"RETURNML_PROFILE": "staging"}, declared=("data",)).data == "own"
+    assert load_settings(file, {"RETURNML_PROFILE": "prod"}).data == "shared"
+    with pytest.raises(SettingsError, match=r"\[profiles\.prod\] does not declare `data`"):
+        load_settings(file, {"RETURNML_PROFILE": "prod"}, declared=("data",))
+    file.write_text('data = "shared"\n')
+    with pytest.raises(SettingsError, match=r"profile 'prod' is not declared: there is no \[profiles\.prod\]"):
+        load_settings(file, {"RETURNML_PROFILE": "prod"})
+    assert load_settings(file, {}).profile == "dev"

@@ -16,8 +16,9 @@ from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError
 from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
-from returnml.release.deployment import DeploymentError, read_state
+from returnml.release.deployment import DeploymentError, audit_path
 from returnml.release.folder import load_release, release_folder
+from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.backend import Backend
 from returnml.store.generation_manifest import StoreError
@@ -59,6 +60,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CUSTOMER_RISK = customer_risk.TASK.name
+PARTS = ("release", "store", "keyring", "policy", CUSTOMER_RISK)
+"""What is loaded and looked after, each for itself."""
 
 
 class ServingState:
@@ -197,10 +200,15 @@ class ServingState:
             warnings.append(f"features are stale: generation {time_of.generation} without what came after it")
         return Ready(model.version, model.feature_set_hash, time_of, warnings, log, stream)
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """By part, 1 where what is there now was refused, and what was loaded before goes on (or nothing does)."""
+        return {part: int(part in self._reloading.failures) for part in PARTS}
+
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
         paths, refresh = self._settings.paths, self._reloading.refresh
-        changed = refresh("release", lambda: file_mark(paths.deployment_state(CHECKOUT)), self._load_model)
+        changed = refresh("release", lambda: self._deployment_mark(CHECKOUT), self._load_model)
         refresh("scrubber", lambda: file_mark(paths.store / REPORT_FILE), self._read_scrubbed)
         changed |= refresh("store", self._store_mark, self._live.refresh)
         changed |= refresh("keyring", lambda: file_mark(paths.keys / MASTER_FILE), self._open_keyring)
@@ -215,10 +223,9 @@ class ServingState:
 
     def _load_model(self) -> None:
         paths = self._settings.paths
-        state = paths.deployment_state(CHECKOUT)
-        champion = read_state(state).champion
+        champion = proven_state(self._settings, CHECKOUT).champion
         if champion is None:
-            raise DeploymentError(f"{state}: no release is champion")
+            raise DeploymentError(f"{paths.deployment_state(CHECKOUT)}: no release is champion")
         if self._model is None or self._model.version != champion:
             self._model = Model(load_release(release_folder(paths.releases, champion)), self._feature_set)
 
@@ -231,9 +238,13 @@ class ServingState:
         self._decider = Decider(policy)
         logger.info("deciding by policy %s (before: %s)", policy.hash, before or "none")
 
-    def _risk_marks(self) -> tuple[FileMark, FileMark]:
-        state = self._settings.paths.deployment_state(CUSTOMER_RISK)
-        return file_mark(state), self._policy_files[CUSTOMER_RISK].look()
+    def _deployment_mark(self, task: str) -> tuple[FileMark, FileMark]:
+        """Of both: a trail that is changed by itself is no longer proof of the state."""
+        state = self._settings.paths.deployment_state(task)
+        return file_mark(state), file_mark(audit_path(state))
+
+    def _risk_marks(self) -> tuple[object, FileMark]:
+        return self._deployment_mark(CUSTOMER_RISK), self._policy_files[CUSTOMER_RISK].look()
 
     def _load_risk(self) -> None:
         self._risk = open_risk(self._settings, self._live, self._policy_files[CUSTOMER_RISK].read())

@@ -20,6 +20,7 @@ from returnml.ledger.events import OrderPlaced
 from returnml.privacy.customers import NOT_THE_SHOPS
 from returnml.privacy.keyring import Forgetting, Keyring, is_pseudonym
 from returnml.release.erasures import Erasure, read_erasures, record_erasure
+from returnml.release.seal import UNSIGNED, Seal
 from returnml.store.event_writer import (
     EventWriter,
     events_about,
@@ -41,13 +42,23 @@ class Forgetter:
         landed: the lines in landing files; those in the ledger are found here.
     """
 
-    def __init__(self, keyring: Keyring, writer: EventWriter, ledger: Path, audit: Path, landed: LinesOf, clock: Clock) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        writer: EventWriter,
+        ledger: Path,
+        audit: Path,
+        landed: LinesOf,
+        clock: Clock,
+        seal: Seal = UNSIGNED,
+    ) -> None:
         self._keyring = keyring
         self._writer = writer
         self._ledger = ledger
         self._audit = audit
         self._landed = landed
         self._clock = clock
+        self._seal = seal
 
     def forget(self, customer_id: str, by: str, why: str) -> bool:
         """Forget a customer, by the shop's id. False where the id has no key: never seen, or forgotten before, all of it.
@@ -86,7 +97,7 @@ class Forgetter:
             TrailError: where the audit trail, which says whose they are, cannot be trusted.
             KeyringError: to be called again.
         """
-        removed = self._keyring.remove(erasure.pseudonym for erasure in read_erasures(self._audit))
+        removed = self._keyring.remove(erasure.pseudonym for erasure in read_erasures(self._audit, self._seal))
         self.finish()
         return removed
 
@@ -94,7 +105,7 @@ class Forgetter:
         self._keyring.keep_lines(begun.pseudonym, self._lines(begun.pseudonym))
         seq = self._writer.erase(begun.pseudonym)
         erasure = Erasure(pseudonym=begun.pseudonym, at_us=begun.at_us, by=begun.by, why=begun.why, seq=seq)
-        recorded = record_erasure(self._audit, erasure)
+        recorded = record_erasure(self._audit, erasure, self._seal)
         self._keyring.finish_forgetting(begun.pseudonym)
         return recorded
 

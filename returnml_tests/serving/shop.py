@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from returnml.clock import VirtualClock
 from returnml.features.declarations import FeatureSet
 from returnml.features.sets.order_line import ORDER_LINE
-from returnml.release.deployment import DeploymentState, read_state, transition
+from returnml.release.commit import transition
+from returnml.release.deployment import DeploymentState, read_state
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
 from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings, StoreSettings

@@ -52,13 +52,20 @@ def metrics_route(service: ServingState, intake: EventIntake, log: InferenceLog,
     async def metrics() -> str:
         """Counters since the worker's start."""
         status = log.status()
-        lines = _exposed(_SERVICE, service, status.worker) + _exposed(_EVENTS, intake.status(), status.worker)
+        lines = _exposed(_SERVICE, service, status.worker) + _refused(service, status.worker)
+        lines += _exposed(_EVENTS, intake.status(), status.worker)
         lines += _exposed(_LOG, status, status.worker)
         if stream is not None:
             lines += _exposed(_STREAM, stream.status(), status.worker)
         return "\n".join(lines) + "\n"
 
     return metrics
+
+
+def _refused(service: ServingState, worker: str) -> list[str]:
+    name = "returnml_refused"
+    lines = [f"# HELP {name} 1 where a part that is there now could not be proven or loaded.", f"# TYPE {name} gauge"]
+    return lines + [f'{name}{{worker="{worker}",part="{part}"}} {is_refused}' for part, is_refused in service.refused.items()]
 
 
 def _exposed(families: Sequence[Family], status: object, worker: str) -> list[str]:
