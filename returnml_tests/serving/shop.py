@@ -41,7 +41,9 @@ def settings(
 ) -> Settings:
     """Customers are known by the ids that the tables hold."""
     serving = ServingSettings(log_policy=log_policy, stale_features=stale_features)
-    return Settings(data=str(data), serving=serving, privacy=PrivacySettings(customer_ids="as_delivered"), store=store)
+    return Settings(
+        data=str(rooted(Path(data))), serving=serving, privacy=PrivacySettings(customer_ids="as_delivered"), store=store
+    )
 
 
 def warehouse() -> duckdb.DuckDBPyConnection:
