@@ -17,9 +17,12 @@ from returnml.clock import Clock
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
 from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
-from returnml.sources.delivery import Delivered, Progress, deliver, silent
+from returnml.sources.delivery import Delivered, DeliveryRefused, Words, deliver
+from returnml.sources.delivery_plan import Draft
 from returnml.sources.import_error import SourceError
+from returnml.sources.landing_writer import Progress, silent
 from returnml.sources.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
+from returnml.sources.replacement import parse_period
 from returnml.sources.table_files import read_csv, read_json
 from returnml.sources.values import to_boolean, to_instant, to_integer, to_minor_units
 
@@ -50,6 +53,10 @@ def import_mapped(
     label: LabelSettings,
     clock: Clock,
     customers: CustomerIds,
+    *,
+    replaced: str | None = None,
+    words: Words = Words(),  # noqa: B008
+    go_live_us: int | None = None,
     progress: Progress = silent,
 ) -> MappedImport:
     """Read, map and deliver a shop's orders and, where it has them, returns.
@@ -57,11 +64,19 @@ def import_mapped(
     Where the mapping has the ``is_returned`` flag, the label of a line is known one return window after its order:
     lines for which that was not over when the file was written are delivered with a null flag and ``OPEN_FLAG``.
 
+    Args:
+        replaced: the period of local days that the files are all there is of (``replacement.parse_period``); None appends.
+        words, go_live_us: see ``delivery.deliver``.
+
     Raises:
-        SourceError: naming file, row, column and rule; nothing is delivered then.
-        LandingError: where an existing landing day is damaged.
+        SourceError: naming file, row, column and rule.
+        DeliveryRefused, EqualRowsAsked, LandingError: see ``delivery.deliver``; in all cases nothing is delivered.
     """
     mapping = load_mapping(mapping_file)
+    try:
+        period = None if replaced is None else parse_period(replaced, mapping.timezone)
+    except ValueError as error:
+        raise DeliveryRefused(str(error)) from error
     if returns_file is not None and mapping.returns is None:
         raise SourceError(mapping_file, "unmapped_table", "the mapping has no [returns]", column="returns")
     orders = map_table(_read(file_format, orders_file, mapping), ORDERS, mapping.orders, mapping, orders_file)
@@ -72,10 +87,14 @@ def import_mapped(
     if returns_file is not None and mapping.returns is not None:
         returns = map_table(_read(file_format, returns_file, mapping), RETURNS, mapping.returns, mapping, returns_file)
     covered: list[date] = [] if returns is None else orders["ordered_at"].dt.date().unique().to_list()
+    drafts = [Draft(ORDERS, orders, _has_own_ids(ORDERS, mapping.orders), period)]
+    if returns is not None and mapping.returns is not None:
+        drafts.append(Draft(RETURNS, returns, _has_own_ids(RETURNS, mapping.returns), period, covered))
     source = f"import {file_format} {mapping.shop}"
+    done = deliver(landing, drafts, source, clock, customers, go_live_us=go_live_us, words=words, progress=progress)
     return MappedImport(
-        orders=deliver(landing, ORDERS, orders, source, clock, customers, progress=progress),
-        returns=None if returns is None else deliver(landing, RETURNS, returns, source, clock, customers, covered, progress),
+        orders=done[0],
+        returns=done[1] if len(done) > 1 else None,
         has_only_flags=has_flag(mapping),
         young_flags=young,
     )
@@ -130,6 +149,10 @@ def _map_column(
             file, f"{column.kind}_value", f"{shown} as {column.name}", row=row + 1, column="-".join(names) or column.name
         )
     return value.alias(column.name)
+
+
+def _has_own_ids(stream: DeliveredStream, table: TableMapping) -> bool:
+    return ROW_NUMBER not in table.sources(stream.id_column)
 
 
 def _typed(text: pl.Expr, column: Column, mapping: Mapping, datetime_format: str | None) -> pl.Expr:

@@ -28,6 +28,7 @@ from returnml.privacy.customers import Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths, Settings
 from returnml.sources.delivery import deliver
+from returnml.sources.delivery_plan import Draft
 from returnml.sources.simulator.simulation import simulate_tables
 from returnml.sources.simulator.simulation_plan import Plan
 from returnml.store.lmdb.embedded import LmdbBackend
@@ -116,7 +117,7 @@ def erasure_shop(tmp_path: Path) -> ErasureShop:
     for stream, frame in ((ORDERS, tables.orders), (RETURNS, tables.returns), (INSPECTIONS, tables.inspections)):
         if "customer_id" in frame.columns:
             frame = frame.with_columns(pl.col("customer_id").replace(busiest, ANNA))
-        deliver(settings.paths.landing, stream, frame, "a test", clock, customers, days)
+        deliver(settings.paths.landing, [Draft(stream, frame, True, covered=days)], "a test", clock, customers)
     shop.deploy(root)
     made = ErasureShop(root, settings, clock)
     clock.advance_to(us(LIVE) + 9 * HOUR_US)

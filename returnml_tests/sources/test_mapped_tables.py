@@ -15,12 +15,13 @@ from returnml.contracts.columns import ORDERS as ORDERS_STREAM
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.import_error import SourceError
-from returnml.sources.landing import current_file, days
+from returnml.sources.landing import days
 from returnml.sources.mapped_tables import MappedImport, import_mapped
 from returnml.sources.mapping import load_mapping
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
+from returnml_tests.landed import last_version
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "mapping-example.toml"
 ORDERS = """Bestellung;Zeit;Kunde;Artikel;Menge;Preis;Groesse;Kanal;Bemerkung
@@ -63,9 +64,7 @@ def _mapping(tmp_path: Path, content: str) -> Path:
 
 
 def _landed(tmp_path: Path, stream: str, day: date) -> pl.DataFrame:
-    file = current_file(tmp_path / "landing", stream, day)
-    assert file is not None
-    return pl.read_parquet(file.path)
+    return pl.read_parquet(last_version(tmp_path / "landing", stream, day).path)
 
 
 def test_documented_example_end_to_end(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.privacy.customers import AS_DELIVERED, Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.sources.delivery import deliver
+from returnml.sources.delivery_plan import Draft
 from returnml.sources.import_error import SourceError
-from returnml.sources.landing import current_file, days
+from returnml.sources.landing import days
 from returnml.sources.pseudonyms import pseudonymised
+from returnml_tests.landed import last_version
 
 
 @pytest.fixture
@@ -96,8 +98,10 @@ def test_no_id_of_the_shop_is_in_a_landing_file_and_the_same_delivery_again_is_n
         }
     ).with_columns(pl.col("ordered_at").str.to_datetime(time_unit="us"))
     landing = tmp_path / "landing"
-    first, again = (deliver(landing, ORDERS, frame, "a test", VirtualClock(1), Pseudonyms(keyring)) for _ in range(2))
+    first, again = (
+        deliver(landing, [Draft(ORDERS, frame, True)], "a test", VirtualClock(1), Pseudonyms(keyring))[0] for _ in range(2)
+    )
     assert (first.days_written, again.days_written) == (2, 0)
-    found = [ids(pl.read_parquet(current_file(landing, "orders", day).path)) for day in days(landing, "orders")]
+    found = [ids(pl.read_parquet(last_version(landing, "orders", day).path)) for day in days(landing, "orders")]
     assert found == [[keyring.find("distinctive-anna")], [keyring.find("distinctive-bert")]]
     assert not [f for f in tmp_path.rglob("*") if f.is_file() and b"distinctive" in f.read_bytes()]

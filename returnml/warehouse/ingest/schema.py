@@ -22,6 +22,7 @@ _RAW_FRONT = {
     "version": "INTEGER",
     "row_number": "BIGINT",
     "is_imported": "BOOLEAN",
+    "has_own_ids": "BOOLEAN",
     "ledger_seq": "BIGINT",
 }
 _RAW_BACK = {"extra": "JSON", "uncast": "JSON", "row_hash": "UBIGINT"}

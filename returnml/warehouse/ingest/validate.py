@@ -2,7 +2,7 @@
 
 Rules of one row are judged by the pandera contract, a batch of days at a time; rules that need other rows here, in SQL and
 (where acceptance of one row depends on that of another) by a fold in ``acceptance``. Landing rows are taken in the order
-(known day, known at, file, row number), after the ledger's rows of their day, which were judged when they were sent
+(known day, known at, time, id, file, row number), after the ledger's rows of their day, which were judged when they were sent
 (``verdicts``); so a range built at once equals its days built one by one.
 """
 
@@ -110,7 +110,8 @@ def _number_candidates(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, 
         f"""
         CREATE TEMP TABLE candidate AS
         SELECT row_number() OVER (
-            ORDER BY known_day, ledger_seq NULLS LAST, known_at NULLS LAST, file, row_number) AS pos, *
+            ORDER BY known_day, ledger_seq NULLS LAST, known_at NULLS LAST, {stream.time_column} NULLS LAST,
+                {stream.id_column} NULLS FIRST, file, row_number) AS pos, *
         FROM raw.{stream.name} WHERE known_day BETWEEN ? AND ? ORDER BY pos
         """,
         [first, last],
@@ -148,15 +149,19 @@ def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in
 
 
 def _judge_duplicate_lines(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -> None:
-    """Rows equal to an earlier row of the day; only rows whose hash occurs twice are compared in full."""
+    """Where ids were made from places: rows equal to an earlier row of their file.
+
+    Across files the person who delivers was asked. Only rows whose hash occurs twice are compared in full.
+    """
     compared = ", ".join(f'"{c.name}"' for c in stream.columns if c.name != stream.id_column)
     con.execute(
         f"""
         INSERT INTO broken SELECT pos, ? FROM (
-            SELECT pos, row_number() OVER (PARTITION BY known_day, {compared}, extra::VARCHAR ORDER BY pos) AS n
+            SELECT pos, row_number() OVER (PARTITION BY known_day, file, {compared}, extra::VARCHAR ORDER BY pos) AS n
             FROM candidate SEMI JOIN (
-                SELECT known_day, row_hash FROM candidate ANTI JOIN broken USING (pos) GROUP BY ALL HAVING count(*) > 1
-            ) USING (known_day, row_hash)
+                SELECT known_day, file, row_hash FROM candidate ANTI JOIN broken USING (pos)
+                WHERE has_own_ids IS NOT TRUE GROUP BY ALL HAVING count(*) > 1
+            ) USING (known_day, file, row_hash)
             WHERE pos NOT IN (SELECT pos FROM broken)
         ) WHERE n > 1
         """,

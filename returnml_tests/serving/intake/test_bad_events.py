@@ -211,7 +211,7 @@ def test_an_id_that_another_event_has_is_refused_and_not_taken_for_a_duplicate(d
         {"country": "AT"},
         {"customer_id": "c2"},
         {"voucher_code": "SPRING"},
-        {"lines": [{"quantity": 2}]},
+        {"lines": [{"quantity": 5}]},
         {"lines": [{"unit_price_cents": 1}]},
         {"occurred_at": "2011-06-15T11:58:00Z"},
     ],
