@@ -58,9 +58,9 @@ class EncodedGroup:
 
     Attributes:
         keys: encoded, in any order, no two alike.
-        heads, tiles: the values in the order of ``keys`` (see ``features.heads`` and ``features.tiles``).
+        heads, tiles: the values in the order of ``keys`` (see ``features.tiles.heads`` and ``features.tiles.arithmetic``).
         tile_count: how many tiles they hold.
-        lists: ascending by key, the values of ``distinct`` measures (see ``features.value_lists``).
+        lists: ascending by key, the values of ``distinct`` measures (see ``features.tiles.value_lists``).
     """
 
     name: str

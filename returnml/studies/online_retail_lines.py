@@ -72,7 +72,7 @@ def study_lines(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, window_
     test line ends, before its grace has passed.
 
     Returns:
-        The lines (see ``modeling.reference_study.match_reference``), ordered by (ordered_at, line_id), and float32 of
+        The lines (see ``online_retail_study.match_reference``), ordered by (ordered_at, line_id), and float32 of
         shape (lines, features).
     """
     columns = ", ".join(f'f."{name}" AS "feature.{name}"' for name in feature_set.outputs)

@@ -27,7 +27,7 @@ from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.generation_content import publish_generation
-from returnml_tests.roots import rooted
+from returnml_tests.roots import rooted, same_root
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -121,6 +121,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
 @pytest.fixture
 def root(scored: Scored, tmp_path: Path) -> Path:
     """A data root with a copy of the warehouse, which is open for writing in ``scored``; its serving tables are empty."""
+    same_root(tmp_path, scored.data)
     for part in ("logs", "releases"):
         shutil.copytree(scored.data / part, tmp_path / part)
     copy_warehouse(scored, tmp_path)

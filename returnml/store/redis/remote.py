@@ -94,7 +94,7 @@ class RedisBackend:
 
     Args:
         root: where generations are written before they are loaded into the server.
-        url: see ``redis_backend.RedisServer``.
+        url: see ``server.RedisServer``.
         prefix: of all keys, with a hash tag.
 
     Raises:
