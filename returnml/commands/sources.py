@@ -186,17 +186,22 @@ def _import_mapped(
         customers = open_customers(settings)
         done = import_mapped(
             file_format, mapping, orders, returns, settings.paths.landing, settings.label, clock, customers,
+            settings.shop.timezone,
             replaced=replaced, words=Words(replaced is not None, None if equal_rows is None else equal_rows.value),
             go_live_us=written_us(settings.go_live), progress=progress,
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
+    for warning in done.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     _print_delivered(*(stream for stream in (done.orders, done.returns) if stream is not None))
     if done.has_only_flags:
         typer.echo("a flag per line and no return times: labels, features and scores are made, forecasts of returns are not")
     if done.young_flags:
         typer.echo(f"{done.young_flags:,} lines were younger than the return window: their flag is not final and was left out")
+    if done.blank_flags:
+        typer.echo(f"{done.blank_flags:,} lines had a blank flag after the return window: read as the mapping's blank_flag says")
 
 
 def _print_delivered(*streams: Delivered) -> None:
