@@ -104,11 +104,15 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         backend: ``lmdb``: below the data root, for one host. ``redis``: on a server that several hosts score from.
         redis_url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; user and password may be in it.
         redis_prefix: of all keys; its hash tag keeps them on one node of a cluster.
+        scrub_every_hours: how often the service reads generation and ledger whole, to find what was damaged; 0: never.
+        scrub_megabytes_per_second: how fast it reads then.
     """
 
     backend: Literal["lmdb", "redis"] = "lmdb"
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_prefix: str = "{returnml}:"
+    scrub_every_hours: Annotated[float, msgspec.Meta(ge=0.0)] = 24.0
+    scrub_megabytes_per_second: Annotated[float, msgspec.Meta(gt=0.0)] = 16.0
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

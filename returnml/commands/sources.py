@@ -15,6 +15,7 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import made_root
 from returnml.commands.source_errors import source_refused
 from returnml.instants import written_us
 from returnml.settings import load_settings
@@ -82,9 +83,11 @@ def simulate(
     except ValueError as error:
         refuse(str(error), as_json)
     with source_refused(as_json), _progress(as_json) as progress:
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
         clock, words, live_us = clock_of(settings.replay_clock), Words(may_lose=may_lose), written_us(settings.go_live)
-        simulated = run_simulation(plan, settings.paths, clock, customers, progress, words=words, go_live_us=live_us)
+        made_root(settings, "simulate", clock)
+        simulated = run_simulation(
+            plan, settings.paths, clock, open_customers(settings), progress, words=words, go_live_us=live_us
+        )
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
         return
@@ -113,7 +116,8 @@ def import_online_retail_command(
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        made_root(settings, "import online-retail", clock)
+        customers = open_customers(settings)
         landing, words, live_us = settings.paths.landing, Words(may_lose=may_lose), written_us(settings.go_live)
         imported = import_online_retail(path, landing, clock, customers, progress, words=words, go_live_us=live_us)
     coverage = imported.coverage
@@ -178,7 +182,8 @@ def _import_mapped(
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        made_root(settings, f"import {file_format}", clock)
+        customers = open_customers(settings)
         done = import_mapped(
             file_format, mapping, orders, returns, settings.paths.landing, settings.label, clock, customers,
             settings.shop.timezone,
