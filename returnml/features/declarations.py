@@ -209,7 +209,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class FeatureDeclarations:
-    """The ordered, versioned list of model inputs; with its hash it is a ``feature_set.FeatureSet``.
+    """The ordered, versioned list of model inputs; with its hash it is a ``feature_set.FeatureDeclarations``.
 
     Attributes:
         outputs: names of the model inputs in order: request inputs, basket aggregates, aggregates and derived
