@@ -148,7 +148,7 @@ def test_tuning_says_what_history_it_lacks(line, monkeypatch):
 def test_tuned_parameters_are_taken_by_the_next_training_and_a_task_without_says_so(line):
     """Last in this file: another release may decide afterwards."""
     settings, _ = line
-    tuning = TuningSettings(trials=2, folds=1, fold_days=5, max_rounds=20)
+    tuning = TuningSettings(trials=2, max_rounds=20)
     training = msgspec.structs.replace(settings.training, parameters="tuned")
     settings = msgspec.structs.replace(settings, tuning=tuning, training=training)
     before = set(settings.paths.releases.iterdir())

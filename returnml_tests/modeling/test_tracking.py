@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from returnml.modeling.calibration import Calibration
+from returnml.modeling.calibration import UNCALIBRATED
 from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.onnx_scoring import OnnxScorer
+from returnml.modeling.out_of_time import Choice
 from returnml.modeling.registry import project_aliases
 from returnml.modeling.revision import source_revision
 from returnml.modeling.snapshot import Snapshot
@@ -120,8 +121,17 @@ def test_registering_says_nothing_in_between(candidate: Candidate, snapshot: Sna
 def log_made_up(folder: Path, variant: str) -> None:
     """In a process of its own: waits for a line on stdin when it is ready."""
     recipe = Recipe(variant=variant, lightgbm={"num_leaves": 3}, rounds=1)
-    calibration = Calibration(method="platt", rise=1.0, fall=1.0, intercept=0.0)
-    trained = Trained(recipe=recipe, snapshot="s", texts=(), calibration=calibration, problem="", selection_loss=0.5, holdout=b"")
+    choice = Choice(method="none", losses={}, problem="")
+    trained = Trained(
+        recipe=recipe,
+        snapshot="s",
+        texts=(),
+        choice=choice,
+        calibration=UNCALIBRATED,
+        selection_loss=0.5,
+        folds=(),
+        holdout=b"",
+    )
     print("ready", flush=True)
     sys.stdin.readline()
     log_variant(trained, "toy", {"auc": 0.5}, folder)
