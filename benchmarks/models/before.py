@@ -17,7 +17,8 @@ from returnml.settings import TrainingSettings
 
 HAND_MADE = {
     "objective": "binary", "learning_rate": 0.02, "num_leaves": 15, "min_data_in_leaf": 500, "feature_fraction": 0.3,
-    "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 50, "seed": 1, "verbose": -1, "deterministic": True, "force_row_wise": True,
+    "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 50, "seed": 1, "verbose": -1, "deterministic": True,
+    "force_row_wise": True,
 }  # fmt: skip
 """Of ``../shared/baselines/online_retail.py``."""
 HAND_MADE_ROUNDS = 300

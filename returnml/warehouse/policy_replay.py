@@ -65,14 +65,14 @@ def replay_policy(
             comparing.add(Lines(probability, value, returned, columns))
     if comparing.is_empty:
         raise PolicyReplayError(
-            f"{first} to {last}: every line in {currency} was in the training of the release that scored it: such scores know the "
-            "outcome; score younger days, or wait for them"
+            f"{first} to {last}: every line in {currency} was in the training of the release that scored it: such scores know "
+            "the outcome; score younger days, or wait for them"
         )
     cube = comparing.cube()
     total, own = totals(cube)
     otherwise, in_training = con.execute(
-        f"SELECT count(*) FILTER ({UNSEEN} AND policy_hash IS DISTINCT FROM ?), count(*) FILTER (NOT {UNSEEN}) FROM scores.daily s "
-        "WHERE day BETWEEN ? AND ? AND currency = ?",
+        f"SELECT count(*) FILTER ({UNSEEN} AND policy_hash IS DISTINCT FROM ?), count(*) FILTER (NOT {UNSEEN}) "
+        "FROM scores.daily s WHERE day BETWEEN ? AND ? AND currency = ?",
         [current.hash, first, last, currency],
     ).fetchall()[0]
     return Comparison(
