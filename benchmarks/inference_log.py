@@ -25,7 +25,7 @@ from returnml.ledger.instants import instant_us
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
-from returnml.release.folder import load_release
+from returnml.release.folder import load_release, release_folder
 from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
@@ -83,7 +83,9 @@ def main() -> None:
     champion = read_state(paths.deployment_state(CHECKOUT)).champion
     if champion is None:
         raise SystemExit(f"{paths.deployment_state(CHECKOUT)}: no release is champion")
-    scorer = Scorer(Model(load_release(paths.releases / champion), ORDER_LINE), store, ORDER_LINE, Decider(Policy()), 200)
+    scorer = Scorer(
+        Model(load_release(release_folder(paths.releases, champion)), ORDER_LINE), store, ORDER_LINE, Decider(Policy()), 200
+    )
     print(f"{'policy':<12}{'lines':>6}{'loop p50':>9}{'p99 us':>9}{'cpu us':>9}{'logged':>9}{'shed':>6}{'bytes/answer':>16}")
     for lines in LINES:
         orders = [msgspec.convert(order, Order) for order in real_orders(paths, lines)]

@@ -85,9 +85,9 @@ def reconcile_aliases(context: dg.OpExecutionContext, settings: dg.ResourceParam
 
 def _say(context: dg.OpExecutionContext, word: Callable[..., DeploymentState], config: WordConfig, settings: Settings) -> None:
     from returnml.modeling.registry import project_aliases
-    from returnml.release.folder import load_release
+    from returnml.release.folder import load_release, release_folder
 
-    release = load_release(settings.paths.releases / config.version)
+    release = load_release(release_folder(settings.paths.releases, config.version))
     clock = clock_of(settings.replay_clock)
     state = word(settings.paths.deployment_state(release.manifest.task), release, by=config.by, why=config.why, clock=clock)
     project_aliases(state, release.manifest.task, settings.paths.mlflow)

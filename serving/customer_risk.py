@@ -6,7 +6,7 @@ from returnml.ledger.instants import instant
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
-from returnml.release.folder import load_release
+from returnml.release.folder import load_release, release_folder
 from returnml.settings import Settings
 from returnml.store.live import LiveStore
 from returnml.store.online import OnlineFeatures
@@ -62,5 +62,5 @@ def open_risk(settings: Settings, store: LiveStore, policy: Policy) -> RiskReade
     champion = read_state(settings.paths.deployment_state(TASK.name)).champion
     if champion is None:
         return None
-    model = Model(load_release(settings.paths.releases / champion), TASK.feature_set)
+    model = Model(load_release(release_folder(settings.paths.releases, champion)), TASK.feature_set)
     return RiskReader(model, Decider(policy), store)

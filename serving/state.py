@@ -17,7 +17,7 @@ from returnml.policy.document import PolicyError
 from returnml.privacy.customers import CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
 from returnml.release.deployment import DeploymentError, read_state
-from returnml.release.folder import load_release
+from returnml.release.folder import load_release, release_folder
 from returnml.settings import Settings
 from returnml.store.backend import Backend
 from returnml.store.live import LiveStore
@@ -183,7 +183,7 @@ class ServingState:
         if champion is None:
             raise DeploymentError(f"{state}: no release is champion")
         if self._model is None or self._model.version != champion:
-            self._model = Model(load_release(paths.releases / champion), self._feature_set)
+            self._model = Model(load_release(release_folder(paths.releases, champion)), self._feature_set)
 
     def _load_policy(self) -> None:
         before = self._decider.policy.hash if self._decider else ""

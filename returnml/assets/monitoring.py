@@ -33,10 +33,10 @@ _ABOUT = {
 def drift(
     context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    from returnml.release.folder import load_release
+    from returnml.release.folder import load_release, release_folder
 
     first, last = days_of(context)
-    release = load_release(settings.paths.releases / champion(settings, task_named(CHECKOUT)))
+    release = load_release(release_folder(settings.paths.releases, champion(settings, task_named(CHECKOUT))))
     with session(warehouse) as con:
         report = build_drift(con, release, first, last, settings.drift)
     drifted = sorted({column for period in report.days.values() for column in period.drifted})

@@ -68,6 +68,7 @@ def build_scores_asset(task: Task) -> dg.AssetsDefinition:
     def scores(
         context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
     ) -> Iterator[Any]:
+        from returnml.release.folder import release_folder
         from returnml.warehouse.scores import build_scores
 
         release = deciding(settings, task)
@@ -79,7 +80,7 @@ def build_scores_asset(task: Task) -> dg.AssetsDefinition:
             return
         with session(warehouse) as con:
             first, last = _days(context, con, task)
-            folder = settings.paths.releases / release
+            folder = release_folder(settings.paths.releases, release)
             report = build_scores(con, task, folder, first, last, policy_of(task, settings))
             results = checks.scores_results(keys.scores, con, task, first, last)
         metadata = written(
@@ -115,9 +116,10 @@ def build_reasons_asset(task: Task, key: dg.AssetKey) -> dg.AssetsDefinition:
     def reasons(
         context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
     ) -> dg.MaterializeResult:
+        from returnml.release.folder import release_folder
         from returnml.warehouse.reasons import build_reasons
 
-        folder = settings.paths.releases / champion(settings, task)
+        folder = release_folder(settings.paths.releases, champion(settings, task))
         with session(warehouse) as con:
             first, last = _days(context, con, task)
             report = build_reasons(con, task, folder, first, last, settings.scores.explained_per_day)

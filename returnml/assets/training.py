@@ -91,13 +91,13 @@ def build_candidate_model(task: Task) -> dg.AssetsDefinition:
         training_set: str, leaderboard: str, settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
     ) -> dg.MaterializeResult:
         from returnml.modeling.candidate import build_release
-        from returnml.modeling.snapshot import read_snapshot
+        from returnml.modeling.snapshot import read_snapshot, snapshot_folder
         from returnml.modeling.tracking import log_candidate
         from returnml.modeling.trained import read_trained
         from returnml.modeling.training_data import training_data
         from returnml.release.deployment import read_state
 
-        snapshot = read_snapshot(settings.paths.training / training_set)
+        snapshot = read_snapshot(snapshot_folder(settings.paths.training, training_set))
         champion = read_state(settings.paths.deployment_state(task.name)).champion
         trained = read_trained(settings.paths.variants / task.name, leaderboard)
         data = training_data(snapshot, task, settings.of_task(task.name).training)
@@ -134,11 +134,11 @@ def build_evaluation(task: Task) -> dg.AssetsDefinition:
         from returnml.modeling.evaluation import read_evaluation
         from returnml.modeling.gates.verdict import read_verdict
         from returnml.release.deployment import read_state
-        from returnml.release.folder import load_release
+        from returnml.release.folder import load_release, release_folder
 
-        release = load_release(settings.paths.releases / candidate_model)
+        release = load_release(release_folder(settings.paths.releases, candidate_model))
         champion = read_state(settings.paths.deployment_state(task.name)).champion
-        against = load_release(settings.paths.releases / champion) if champion else None
+        against = load_release(release_folder(settings.paths.releases, champion)) if champion else None
         verdict = read_verdict(release)
         return dg.MaterializeResult(
             value=release.version,
@@ -172,10 +172,10 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         from returnml.assets.evaluation_metadata import gates_markdown
         from returnml.modeling.gates.verdict import read_verdict
         from returnml.modeling.registry import project_aliases
-        from returnml.release.folder import load_release
+        from returnml.release.folder import load_release, release_folder
         from returnml.release.transitions import settle
 
-        candidate = load_release(settings.paths.releases / evaluation)
+        candidate = load_release(release_folder(settings.paths.releases, evaluation))
         verdict = read_verdict(candidate)
         approval = settings.of_task(task.name).gates.require_approval
         settled = settle(settings.paths.deployment_state(task.name), candidate, approval, "dagster", clock)

@@ -28,7 +28,7 @@ def build_best_parameters(task: Task) -> dg.AssetsDefinition:
     def best_parameters(
         context: dg.AssetExecutionContext, training_set: str, settings: dg.ResourceParam[Settings]
     ) -> Iterator[Any]:
-        from returnml.modeling.snapshot import read_snapshot
+        from returnml.modeling.snapshot import read_snapshot, snapshot_folder
         from returnml.modeling.splits import SplitError
         from returnml.modeling.training_data import training_data
         from returnml.modeling.tuning import tune
@@ -40,7 +40,7 @@ def build_best_parameters(task: Task) -> dg.AssetsDefinition:
 
         training = settings.of_task(task.name).training
         try:
-            data = training_data(read_snapshot(settings.paths.training / training_set), task, training)
+            data = training_data(read_snapshot(snapshot_folder(settings.paths.training, training_set)), task, training)
             tuned = tune(data, training, settings.tuning, settings.paths.tuning / task.name, progress)
         except SplitError as error:
             context.log.warning(str(error))

@@ -46,7 +46,7 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, training_set: str, settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
     ) -> dg.MaterializeResult:
         from returnml.modeling.metrics import ScoredSample
-        from returnml.modeling.snapshot import read_snapshot
+        from returnml.modeling.snapshot import read_snapshot, snapshot_folder
         from returnml.modeling.splits import SplitError
         from returnml.modeling.tracking import log_variant
         from returnml.modeling.trained import train_variant, write_trained
@@ -58,7 +58,7 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
             return dg.MaterializeResult(value=NOT_TRAINED, metadata={"not trained": "variants.names leaves it out"})
         training = threads_of(context, settings.of_task(task.name).training)
         try:
-            data = training_data(read_snapshot(settings.paths.training / training_set), task, training)
+            data = training_data(read_snapshot(snapshot_folder(settings.paths.training, training_set)), task, training)
         except SplitError as error:
             return dg.MaterializeResult(value=NOT_TRAINED, metadata={"not trained": str(error)})
         best = read_best(settings.paths.tuning / task.name) if training.parameters == "tuned" else None
@@ -116,7 +116,7 @@ def build_leaderboard(task: Task) -> dg.AssetsDefinition:
         **variants: str,
     ) -> Iterator[Any]:
         from returnml.modeling.leaderboard import as_markdown, choose, compare_variants, draw_leaderboard
-        from returnml.modeling.snapshot import read_snapshot
+        from returnml.modeling.snapshot import read_snapshot, snapshot_folder
         from returnml.modeling.splits import SplitError
         from returnml.modeling.trained import read_trained
         from returnml.modeling.training_data import training_data
@@ -124,7 +124,7 @@ def build_leaderboard(task: Task) -> dg.AssetsDefinition:
 
         training = settings.of_task(task.name).training
         try:
-            data = training_data(read_snapshot(settings.paths.training / training_set), task, training)
+            data = training_data(read_snapshot(snapshot_folder(settings.paths.training, training_set)), task, training)
         except SplitError as error:
             context.log.warning(str(error))
             yield dg.AssetObservation(keys.leaderboard, metadata={"message": str(error)})

@@ -114,10 +114,10 @@ def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
 def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
     from returnml.features.order_line import ORDER_LINE
     from returnml.modeling.replay import ReplayError, replay
-    from returnml.release.folder import ReleaseError, load_release
+    from returnml.release.folder import ReleaseError, load_release, release_folder
 
     try:
-        return replay(answer, ORDER_LINE, load_release(paths.releases / answer.release).model)
+        return replay(answer, ORDER_LINE, load_release(release_folder(paths.releases, answer.release)).model)
     except (ReplayError, ReleaseError) as error:
         refuse(str(error))
 
@@ -129,9 +129,9 @@ def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> list[list
     from returnml.features.order_line import ORDER_LINE
     from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
     from returnml.reasons.ordering import Reasoner
-    from returnml.release.folder import load_release
+    from returnml.release.folder import load_release, release_folder
 
-    release = load_release(paths.releases / answer.release)
+    release = load_release(release_folder(paths.releases, answer.release))
     if EXPLAINER_FILE not in release.manifest.files:
         return [None] * answer.lines
     reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), ORDER_LINE)

@@ -197,9 +197,9 @@ def rebuild_command(version: Version, data: DataOption = None) -> None:
 
 
 def _load(settings: Settings, version: str) -> Release:
-    from returnml.release.folder import load_release
+    from returnml.release.folder import load_release, release_folder
 
-    return load_release(settings.paths.releases / version)
+    return load_release(release_folder(settings.paths.releases, version))
 
 
 def _say(word: Callable[..., DeploymentState], settings: Settings, version: str, by: str, why: str, said: str) -> None:

@@ -66,10 +66,11 @@ def _refuse_backwards(first: date, last: date) -> None:
 
 def _release_folder(settings: Settings, task: str, release: str | None) -> Path:
     from returnml.release.deployment import read_state
+    from returnml.release.folder import release_folder
 
     version = release or read_state(settings.paths.deployment_state(task)).champion
     if version is None:
         raise SettingsError(
             f"no release is deployed yet for {task}: name one with --release, or run the line first (`returnml run`)"
         )
-    return settings.paths.releases / version
+    return release_folder(settings.paths.releases, version)

@@ -65,12 +65,12 @@ def _stopped_clock(settings: Settings, at: str) -> Path:
 
 
 def _instant_us(settings: Settings, at: str) -> int:
-    from returnml.store.manifest import StoreError, listed_generation, read_manifest
+    from returnml.store.manifest import StoreError, generation_folder, listed_generation, read_manifest
 
     if at == "cutoff":
         try:
             store = settings.paths.store
-            return read_manifest(store / listed_generation(store)).cut_off_us
+            return read_manifest(generation_folder(store, listed_generation(store))).cut_off_us
         except StoreError as error:
             raise SettingsError(f"--at cutoff: {error}") from error
     try:

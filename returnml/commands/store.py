@@ -25,14 +25,14 @@ app = typer.Typer(help="The online store: what it holds, publishing, proving and
 @app.command("status")
 def store_status(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Show the generations, what the live part holds beside the published one, and the ledger."""
-    from returnml.store.manifest import read_manifest, read_pointer
+    from returnml.store.manifest import generation_folder, read_manifest, read_pointer
     from returnml.store.verification import read_ledger, read_live
 
     settings = load_settings(data=data)
     with _refused():
         backend = _backend(settings)
         live = read_live(backend)
-        manifest = read_manifest(backend.root / live.generation) if live.generation else None
+        manifest = read_manifest(generation_folder(backend.root, live.generation)) if live.generation else None
         ledger = read_ledger(backend, manifest.ledger_seq if manifest else 0)
         kept = read_pointer(backend.root).generations
     found: dict[str, Any] = {

@@ -10,7 +10,7 @@ import polars as pl
 
 from returnml.modeling.gates.evidence import HoldOut
 from returnml.policy.document import SEGMENT_COLUMNS
-from returnml.release.folder import Release, load_release
+from returnml.release.folder import Release, load_release, release_folder
 from returnml.release.manifest import Manifest
 
 
@@ -46,9 +46,9 @@ def champion_to_beat(releases: Path, champion: str | None, repeats: Manifest) ->
     """
     if champion is None:
         return None
-    deciding = load_release(releases / champion)
+    deciding = load_release(release_folder(releases, champion))
     same = msgspec.structs.replace(deciding.manifest, compared_with=None, rejected=[], files={})
     if same == msgspec.structs.replace(repeats, files={}) and repeats.files.items() <= deciding.manifest.files.items():
         before = deciding.manifest.compared_with
-        return None if before is None else load_release(releases / before)
+        return None if before is None else load_release(release_folder(releases, before))
     return deciding

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from returnml.modeling.candidate import POLICY_FILE, train_release
-from returnml.modeling.snapshot import SnapshotError, read_snapshot, verify_snapshot
+from returnml.modeling.snapshot import SnapshotError, read_snapshot, snapshot_folder, verify_snapshot
 from returnml.modeling.variants import recipe_of
 from returnml.policy.document import Policy
-from returnml.release.folder import Release, load_release
+from returnml.release.folder import Release, load_release, release_folder
 from returnml.release.promotion import copy_release
 from returnml.settings import DataPaths, GateSettings, Settings, TrainingSettings
 from returnml.tasks.declaration import Task
@@ -42,7 +42,7 @@ def rebuild(release: Release, task: Task, paths: DataPaths) -> list[str]:
     if other:
         raise RebuildError(f"{release.version}: other libraries are installed: {', '.join(other)}")
     try:
-        snapshot = read_snapshot(paths.training / manifest.training_snapshot[:32])
+        snapshot = read_snapshot(snapshot_folder(paths.training, manifest.training_snapshot[:32]))
         verify_snapshot(snapshot)
     except SnapshotError as error:
         raise RebuildError(f"{release.version}: its snapshot: {error}") from error
@@ -50,7 +50,7 @@ def rebuild(release: Release, task: Task, paths: DataPaths) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         settings = _settings(release, folder)
         if manifest.compared_with is not None:
-            copy_release(load_release(paths.releases / manifest.compared_with), settings)
+            copy_release(load_release(release_folder(paths.releases, manifest.compared_with)), settings)
         again = train_release(
             snapshot,
             task,

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from returnml.release.files import new_folder, readable_json
+from returnml.release.files import UNDECODABLE, new_folder, readable_json
+from returnml.release.plain import NotPlain, plain, plain_files, read_plain
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import FACT_COLUMNS, Sampling, Task
 
@@ -185,19 +186,37 @@ def write_snapshot(
     return read_snapshot(target)
 
 
+def snapshot_folder(training_root: Path, name: str) -> Path:
+    """Where a snapshot of this name lies: what a manifest names is looked for nowhere else.
+
+    Raises:
+        SnapshotError: for what is no name of a snapshot.
+    """
+    try:
+        return training_root / plain(name)
+    except NotPlain as error:
+        raise SnapshotError(f"{training_root}: a snapshot is asked for by {error}") from error
+
+
 def read_snapshot(path: Path) -> Snapshot:
     """Open a snapshot.
 
     Raises:
-        SnapshotError: if its manifest cannot be read or is of another folder.
+        SnapshotError: if its manifest cannot be read or is of another folder, or the folder holds anything but a snapshot's own
+            plain files.
     """
     file = path / MANIFEST_FILE
     try:
-        manifest = msgspec.json.decode(file.read_bytes(), type=SnapshotManifest)
+        manifest = msgspec.json.decode(read_plain(path, MANIFEST_FILE), type=SnapshotManifest)
+        foreign = sorted(set(plain_files(path)) - {MANIFEST_FILE, ROWS_FILE, FEATURES_FILE})
     except OSError as error:
         raise SnapshotError(f"{file}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise SnapshotError(f"{file}: {error}") from error
+    except NotPlain as error:
+        raise SnapshotError(f"{error}: a snapshot holds plain files only") from error
+    if foreign:
+        raise SnapshotError(f"{path / foreign[0]}: no file of a snapshot")
     if not manifest.content_sha256.startswith(path.name):
         raise SnapshotError(f"{file}: is of snapshot {manifest.content_sha256[:32]}")
     return Snapshot(path, manifest)
@@ -213,7 +232,7 @@ def verify_snapshot(snapshot: Snapshot) -> None:
     frames = (*_canonical(rows, features, ROW_COLUMNS), *_canonical(young_rows, young_features, YOUNG_COLUMNS))
     found = _content_sha256(frames, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
     if found != snapshot.hash:
-        raise SnapshotError(f"{snapshot.path}: rows of hash {found[:12]}, expected {snapshot.hash[:12]}")
+        raise SnapshotError(f"{snapshot.path}: its rows are not those that its manifest was made for")
 
 
 def _canonical(

@@ -15,7 +15,8 @@ from returnml.modeling.metrics import log_losses
 from returnml.modeling.out_of_time import Choice, choose_calibration, progressive
 from returnml.modeling.training_data import TrainingData
 from returnml.modeling.variants import Recipe, VariantError
-from returnml.release.files import replace_file, sha256
+from returnml.release.files import UNDECODABLE, replace_file, sha256
+from returnml.release.plain import NotPlain, read_plain
 from returnml.settings import TrainingSettings
 
 
@@ -124,11 +125,11 @@ def read_trained(folder: Path, name: str) -> Trained:
     """
     file = folder / name
     try:
-        content = file.read_bytes()
+        content = read_plain(folder, name)
         if sha256(content)[:32] not in name:
             raise VariantError(f"{file}: its bytes are not those that it was named after")
         return msgspec.msgpack.decode(content, type=Trained)
     except OSError as error:
         raise VariantError(f"{file}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (*UNDECODABLE, NotPlain) as error:
         raise VariantError(f"{file}: {error}") from error

@@ -25,7 +25,8 @@ from returnml.modeling.splits import Fold
 from returnml.modeling.training_data import TrainingData
 from returnml.modeling.tuning_study import TrialResult, finished_trials, next_trial, open_study, search_space
 from returnml.modeling.variants import Best
-from returnml.release.files import locked, readable_json, replace_file, sha256
+from returnml.release.files import UNDECODABLE, locked, readable_json, replace_file, sha256
+from returnml.release.plain import NotPlain, read_plain
 from returnml.settings import TrainingSettings, TuningSettings
 
 BEST_FILE = "best.json"
@@ -133,8 +134,8 @@ def read_best(folder: Path) -> Best | None:
     """
     file = folder / BEST_FILE
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Best)
+        return msgspec.json.decode(read_plain(folder, BEST_FILE), type=Best)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except (*UNDECODABLE, NotPlain) as error:
         raise TuningError(f"{file}: {error}") from error

@@ -7,7 +7,7 @@ import msgspec
 from returnml.ledger.clock import Clock
 from returnml.release.deployment import AuditRecord, DeploymentError, audit_path, verify_audit
 from returnml.release.files import sha256
-from returnml.release.folder import Release, load_release, write_release
+from returnml.release.folder import Release, load_release, release_folder, write_release
 from returnml.release.transitions import Settled, settle
 from returnml.settings import Settings
 
@@ -24,7 +24,7 @@ def promote(version: str, source: Settings, target: Settings, *, by: str, why: s
             f"profiles {source.profile} and {target.profile} have one data root, {source.paths.root}: set "
             f"`data` in [profiles.{target.profile}]"
         )
-    release = load_release(source.paths.releases / version)
+    release = load_release(release_folder(source.paths.releases, version))
     record = _made_champion(source, release)
     arrived = copy_release(release, target)
     evidence = {

@@ -17,7 +17,7 @@ from returnml.release.deployment import (
     transition,
     verify_audit,
 )
-from returnml.release.folder import Release, load_release
+from returnml.release.folder import Release, load_release, release_folder
 from returnml.release.manifest import MODEL_FILE
 
 
@@ -101,7 +101,7 @@ def reject(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> 
 
 def _is_same_model(candidate: Release, champion: str) -> bool:
     """Whether the champion, in the folder beside the candidate's, decides the same about every row by the same policy."""
-    ours, theirs = (r.manifest for r in (candidate, load_release(candidate.path.with_name(champion))))
+    ours, theirs = (r.manifest for r in (candidate, load_release(release_folder(candidate.path.parent, champion))))
     return (ours.files[MODEL_FILE], ours.feature_set_hash, ours.policy_hash) == (
         theirs.files[MODEL_FILE],
         theirs.feature_set_hash,

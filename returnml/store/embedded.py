@@ -20,6 +20,7 @@ from returnml.store.backend import (
 )
 from returnml.store.generation import Generation, open_generation
 from returnml.store.lmdb_backend import LiveDatabase, open_live
+from returnml.store.manifest import generation_folder
 
 LIVE_FOLDER = "live"
 
@@ -37,7 +38,7 @@ class LmdbBackend:
         return None if name is None else name.decode()
 
     def open(self, name: str, feature_set: FeatureSet, is_verified: bool = True) -> Generation:
-        return open_generation(self.root / name, feature_set, is_verified)
+        return open_generation(generation_folder(self.root, name), feature_set, is_verified)
 
     def read(self, keys: Sequence[bytes], choose: Choose) -> Found:
         pointer, mark, live = self._database().read(keys)

@@ -11,13 +11,15 @@ import numpy as np
 
 from returnml.features.declarations import FeatureSet
 from returnml.features.tiles import WORD
+from returnml.release.plain import NotPlain, plain_files
 from returnml.store.backend import Values
 from returnml.store.keys import TILES, in_section
-from returnml.store.lmdb_backend import DATABASE_FILE, LmdbReader
+from returnml.store.lmdb_backend import DATABASE_FILE, LOCK_FILE, LmdbReader
 from returnml.store.manifest import (
     MANIFEST_FILE,
     GenerationManifest,
     StoreError,
+    generation_folder,
     listed_generation,
     read_manifest,
     require_served,
@@ -99,15 +101,20 @@ def open_generation(folder: Path, feature_set: FeatureSet, is_verified: bool = T
         is_verified: whether every byte is checked; else only the manifest and the file's size, which takes no time.
 
     Raises:
-        StoreError: if it does not serve the feature set, is torn, or not readable.
+        StoreError: if it does not serve the feature set, is torn, not readable, or holds anything but its own plain files.
     """
     manifest = read_manifest(folder)
     require_served(manifest, feature_set, folder / MANIFEST_FILE)
     database = folder / DATABASE_FILE
     try:
+        foreign = sorted(set(plain_files(folder)) - {MANIFEST_FILE, DATABASE_FILE, LOCK_FILE})
+        if foreign:
+            raise StoreError(f"{folder / foreign[0]}: no file of a generation")
         size, digest = file_hash(database) if is_verified else (database.stat().st_size, manifest.database_sha256)
     except OSError as error:
         raise StoreError(f"{database}: not readable: {error.strerror}") from error
+    except NotPlain as error:
+        raise StoreError(f"{error}: a generation holds plain files only") from error
     if (size, digest) != (manifest.database_bytes, manifest.database_sha256):
         raise StoreError(f"{database}: torn or changed: its {size} bytes do not match the manifest")
     return Generation(folder, manifest)
@@ -119,7 +126,7 @@ def open_current(store_root: Path, feature_set: FeatureSet) -> Generation:
     Raises:
         StoreError: if nothing is published, or what is cannot be used.
     """
-    return open_generation(store_root / listed_generation(store_root), feature_set)
+    return open_generation(generation_folder(store_root, listed_generation(store_root)), feature_set)
 
 
 def file_hash(path: Path) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from returnml.features.declarations import FeatureSet
 from returnml.store.backend import Backend, Found, Published, StoreUnavailable, read_generation
 from returnml.store.generation import open_generation
-from returnml.store.manifest import StoreError, read_pointer
+from returnml.store.manifest import StoreError, generation_folder, read_pointer
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class LiveStore:
         try:
             listed = read_pointer(self._backend.root).generations
             if listed and (self._last is None or self._last.name != listed[0]):
-                self._last = open_generation(self._backend.root / listed[0], self._feature_set)
+                self._last = open_generation(generation_folder(self._backend.root, listed[0]), self._feature_set)
         except StoreError as error:
             logger.warning("not kept for when the store is unavailable: %s", error)
 

@@ -11,6 +11,7 @@ import msgspec
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
 from returnml.release.files import UNDECODABLE, replace_file
+from returnml.release.plain import NotPlain, plain, read_plain
 from returnml.store.layout import StoreLayout
 
 MANIFEST_FILE = "manifest.json"
@@ -170,11 +171,26 @@ def read_pointer(store_root: Path) -> Pointer:
     """
     path = store_root / POINTER_FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Pointer)
+        pointer = msgspec.json.decode(read_plain(store_root, POINTER_FILE), type=Pointer)
     except FileNotFoundError:
         return Pointer([])
-    except UNDECODABLE as error:
+    except (*UNDECODABLE, NotPlain) as error:
         raise StoreError(f"{path}: {error}") from error
+    for name in pointer.generations:
+        generation_folder(store_root, name)
+    return pointer
+
+
+def generation_folder(store_root: Path, name: str) -> Path:
+    """Where a generation of this name lies: what a pointer names is looked for nowhere else.
+
+    Raises:
+        StoreError: for what is no name of a generation.
+    """
+    try:
+        return store_root / plain(name)
+    except NotPlain as error:
+        raise StoreError(f"{store_root}: a generation is asked for by {error}") from error
 
 
 def listed_generation(store_root: Path) -> str:
@@ -202,10 +218,10 @@ def read_manifest(folder: Path) -> GenerationManifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=GenerationManifest)
+        manifest = msgspec.json.decode(read_plain(folder, MANIFEST_FILE), type=GenerationManifest)
     except OSError as error:
         raise StoreError(f"{path}: not readable: {error.strerror}") from error
-    except UNDECODABLE as error:
+    except (*UNDECODABLE, NotPlain) as error:
         raise StoreError(f"{path}: {error}") from error
     if manifest.name != folder.name:
         raise StoreError(f"{path}: the manifest is of generation {manifest.name}")

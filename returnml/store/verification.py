@@ -16,7 +16,7 @@ from returnml.store.backend import STATE, Backend, Mark, Published, read_mark, r
 from returnml.store.generation import Generation, open_generation
 from returnml.store.keys import describe_key
 from returnml.store.layout import StoreLayout
-from returnml.store.manifest import StoreError, read_pointer
+from returnml.store.manifest import StoreError, generation_folder, read_pointer
 from returnml.store.rebuilding import noted_otherwise, publish_live, replay_ledger
 from returnml.store.state import LiveState
 from returnml.store.writer import ledger_folder
@@ -133,7 +133,7 @@ def verify_store(backend: Backend, feature_set: FeatureSet) -> Verified:
     live = read_live(backend)
     if live.generation is None:
         raise StoreError(f"{backend.root}: no generation is published")
-    generation = open_generation(backend.root / live.generation, feature_set)
+    generation = open_generation(generation_folder(backend.root, live.generation), feature_set)
     published = backend.open(live.generation, feature_set)
     problems = [] if isinstance(published, Generation) else list(_compare_generations(generation, published))
     ledger = read_ledger(backend, generation.manifest.ledger_seq)
@@ -162,7 +162,7 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
     name = backend.published() or next(iter(read_pointer(backend.root).generations), None)
     if name is None:
         raise StoreError(f"{backend.root}: no generation was published")
-    generation = open_generation(backend.root / name, feature_set)
+    generation = open_generation(generation_folder(backend.root, name), feature_set)
     backend.install(generation.path)
     publish_live(backend, generation, is_anew=True)
     return generation
