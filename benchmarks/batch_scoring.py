@@ -23,20 +23,29 @@ import numpy as np
 import onnxruntime as ort
 import polars as pl
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.modeling.boosting import parameters, train
-from returnml.modeling.calibration import fit_calibration
-from returnml.modeling.onnx_export import export_onnx
-from returnml.modeling.onnx_scoring import OnnxScorer
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.modeling.export.onnx_export import export_onnx
+from returnml.modeling.export.onnx_scoring import OnnxScorer
+from returnml.modeling.fit.boosting import (
+    parameters,
+    train,
+)
+from returnml.modeling.fit.calibration import fit_calibration
 from returnml.policy.document import SEGMENT_COLUMNS, Policy
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
 from returnml.settings import TrainingSettings
 from returnml.tasks.declared.return_risk import TASK
-from returnml.warehouse.features import COLUMNS, TABLE
+from returnml.warehouse.features.order_line_vectors import (
+    COLUMNS,
+    TABLE,
+)
+from returnml.warehouse.features.vector_table import ensure_vector_table
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.scores import THREADS, build_scores
-from returnml.warehouse.vector_table import ensure_vector_table
+from returnml.warehouse.scores.daily_scores import (
+    THREADS,
+    build_scores,
+)
 
 START = date(2024, 1, 1)
 LINES_PER_DAY = 20_000

@@ -23,21 +23,25 @@ from typing import TypeVar
 import duckdb
 import numpy as np
 
-from returnml.features.customer import CUSTOMER
+from returnml.clock import VirtualClock
 from returnml.features.declarations import Aggregate, Operation
-from returnml.ledger.clock import VirtualClock
-from returnml.ledger.instants import instant_us
+from returnml.features.sets.customer import CUSTOMER
+from returnml.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.online_retail import import_online_retail
-from returnml.store.embedded import LmdbBackend
-from returnml.store.online import OnlineFeatures
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
 from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS
-from returnml.warehouse.customers import TABLE, build_customers, customer_spine
-from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.features.customer_vectors import (
+    TABLE,
+    build_customers,
+    customer_spine,
+)
+from returnml.warehouse.features.tile_tables import build_tiles
+from returnml.warehouse.features.window_aggregates import compute_windows
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.tiles import build_tiles
-from returnml.warehouse.windows import compute_windows
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.warehouse.line import build_line
 
 FIRST, LAST = date(2010, 12, 1), date(2011, 12, 9)

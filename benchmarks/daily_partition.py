@@ -18,10 +18,13 @@ from pathlib import Path
 
 import duckdb
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.features.sql_fit import order_columns, return_columns
-from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.tiles import build_tiles
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.features.sql.fit_expressions import (
+    order_columns,
+    return_columns,
+)
+from returnml.warehouse.features.order_line_vectors import build_order_lines
+from returnml.warehouse.features.tile_tables import build_tiles
 
 START = date(2024, 1, 1)
 TILED = tuple(group for group in ORDER_LINE.groups if group.is_tiled)

@@ -22,20 +22,20 @@ import httpx
 import msgspec
 
 from benchmarks.serving import served
-from returnml.features.order_line import ORDER_LINE
+from returnml.clock import SystemClock
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.windows import DAY_US
-from returnml.ledger.clock import SystemClock
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import START, LogWriter, Record
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.store.backend import EVENTS, META, STATE, Backend
-from returnml.store.embedded import LmdbBackend
-from returnml.store.lmdb_backend import open_live
-from returnml.store.writer import EventWriter
-from returnml.warehouse.generation import publish_generation
+from returnml.store.event_writer import EventWriter
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.lmdb.environments import open_live
+from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.schema import ensure_schema
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import RedisProcess
 
 

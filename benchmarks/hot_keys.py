@@ -24,19 +24,23 @@ import msgspec
 import numpy as np
 
 from benchmarks.online_world import ARTICLES, CUSTOMERS, CUT_OFF_US, request, warehouse
+from returnml.clock import VirtualClock
 from returnml.features.declarations import FeatureSet, KeyGroup
-from returnml.features.order_line import ORDER_LINE
-from returnml.features.shop import ORDERS, count, distinct
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.features.sets.shop import (
+    ORDERS,
+    count,
+    distinct,
+)
 from returnml.features.windows import DAY_US
-from returnml.ledger.clock import VirtualClock
 from returnml.ledger.events import AnyEvent
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import Backend
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import EventWriter
 from returnml.store.live import LiveStore
-from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EventWriter
-from returnml.warehouse.generation import publish_generation
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.publishing.generation_content import publish_generation
 
 HOT_LINES = 100_000
 HOT_CUSTOMER, HOT_ARTICLE = "market", "bag"

@@ -22,8 +22,8 @@ from benchmarks.simulated_truth import share_of_gain
 from returnml.features.windows import DAY_US
 from returnml.sources.simulator.baskets import Lines, draw_lines
 from returnml.sources.simulator.behaviour import MAX_DELAY_DAYS, MIN_DELAY_DAYS, Behaviour, delay_cdf, describe
-from returnml.sources.simulator.plan import Plan
 from returnml.sources.simulator.returning import draw_returns
+from returnml.sources.simulator.simulation_plan import Plan
 from returnml.sources.simulator.world import GROUPS, Articles, Customers, Floats, SizeScale, draw_articles, draw_customers
 
 HOLDOUT_DAYS, MATURITY_DAYS = 21, 33

@@ -20,20 +20,20 @@ import msgspec
 import numpy as np
 
 from benchmarks.serving import LINES, real_orders
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.instants import instant_us
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.instants import instant_us
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release, release_folder
 from returnml.settings import DataPaths, ServingSettings, Settings
-from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
+from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.tasks import CHECKOUT
-from serving.contracts import Order
-from serving.inference_log import InferenceLog
-from serving.model import Model
-from serving.scorer import Scorer
+from serving.log.inference_log import InferenceLog
+from serving.scoring.released_model import Model
+from serving.scoring.scorer import Scorer
+from serving.wire import Order
 
 WITHOUT = "not logged"
 

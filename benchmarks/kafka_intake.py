@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.event_intake import chosen, events, in_process, publish_empty, seconds
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import SystemClock
+from returnml.clock import SystemClock
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.ledger.decoding import decode_event
 from returnml.settings import KafkaSettings, Settings
-from returnml.store.embedded import LmdbBackend
 from returnml.store.inlet import EventInlet
+from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.streaming.client import consumer
 from returnml.streaming.consumer import EventConsumer
 from returnml.streaming.dead_letters import DeadLetterLog

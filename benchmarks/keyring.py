@@ -21,14 +21,14 @@ import msgspec
 import numpy as np
 
 from benchmarks.event_intake import batches, events, publish_empty
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import SystemClock
+from returnml.clock import SystemClock
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.ledger.events import AnyEvent
 from returnml.privacy.customers import AS_DELIVERED, CustomerIds, Pseudonyms, ask_as
 from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths
-from returnml.store.embedded import LmdbBackend
-from returnml.store.writer import EventWriter
+from returnml.store.event_writer import EventWriter
+from returnml.store.lmdb.embedded import LmdbBackend
 
 LOOKUPS = 100_000
 

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 from litestar import Litestar, post
 
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.release.deployment import read_state
 from returnml.release.folder import load_release
 from returnml.settings import load_settings
 from returnml.tasks import CHECKOUT
-from serving.model import Model
+from serving.scoring.released_model import Model
 
 
 class Rows(msgspec.Struct):

@@ -18,20 +18,35 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.ledger.clock import VirtualClock
-from returnml.modeling.maturity_forecast import outlook
-from returnml.modeling.maturity_intervals import WHOLE_SHOP, Cells, intervals, join
-from returnml.modeling.maturity_nowcast import nowcast_cells, rate_intervals
+from returnml.maturity.forecast import outlook
+from returnml.maturity.intervals import (
+    WHOLE_SHOP,
+    Cells,
+    intervals,
+    join,
+)
+from returnml.maturity.nowcast import (
+    nowcast_cells,
+    rate_intervals,
+)
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, load_settings
 from returnml.sources.online_retail import import_online_retail
-from returnml.sources.simulator.plan import Plan, Scenario
-from returnml.sources.simulator.run import simulate
-from returnml.warehouse.ingest import ingest_raw
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import (
+    Plan,
+    Scenario,
+)
+from returnml.warehouse.forecasts.run_off import (
+    RunOffs,
+    largest_groups,
+    read_run_offs,
+)
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.run_off import RunOffs, largest_groups, read_run_offs
-from returnml.warehouse.validate import build_core
 
 START = date(2025, 1, 1)
 RETAIL = (date(2010, 12, 1), date(2011, 12, 9))

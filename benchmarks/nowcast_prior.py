@@ -21,15 +21,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from returnml.modeling.maturity_delays import RunOff
-from returnml.modeling.maturity_forecast import outlook
-from returnml.modeling.maturity_intervals import WHOLE_SHOP, Cells
-from returnml.modeling.maturity_nowcast import nowcast_cells
-from returnml.modeling.maturity_projection import project
+from returnml.maturity.delays import RunOff
+from returnml.maturity.forecast import outlook
+from returnml.maturity.intervals import (
+    WHOLE_SHOP,
+    Cells,
+)
+from returnml.maturity.nowcast import nowcast_cells
+from returnml.maturity.projection import project
 from returnml.settings import Settings, load_settings
-from returnml.sources.simulator.plan import Plan
+from returnml.sources.simulator.simulation_plan import Plan
+from returnml.warehouse.forecasts.run_off import (
+    largest_groups,
+    read_run_offs,
+)
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.run_off import largest_groups, read_run_offs
 
 START = date(2025, 1, 1)
 
@@ -43,10 +49,10 @@ GROUP BY l.line_id, l.ordered_at, l.product_group, s.probability HAVING NOT coal
 
 def run_line(settings: Settings, plan: Plan, release_day: int) -> None:
     os.environ["RETURNML_DATA"] = str(settings.paths.root)  # the code location reads its first day there
+    from returnml.clock import VirtualClock
     from returnml.commands.line import run_job
-    from returnml.ledger.clock import VirtualClock
     from returnml.privacy.customers import AS_DELIVERED
-    from returnml.sources.simulator.run import simulate
+    from returnml.sources.simulator.simulation import simulate
 
     simulate(plan, settings.paths, VirtualClock(0), AS_DELIVERED)
     made = plan.start + timedelta(days=release_day)

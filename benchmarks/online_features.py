@@ -29,12 +29,12 @@ import numpy as np
 
 from benchmarks.awake import awake_cores
 from benchmarks.online_world import NOW_US, TWO_STREAMS, live_events, publish, request, warehouse
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.store.backend import Backend
-from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
-from returnml.store.online import OnlineFeatures
-from returnml.store.plan import ReadPlan
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
+from returnml.store.reading.read_plan import ReadPlan
 from returnml_tests.redis_server import RedisProcess
 
 FEAST = ("feast[redis]==0.67.*", "pandas<3", "pyarrow")

@@ -9,17 +9,17 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import msgspec
 
+from returnml.clock import VirtualClock
 from returnml.features.declarations import FeatureSet, KeyGroup
-from returnml.features.shop import activity
+from returnml.features.sets.shop import activity
 from returnml.features.windows import DAY_US
-from returnml.ledger.clock import VirtualClock
 from returnml.ledger.events import AnyEvent
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import Backend
-from returnml.store.writer import EventWriter
-from returnml.warehouse.generation import publish_generation
+from returnml.store.event_writer import EventWriter
+from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.schema import ensure_schema
+from returnml.warehouse.publishing.generation_content import publish_generation
 
 CUSTOMERS, ARTICLES, LINES = 10_000, 4_000, 500_000
 LIVE_EVENTS = 5_000

@@ -26,7 +26,7 @@ import duckdb
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
-from returnml.warehouse.windows import compute_windows
+from returnml.warehouse.features.window_aggregates import compute_windows
 
 WINDOWS = tuple(Window.parse(w) for w in ("7d", "30d", "90d", "365d"))
 ORDERS = Stream("orders", "core.orders", {"price": 24})

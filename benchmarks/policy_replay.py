@@ -13,8 +13,8 @@ import json
 import time
 
 from returnml.policy.document import ACTIONS, Costs, GroupCosts, LeastCost, Policy, Segment, Thresholds
+from returnml.studies.policy_trial import replay_policy
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.policy_replay import replay_policy
 
 NEW = Policy(
     costs=Costs(freight_cents=600),

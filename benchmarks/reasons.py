@@ -17,9 +17,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.modeling.boosting import parameters, train
-from returnml.modeling.explainer import build_explainer, prove_explainer
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.modeling.export.explainer import (
+    build_explainer,
+    prove_explainer,
+)
+from returnml.modeling.fit.boosting import (
+    parameters,
+    train,
+)
 from returnml.reasons.kernel import Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.settings import TrainingSettings

@@ -22,31 +22,38 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import STREAMS
-from returnml.ledger.clock import VirtualClock
-from returnml.modeling.candidate import Candidate, build_release
-from returnml.modeling.leaderboard import as_markdown, choose, compare_variants
-from returnml.modeling.metrics import ScoredSample
-from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.modeling.snapshot import Snapshot
-from returnml.modeling.trained import train_variant
-from returnml.modeling.training_data import training_data
-from returnml.modeling.variants import chosen_variants
+from returnml.modeling.data.snapshot import Snapshot
+from returnml.modeling.export.onnx_scoring import OnnxScorer
+from returnml.modeling.fit.variants import chosen_variants
+from returnml.modeling.judging.metrics import ScoredSample
+from returnml.modeling.making.candidate import (
+    Candidate,
+    build_release,
+)
+from returnml.modeling.training.leaderboard import (
+    as_markdown,
+    choose,
+    compare_variants,
+)
+from returnml.modeling.training.trained import train_variant
+from returnml.modeling.training.training_data import training_data
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.release.transitions import settle
 from returnml.settings import Settings, load_settings
-from returnml.sources.simulator.plan import Plan
-from returnml.sources.simulator.run import simulate
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import Plan
 from returnml.tasks.declared.return_abuse import TASK
 from returnml.tasks.policies import policy_of
-from returnml.warehouse.cutoff import cut_off
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.features.return_vectors import build_returns
+from returnml.warehouse.ingest.cutoff import cut_off
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.returns import build_returns
-from returnml.warehouse.scores import build_scores
-from returnml.warehouse.training import build_snapshot
-from returnml.warehouse.validate import build_core
+from returnml.warehouse.scores.daily_scores import build_scores
+from returnml.warehouse.training.training_rows import build_snapshot
 
 START = date(2025, 1, 1)
 SCORED_DAYS = 30

@@ -27,14 +27,14 @@ import msgspec
 import numpy as np
 
 from benchmarks.load_client import measure
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import FileClockDriver
+from returnml.clock import FileClockDriver
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.settings import DataPaths
 from returnml.store.generation import Generation, open_current
-from returnml.store.online import OnlineFeatures
+from returnml.store.reading.online import OnlineFeatures
 from returnml_tests.ports import free_port
-from serving.contracts import Order
-from serving.scorer import order_columns
+from serving.scoring.scorer import order_columns
+from serving.wire import Order
 
 LINES = (1, 5, 10)
 ORDERS = 500

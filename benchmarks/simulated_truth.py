@@ -23,27 +23,39 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
-from returnml.modeling.candidate import Candidate, train_release
-from returnml.modeling.metrics import CALIBRATION_BINS, ScoredSample, customer_weights
-from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.modeling.plots import INK, MODEL, new_figure, png
-from returnml.modeling.snapshot import Snapshot
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.modeling.data.snapshot import Snapshot
+from returnml.modeling.export.onnx_scoring import OnnxScorer
+from returnml.modeling.judging.metrics import (
+    CALIBRATION_BINS,
+    ScoredSample,
+    customer_weights,
+)
+from returnml.modeling.making.candidate import (
+    Candidate,
+    train_release,
+)
+from returnml.modeling.reports.plots import (
+    INK,
+    MODEL,
+    new_figure,
+    png,
+)
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.release.manifest import MODEL_FILE
 from returnml.settings import Settings, load_settings
-from returnml.sources.simulator.plan import Plan
-from returnml.sources.simulator.run import simulate
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import Plan
 from returnml.tasks.declared import return_risk
-from returnml.warehouse.cutoff import cut_off
-from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.features.order_line_vectors import build_order_lines
+from returnml.warehouse.ingest.cutoff import cut_off
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.training import build_snapshot
-from returnml.warehouse.validate import build_core
+from returnml.warehouse.training.training_rows import build_snapshot
 
 START = date(2025, 1, 1)
 REPLICATES = 200

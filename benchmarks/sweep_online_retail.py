@@ -20,20 +20,20 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.declarations import Aggregate, KeyGroup, Operation
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.online_retail import import_online_retail
-from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.features.order_line_vectors import build_order_lines
+from returnml.warehouse.features.tile_tables import build_tiles
+from returnml.warehouse.features.window_aggregates import compute_windows
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.tiles import build_tiles
-from returnml.warehouse.validate import build_core
-from returnml.warehouse.windows import compute_windows
 from returnml_tests.oracle import Event, Moment, group_aggregates
 
 FIRST, LAST = date(2010, 12, 1), date(2011, 12, 9)

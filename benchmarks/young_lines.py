@@ -19,11 +19,14 @@ from pathlib import Path
 import msgspec
 
 from returnml.settings import Settings, load_settings
-from returnml.sources.simulator.plan import Plan, Scenario
+from returnml.sources.simulator.simulation_plan import (
+    Plan,
+    Scenario,
+)
 from returnml.tasks.declared import return_risk
-from returnml.warehouse.cutoff import cut_off
+from returnml.warehouse.ingest.cutoff import cut_off
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training.training_rows import build_snapshot
 
 START = date(2025, 1, 1)
 SHOWN = ("auc", "average_precision", "log_loss", "brier", "calibration_error", "mean_probability", "base_rate")
@@ -31,10 +34,10 @@ SHOWN = ("auc", "average_precision", "log_loss", "brier", "calibration_error", "
 
 def build_features(settings: Settings, plan: Plan) -> None:
     os.environ["RETURNML_DATA"] = str(settings.paths.root)  # the code location reads its first day there
+    from returnml.clock import VirtualClock
     from returnml.commands.line import run_job
-    from returnml.ledger.clock import VirtualClock
     from returnml.privacy.customers import AS_DELIVERED
-    from returnml.sources.simulator.run import simulate
+    from returnml.sources.simulator.simulation import simulate
 
     simulate(plan, settings.paths, VirtualClock(0), AS_DELIVERED)
     # The line's own evaluation may stop it, as a model of the old world is not calibrated in the new one.
@@ -42,7 +45,7 @@ def build_features(settings: Settings, plan: Plan) -> None:
 
 
 def main() -> None:
-    from returnml.modeling.candidate import train_release
+    from returnml.modeling.making.candidate import train_release
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", type=Scenario, default=Scenario.SIZING_CHANGE)

@@ -7,14 +7,28 @@ from typing import Any
 
 import dagster as dg
 
-from returnml.assets import data, features, inference, maturity, monitoring, scores, serving, training, tuning, variants
-from returnml.jobs import JOBS
-from returnml.ledger.clock import clock_of
-from returnml.modeling.variants import VariantError, chosen_variants
-from returnml.resources.mlflow import mlflow_resource
-from returnml.resources.warehouse import warehouse_resource
-from returnml.schedules import SCHEDULES
-from returnml.sensors import build_drift_sensor
+from returnml.clock import clock_of
+from returnml.modeling.fit.variants import (
+    VariantError,
+    chosen_variants,
+)
+from returnml.pipeline.assets import (
+    data,
+    features,
+    inference,
+    maturity,
+    monitoring,
+    scores,
+    serving,
+    training,
+    tuning_assets,
+    variant_assets,
+)
+from returnml.pipeline.jobs import JOBS
+from returnml.pipeline.resources.mlflow_resource import mlflow_resource
+from returnml.pipeline.resources.warehouse_resource import warehouse_resource
+from returnml.pipeline.schedules import SCHEDULES
+from returnml.pipeline.sensors import build_drift_sensor
 from returnml.settings import Settings, SettingsError, load_settings
 from returnml.tasks.registry import refuse_unknown
 
@@ -23,8 +37,8 @@ ASSETS = [
     *inference.ASSETS,
     *features.ASSETS,
     *training.ASSETS,
-    *tuning.ASSETS,
-    *variants.ASSETS,
+    *tuning_assets.ASSETS,
+    *variant_assets.ASSETS,
     *scores.ASSETS,
     *serving.ASSETS,
     *monitoring.ASSETS,

@@ -125,7 +125,7 @@ class VariantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which declared variants of a candidate are trained, and how many at once (``training_job``).
 
     Attributes:
-        names: of ``modeling/variants.py``; the others are skipped.
+        names: of ``modeling/fit/variants.py``; the others are skipped.
         parallel: steps at once, among which the training threads are divided; default: as many as there are cores, and
             times ``memory_gb`` in the memory that is free.
         memory_gb: that a step may need.

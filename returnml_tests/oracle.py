@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from returnml.features.declarations import Aggregation, FeatureSet, InputKind, KeyGroup, Operation
-from returnml.features.fit import letter_size, number_size
+from returnml.features.fit_codes import (
+    letter_size,
+    number_size,
+)
 from returnml.features.windows import HOUR_US, Window
 
 DAY = 86_400_000_000

@@ -13,7 +13,7 @@ import msgspec
 import redis
 
 from returnml.settings import StoreSettings
-from returnml.store.remote import RedisBackend
+from returnml.store.redis.remote import RedisBackend
 from returnml_tests.ports import free_port
 from returnml_tests.waiting import PATIENCE_SECONDS, eventually
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.features.customer import CUSTOMER
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.customer import CUSTOMER
+from returnml.features.sets.order_line import ORDER_LINE
 
 COMMANDS = (
     "simulate",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from returnml_tests.assets.shop import SMALL
+from returnml_tests.pipeline.assets.shop import SMALL
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from returnml.store import redis_backend
-from serving import inference_log
+from returnml.store.redis import server
+from serving.log import inference_log
 
 PATIENCE_SECONDS = 180.0
 """After which something does not happen at all."""
@@ -30,5 +30,5 @@ def eventually(condition: Callable[[], object]) -> None:
 
 def be_patient() -> None:
     """From now on this process waits for Redis and the disk of the inference log as long as a test does."""
-    redis_backend.CONNECT_SECONDS = redis_backend.READ_SECONDS = redis_backend.WRITE_SECONDS = PATIENCE_SECONDS
+    server.CONNECT_SECONDS = server.READ_SECONDS = server.WRITE_SECONDS = PATIENCE_SECONDS
     inference_log.REQUIRED_WITHIN_SECONDS = inference_log.CLOSE_SECONDS = PATIENCE_SECONDS

@@ -10,26 +10,38 @@ from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import YamlRenderPlugin
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import Clock, clock_of
+from returnml.clock import (
+    Clock,
+    clock_of,
+)
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.settings import Settings, load_settings
-from returnml.store.backends import open_backend
+from returnml.store.backend_choice import open_backend
 from returnml.store.inlet import EventInlet
-from returnml.streaming.scores import ScoreStream
+from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks.registry import refuse_unknown
-from serving.inference_log import InferenceLog
-from serving.intake import EventIntake
-from serving.openapi import add_events
-from serving.openapi_page import page, page_files
-from serving.problems import HANDLERS
-from serving.reloading import kept_fresh
-from serving.routes.customers import customer_route, risk_route
-from serving.routes.events import events_route
-from serving.routes.health import live, ready_route
-from serving.routes.metrics import metrics_route
-from serving.routes.score import score_route
+from serving.http.openapi import add_events
+from serving.http.openapi_page import (
+    page,
+    page_files,
+)
+from serving.http.problems import HANDLERS
+from serving.http.routes.customer_routes import (
+    customer_route,
+    risk_route,
+)
+from serving.http.routes.event_routes import events_route
+from serving.http.routes.health_routes import (
+    live,
+    ready_route,
+)
+from serving.http.routes.metrics_route import metrics_route
+from serving.http.routes.score_route import score_route
+from serving.http.strict_json import StrictRequest
+from serving.intake.writer_thread import EventIntake
+from serving.log.inference_log import InferenceLog
+from serving.scoring.reloading import kept_fresh
 from serving.state import ServingState
-from serving.strict_json import StrictRequest
 
 VERSION = "1"
 RELOAD_SECONDS = 1.0

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import msgspec
 
-from returnml.features.customer import CUSTOMER
+from returnml.clock import Clock
 from returnml.features.declarations import FeatureSet
-from returnml.ledger.clock import Clock
+from returnml.features.sets.customer import CUSTOMER
 from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError
 from returnml.privacy.customers import CustomerIds, ask_as, open_customers
@@ -20,22 +20,37 @@ from returnml.release.deployment import DeploymentError, read_state
 from returnml.release.folder import load_release, release_folder
 from returnml.settings import Settings
 from returnml.store.backend import Backend
+from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
-from returnml.store.manifest import StoreError
-from returnml.streaming.scores import ScoreStream
+from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks import CHECKOUT
 from returnml.tasks.declared import customer_risk, return_risk
-from serving.contracts import CustomerFeatures, CustomerRisk, Order, Ready, Scores
-from serving.customer_risk import RiskReader, open_risk
-from serving.customers import CustomerReader, check_customer_id
 from serving.errors import NotReady
-from serving.inference_log import InferenceLog
-from serving.marks import FileMark, file_mark
-from serving.model import Model
-from serving.policy import PolicyFile
-from serving.reloading import Reloading
-from serving.score_message import score_message
-from serving.scorer import Scorer
+from serving.log.answer_message import score_message
+from serving.log.inference_log import InferenceLog
+from serving.scoring.customer_features import (
+    CustomerReader,
+    check_customer_id,
+)
+from serving.scoring.customer_scorer import (
+    RiskReader,
+    open_risk,
+)
+from serving.scoring.file_marks import (
+    FileMark,
+    file_mark,
+)
+from serving.scoring.policy_file import PolicyFile
+from serving.scoring.released_model import Model
+from serving.scoring.reloading import Reloading
+from serving.scoring.scorer import Scorer
+from serving.wire import (
+    CustomerFeatures,
+    CustomerRisk,
+    Order,
+    Ready,
+    Scores,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,18 @@ from collections.abc import Callable
 import numpy as np
 
 from returnml.features.windows import DAY_US
-from returnml.modeling.boosting import train
-from returnml.modeling.calibration import UNCALIBRATED, Calibration, CalibrationError, fit_calibration, sigmoid
-from returnml.modeling.fitting import fit_rows
-from returnml.modeling.metrics import log_losses
-from returnml.modeling.training_data import TrainingData
-from returnml.modeling.variants import VARIANTS
+from returnml.modeling.fit.boosting import train
+from returnml.modeling.fit.calibration import (
+    UNCALIBRATED,
+    Calibration,
+    CalibrationError,
+    fit_calibration,
+    sigmoid,
+)
+from returnml.modeling.fit.variants import VARIANTS
+from returnml.modeling.judging.metrics import log_losses
+from returnml.modeling.training.fitting import fit_rows
+from returnml.modeling.training.training_data import TrainingData
 from returnml.settings import TrainingSettings
 
 HAND_MADE = {

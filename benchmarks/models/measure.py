@@ -11,16 +11,16 @@ import numpy as np
 
 from benchmarks.models.before import hand_made, way_before
 from benchmarks.models.shops import TASK, Shop, settings_of, warehouse_of
-from returnml.ledger.instants import instant_us
-from returnml.modeling.candidate import build_release
-from returnml.modeling.leaderboard import choose
-from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.modeling.trained import train_variant
-from returnml.modeling.training_data import training_data
-from returnml.modeling.variants import chosen_variants
-from returnml.release.files import replace_file
+from returnml.files import replace_file
+from returnml.instants import instant_us
+from returnml.modeling.export.onnx_scoring import OnnxScorer
+from returnml.modeling.fit.variants import chosen_variants
+from returnml.modeling.making.candidate import build_release
+from returnml.modeling.training.leaderboard import choose
+from returnml.modeling.training.trained import train_variant
+from returnml.modeling.training.training_data import training_data
 from returnml.settings import Settings
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training.training_rows import build_snapshot
 
 END = timedelta(days=3650)
 """After every shop's last day: all labels are known then."""

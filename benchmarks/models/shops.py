@@ -12,21 +12,21 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, load_settings
 from returnml.sources.delivery import deliver
 from returnml.sources.online_retail import read_files, to_streams
-from returnml.sources.simulator.plan import Plan
-from returnml.sources.simulator.run import simulate_tables
+from returnml.sources.simulator.simulation import simulate_tables
+from returnml.sources.simulator.simulation_plan import Plan
 from returnml.tasks.declared import return_risk
-from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.features.order_line_vectors import build_order_lines
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.validate import build_core
 
 SIMULATED = Plan(date(2024, 1, 1), days=400, lines_per_day=200, seed=7)
 Tables = tuple[pl.DataFrame, pl.DataFrame | None]

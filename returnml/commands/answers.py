@@ -11,15 +11,15 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day, refuse
-from returnml.ledger.instants import instant
+from returnml.instants import instant
 from returnml.settings import DataPaths, load_settings
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from returnml.ledger.inference import Answer
-    from returnml.modeling.replay import ReplayedLine
-    from returnml.warehouse.explain import Contribution
+    from returnml.ledger.answer_records import Answer
+    from returnml.warehouse.answers.answer_recomputation import ReplayedLine
+    from returnml.warehouse.answers.explain import Contribution
 
 RequestArgument = Annotated[str, typer.Argument(help="`request_id` of the answer.", show_default=False)]
 DayOption = Annotated[str | None, typer.Option("--day", help="Day of the answer (UTC); default: seek it, newest first.")]
@@ -56,9 +56,15 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what an answer was made from: reasons, inputs, features, and the events behind every window."""
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.modeling.replay import raw_values, served_vectors
-    from returnml.warehouse.explain import contributions, unseen_events
+    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.warehouse.answers.answer_recomputation import (
+        raw_values,
+        served_vectors,
+    )
+    from returnml.warehouse.answers.explain import (
+        contributions,
+        unseen_events,
+    )
 
     paths = load_settings(data=data).paths
     answer = _answer(paths, request_id, on)
@@ -99,7 +105,7 @@ def explain(
 
 
 def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
-    from returnml.ledger.inference import find
+    from returnml.ledger.answer_records import find
     from returnml.ledger.log import LogError
 
     try:
@@ -112,9 +118,12 @@ def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
 
 
 def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.modeling.replay import ReplayError, replay
+    from returnml.features.sets.order_line import ORDER_LINE
     from returnml.release.folder import ReleaseError, load_release, release_folder
+    from returnml.warehouse.answers.answer_recomputation import (
+        ReplayError,
+        replay,
+    )
 
     try:
         return replay(answer, ORDER_LINE, load_release(release_folder(paths.releases, answer.release)).model)
@@ -126,7 +135,7 @@ def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> list[list
     """Of each line; None where the release holds no explainer."""
     import msgspec
 
-    from returnml.features.order_line import ORDER_LINE
+    from returnml.features.sets.order_line import ORDER_LINE
     from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
     from returnml.reasons.ordering import Reasoner
     from returnml.release.folder import load_release, release_folder

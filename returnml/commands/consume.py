@@ -30,8 +30,11 @@ def consume(
     as_json: JsonOption = False,
 ) -> None:
     """Take events in from a Kafka topic until SIGTERM or Ctrl-C: the same events, ledger and store as POST /v1/events."""
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.ledger.clock import ClockError, clock_of
+    from returnml.clock import (
+        ClockError,
+        clock_of,
+    )
+    from returnml.features.sets.order_line import ORDER_LINE
     from returnml.store.inlet import EventInlet
     from returnml.streaming.client import StreamingError
     from returnml.streaming.consumer import EventConsumer

@@ -11,7 +11,7 @@ import typer
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day as parsed_day
 from returnml.commands.source_errors import source_refused
-from returnml.ledger.instants import instant
+from returnml.instants import instant
 from returnml.settings import load_settings
 
 app = typer.Typer(help="What was delivered: versions of landing days.", no_args_is_help=True)

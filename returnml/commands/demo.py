@@ -36,9 +36,9 @@ def demo(
     data: Annotated[str | None, typer.Option("--data", help="Data root; default: below the usual one, by source.")] = None,
 ) -> None:
     """Fill a data root of its own, run the whole line through Dagster, serve, score one order and sum it all up."""
+    from returnml.clock import SystemClock
     from returnml.commands.demo_service import score_one
     from returnml.commands.demo_summary import print_summary
-    from returnml.ledger.clock import SystemClock
     from returnml.release.deployment import read_state
 
     if source not in ("simulate", "online-retail"):
@@ -67,8 +67,8 @@ def demo(
 def _customers(source: str, path: Path | None, days: int, lines: int, seed: int) -> list[str]:
     """What the shop calls its customers: whoever asks, asks by that."""
     from returnml.sources import online_retail
-    from returnml.sources.simulator.plan import Plan
-    from returnml.sources.simulator.run import shop_customers
+    from returnml.sources.simulator.simulation import shop_customers
+    from returnml.sources.simulator.simulation_plan import Plan
 
     if path is not None and source == "online-retail":
         return online_retail.shop_customers(path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from returnml.modeling.reference_study import Study
+    from returnml.studies.online_retail_study import Study
 
 app = typer.Typer(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
 
@@ -57,8 +57,11 @@ def online_retail(
     as_json: JsonOption = False,
 ) -> None:
     """Train on Online Retail lines before August 2011, compare with the reference on its test lines (September to 8 November)."""
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.modeling.reference_study import StudyError, run_study
+    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.studies.online_retail_study import (
+        StudyError,
+        run_study,
+    )
 
     try:
         settings = load_settings(data=data)
@@ -84,9 +87,9 @@ def ablation(
     as_json: JsonOption = False,
 ) -> None:
     """What each group of features adds, on the rolling origins of Online Retail before August 2011. The test is not opened."""
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.modeling.ablation import ablate
-    from returnml.modeling.reference_study import SEEDS
+    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.studies.ablation import ablate
+    from returnml.studies.online_retail_study import SEEDS
 
     settings = load_settings(data=data)
     lines, x = _lines(shared, settings)
@@ -116,9 +119,13 @@ def _lines(shared: Path, settings: Settings) -> tuple[pl.DataFrame, np.ndarray]:
     """
     import msgspec
 
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.ledger.clock import SystemClock
-    from returnml.warehouse.reference_study import prepare, study_lines, study_paths
+    from returnml.clock import SystemClock
+    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.studies.online_retail_lines import (
+        prepare,
+        study_lines,
+        study_paths,
+    )
 
     if not (shared / FILES).is_dir():
         raise SettingsError(f"no daily files at {shared / FILES}: name the folder with --shared")

@@ -27,13 +27,13 @@ def forget(
     as_json: JsonOption = False,
 ) -> None:
     """Forget a customer: their key is destroyed and their live features dropped. Killed midway, run it again."""
-    from returnml.ledger.clock import ClockError
+    from returnml.clock import ClockError
     from returnml.ledger.log import LogError
     from returnml.privacy.keyring import KeyringError
     from returnml.release.trail import TrailError
     from returnml.sources.landing import LandingError
     from returnml.store.forgetting import ForgettingRefused
-    from returnml.store.manifest import StoreError
+    from returnml.store.generation_manifest import StoreError
     from returnml.streaming.client import StreamingError
     from returnml.streaming.letter_erasure import erase_customer
 
@@ -67,14 +67,14 @@ def forget(
 
 
 def _forgetter(settings: Settings) -> Forgetter:
-    from returnml.features.order_line import ORDER_LINE
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
+    from returnml.features.sets.order_line import ORDER_LINE
     from returnml.privacy.customers import Pseudonyms
     from returnml.privacy.keyring import Keyring
     from returnml.sources.pseudonyms import lines_of
-    from returnml.store.backends import open_backend
+    from returnml.store.backend_choice import open_backend
+    from returnml.store.event_writer import EventWriter
     from returnml.store.forgetting import Forgetter
-    from returnml.store.writer import EventWriter
 
     paths = settings.paths
     keyring, clock = Keyring(paths.keys, is_created=False), clock_of(settings.replay_clock)

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from returnml.clock import (
+    Clock,
+    clock_of,
+)
 from returnml.commands.dagster_home import enter
 from returnml.commands.refusal import refuse
-from returnml.ledger.clock import Clock, clock_of
-from returnml.ledger.instants import day_of
+from returnml.instants import day_of
 from returnml.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ def known_range(settings: Settings) -> tuple[date, date]:
     """First and last day that was landed or, before today, has events; refuses where there is none."""
     from returnml.ledger.log import LogError
     from returnml.sources.landing import LandingError
-    from returnml.warehouse.extent import known_days
+    from returnml.warehouse.ingest.extent import known_days
 
     try:
         found = known_days(settings.paths, clock_of(settings.replay_clock).now_us())
@@ -146,7 +149,7 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 def _check_range(first: date, last: date, clock: Clock) -> None:
-    from returnml.partitions import DAILY
+    from returnml.pipeline.partitions import DAILY
 
     # Dagster ends the partitions at the machine's yesterday; in a replay it is another.
     start, end = DAILY.get_first_partition_key(), DAILY.get_last_partition_key()

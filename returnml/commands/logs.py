@@ -29,10 +29,13 @@ def prune(
 
     `replay` and `explain` read the log: they know removed days no more.
     """
-    from returnml.ledger.clock import ClockError, clock_of
-    from returnml.ledger.instants import day_of
+    from returnml.clock import (
+        ClockError,
+        clock_of,
+    )
+    from returnml.instants import day_of
     from returnml.ledger.log import LogError
-    from returnml.warehouse.log_retention import prune_inference_log
+    from returnml.warehouse.answers.log_retention import prune_inference_log
 
     settings = load_settings(data=data)
     keep = settings.serving.keep_log_days if keep_days is None else keep_days

@@ -15,8 +15,11 @@ from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
 
 if TYPE_CHECKING:
-    from returnml.modeling.policy_comparison import Change, Comparison
     from returnml.policy.document import Policy
+    from returnml.studies.policy_comparison import (
+        Change,
+        Comparison,
+    )
 
 app = typer.Typer(help="What is done about a probability: look at a policy, check one, try one.", no_args_is_help=True)
 
@@ -55,9 +58,15 @@ def replay(
     """Decide about scored lines again by a new policy, and compare with the current one: rates, expected costs, segments."""
     import msgspec
 
-    from returnml.modeling.policy_report import draw_policy_plots, render_policy_report
-    from returnml.release.files import replace_file
-    from returnml.warehouse.policy_replay import PolicyReplayError, replay_policy
+    from returnml.files import replace_file
+    from returnml.studies.policy_report import (
+        draw_policy_plots,
+        render_policy_report,
+    )
+    from returnml.studies.policy_trial import (
+        PolicyReplayError,
+        replay_policy,
+    )
 
     settings = load_settings(data=data)
     new, current = _read(file), _current(settings)
@@ -102,7 +111,7 @@ def _current(settings: Settings) -> Policy:
 
 
 def _print(compared: Comparison) -> None:
-    from returnml.modeling.policy_report import percent
+    from returnml.studies.policy_report import percent
 
     total = compared.total
     typer.echo(

@@ -30,7 +30,7 @@ def publish_scores(
     """Send a day's scores to a Kafka topic. Sent again, every message has the same key and value."""
     from returnml.ledger.log import LogError
     from returnml.streaming.client import StreamingError
-    from returnml.streaming.scores import publish
+    from returnml.streaming.score_stream import publish
 
     settings = load_settings(data=data)
     on = parsed_day(day, "--day")
@@ -48,7 +48,7 @@ def publish_scores(
 def _daily(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:
     import duckdb
 
-    from returnml.warehouse.score_messages import daily_scores
+    from returnml.warehouse.scores.score_messages import daily_scores
 
     # The copy for readers: whoever writes the warehouse is not waited for.
     with opened(paths.published, read_only=True) as con:
@@ -59,8 +59,11 @@ def _daily(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:
 
 
 def _answers(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:
-    from returnml.ledger.inference import read_day
-    from returnml.streaming.scores import from_log, message
+    from returnml.ledger.answer_records import read_day
+    from returnml.streaming.score_stream import (
+        from_log,
+        message,
+    )
 
     for answer in read_day(paths.inference_log, on):
         yield message(from_log(answer))

@@ -78,8 +78,11 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
     """Show a release: what made it, its gates, and what was said about it."""
     import msgspec
 
-    from returnml.modeling.gates.verdict import GATES_FILE, read_verdict
-    from returnml.modeling.variants import recipe_of
+    from returnml.modeling.fit.variants import recipe_of
+    from returnml.modeling.judging.gates.verdict import (
+        GATES_FILE,
+        read_verdict,
+    )
     from returnml.release.deployment import audit_path, verify_audit
 
     settings = load_settings(data=data)
@@ -147,7 +150,7 @@ def promote_command(
     data: DataOption = None,
 ) -> None:
     """Copy a release that decided here to another profile's data root, where its settings say what becomes of it."""
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.release.promotion import promote
 
     if to not in PROFILES[1:]:
@@ -179,7 +182,10 @@ def reconcile(task: TaskOption = None, data: DataOption = None) -> None:
 @app.command("rebuild")
 def rebuild_command(version: Version, data: DataOption = None) -> None:
     """Make a release again from its manifest and snapshot, and compare every bit; exit code 1 where one differs."""
-    from returnml.modeling.rebuilding import RebuildError, rebuild
+    from returnml.modeling.making.release_rebuilding import (
+        RebuildError,
+        rebuild,
+    )
     from returnml.tasks.registry import task_named
 
     settings = load_settings(data=data)
@@ -204,7 +210,7 @@ def _load(settings: Settings, version: str) -> Release:
 
 def _say(word: Callable[..., DeploymentState], settings: Settings, version: str, by: str, why: str, said: str) -> None:
     """Say ``approve`` or ``reject`` of a release, print what was said, and let MLflow's aliases follow."""
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
 
     with _refused():
         clock = clock_of(settings.replay_clock)
@@ -224,7 +230,7 @@ def _tasks(named: str | None) -> list[str]:
 def _project(settings: Settings, task: str, state: DeploymentState) -> bool:
     """Say what was changed in MLflow, and whether anything was."""
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of every table that it makes
-    from returnml.modeling.registry import project_aliases
+    from returnml.modeling.mlflow.model_registry import project_aliases
 
     projected = project_aliases(state, task, settings.paths.mlflow)
     for role, number in projected.changed.items():
@@ -250,7 +256,7 @@ def _short(value: object) -> str:
 
 @contextmanager
 def _refused() -> Iterator[None]:
-    from returnml.ledger.clock import ClockError
+    from returnml.clock import ClockError
     from returnml.release.deployment import DeploymentError
     from returnml.release.folder import ReleaseError
     from returnml.tasks.declaration import TaskError

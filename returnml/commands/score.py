@@ -31,8 +31,14 @@ def score(
     from returnml.tasks.declaration import TaskError
     from returnml.tasks.policies import policy_of
     from returnml.tasks.registry import refuse_unknown, task_named
-    from returnml.warehouse.reasons import ReasonsError, build_reasons
-    from returnml.warehouse.scores import ScoresError, build_scores
+    from returnml.warehouse.scores.daily_reasons import (
+        ReasonsError,
+        build_reasons,
+    )
+    from returnml.warehouse.scores.daily_scores import (
+        ScoresError,
+        build_scores,
+    )
 
     try:
         settings = load_settings(data=data)

@@ -11,7 +11,7 @@ import typer
 
 from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
-from returnml.ledger.instants import instant_us
+from returnml.instants import instant_us
 from returnml.settings import Settings, SettingsError, load_settings
 
 FACTORY = "serving.app:create_worker"
@@ -58,14 +58,19 @@ def serve(
 
 
 def _stopped_clock(settings: Settings, at: str) -> Path:
-    from returnml.ledger.clock import FileClockDriver
+    from returnml.clock import FileClockDriver
 
     FileClockDriver(settings.paths.replay_clock, _instant_us(settings, at))
     return settings.paths.replay_clock
 
 
 def _instant_us(settings: Settings, at: str) -> int:
-    from returnml.store.manifest import StoreError, generation_folder, listed_generation, read_manifest
+    from returnml.store.generation_manifest import (
+        StoreError,
+        generation_folder,
+        listed_generation,
+        read_manifest,
+    )
 
     if at == "cutoff":
         try:

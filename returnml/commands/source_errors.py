@@ -12,9 +12,9 @@ from returnml.settings import SettingsError
 @contextmanager
 def source_refused(as_json: bool) -> Iterator[None]:
     """Turn what a user can cause into one line on stderr and exit code 2."""
-    from returnml.ledger.clock import ClockError
+    from returnml.clock import ClockError
     from returnml.privacy.keyring import KeyringError
-    from returnml.sources.errors import SourceError
+    from returnml.sources.import_error import SourceError
     from returnml.sources.landing import LandingError
 
     # both are ValueErrors, as is what a frame that does not fit raises; that one is our defect and stays a traceback

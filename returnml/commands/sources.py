@@ -33,10 +33,13 @@ def simulate(
     lines_per_customer: Annotated[int, typer.Option(help="Mean order lines per customer over the whole span.")] = 14,
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
-    from returnml.sources.simulator.plan import Plan, Scenario
-    from returnml.sources.simulator.run import simulate as run_simulation
+    from returnml.sources.simulator.simulation import simulate as run_simulation
+    from returnml.sources.simulator.simulation_plan import (
+        Plan,
+        Scenario,
+    )
 
     try:
         settings = load_settings(data=data)
@@ -67,7 +70,7 @@ def import_online_retail_command(
     as_json: JsonOption = False,
 ) -> None:
     """Import the Online Retail files; returns are linked to order lines and the coverage is printed."""
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.online_retail import import_online_retail
 
@@ -120,7 +123,7 @@ def import_json_command(
 def _import_mapped(
     file_format: Literal["csv", "json"], orders: Path, returns: Path | None, mapping: Path, data: str | None, as_json: bool
 ) -> None:
-    from returnml.ledger.clock import clock_of
+    from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.mapped_tables import import_mapped
 

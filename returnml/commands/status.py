@@ -27,9 +27,12 @@ def _collect(paths: DataPaths) -> dict[str, Any]:
     from returnml.contracts.columns import STREAMS
     from returnml.release.deployment import DeploymentError, read_state
     from returnml.sources.landing import LandingError, days
-    from returnml.store.manifest import StoreError, read_pointer
+    from returnml.store.generation_manifest import (
+        StoreError,
+        read_pointer,
+    )
     from returnml.tasks.registry import tasks
-    from returnml.warehouse.status import warehouse_status
+    from returnml.warehouse.contents import warehouse_status
 
     found: dict[str, Any] = {"data": str(paths.root), "landing": {}, "tables": [], "quarantine": [], "refused_files": []}
     try:

@@ -13,7 +13,10 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.ledger.instants import instant, instant_us
+from returnml.instants import (
+    instant,
+    instant_us,
+)
 from returnml.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -25,7 +28,11 @@ app = typer.Typer(help="The online store: what it holds, publishing, proving and
 @app.command("status")
 def store_status(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Show the generations, what the live part holds beside the published one, and the ledger."""
-    from returnml.store.manifest import generation_folder, read_manifest, read_pointer
+    from returnml.store.generation_manifest import (
+        generation_folder,
+        read_manifest,
+        read_pointer,
+    )
     from returnml.store.verification import read_ledger, read_live
 
     settings = load_settings(data=data)
@@ -84,12 +91,18 @@ def store_publish(
     data: DataOption = None,
 ) -> None:
     """Publish a generation of what the warehouse knows; refused where the warehouse lacks events of the ledger."""
-    from returnml.features.tiles import TileError
+    from returnml.clock import (
+        ClockError,
+        clock_of,
+    )
+    from returnml.features.tiles.arithmetic import TileError
     from returnml.features.windows import DAY_US
-    from returnml.ledger.clock import ClockError, clock_of
-    from returnml.store.backends import open_backend
+    from returnml.store.backend_choice import open_backend
     from returnml.tasks.live_sets import FEATURE_SETS
-    from returnml.warehouse.publication import NotIngested, publish_warehouse
+    from returnml.warehouse.publishing.publication import (
+        NotIngested,
+        publish_warehouse,
+    )
 
     settings = load_settings(data=data)
     try:
@@ -146,7 +159,7 @@ def store_rebuild(data: DataOption = None) -> None:
 
 
 def _backend(settings: Settings) -> Backend:
-    from returnml.store.backends import open_backend
+    from returnml.store.backend_choice import open_backend
 
     if not settings.paths.store.exists():
         refuse(f"{settings.paths.store}: nothing was published yet; returnml run, or returnml store publish")
@@ -158,7 +171,7 @@ def _refused(damage_code: int = 2) -> Iterator[None]:
     """One line on stderr for what the store or the ledger says, and an exit code."""
     from returnml.ledger.log import LogError
     from returnml.store.backend import StoreUnavailable
-    from returnml.store.manifest import StoreError
+    from returnml.store.generation_manifest import StoreError
 
     try:
         yield

@@ -25,7 +25,7 @@ def tune(
     """Search training parameters on folds before calibration and hold-out; run it again to go on, also after a kill."""
     import msgspec
 
-    from returnml.modeling.tuning import read_best
+    from returnml.modeling.training.tuning import read_best
     from returnml.tasks.declaration import TaskError
     from returnml.tasks.registry import task_named
 

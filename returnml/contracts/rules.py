@@ -1,7 +1,7 @@
 """The rules that one row must meet, as data: the source of the validated contract and of every quarantine message.
 
 A rule that needs other rows (duplicates, references, running quantities) is named here, so that names and order
-are stated once, and judged in ``returnml.warehouse.validate``.
+are stated once, and judged in ``returnml.warehouse.ingest.validate``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream, Kind
-from returnml.features import shop
+from returnml.features.sets import shop
 from returnml.ledger import validator
 
 EARLIEST, LATEST = validator.EARLIEST.replace(tzinfo=None), datetime(2100, 1, 1)

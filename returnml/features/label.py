@@ -1,6 +1,6 @@
 """The label of an order line: whether it came back in time, and when that is known.
 
-One definition in integer microseconds; ``returnml.warehouse.outcomes`` states it as SQL. Both hold for the vectors of
+One definition in integer microseconds; ``returnml.warehouse.ingest.outcomes`` states it as SQL. Both hold for the vectors of
 ``shared/conformance/labels.json``.
 """
 

@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from returnml.release.files import sync_folder
+from returnml.files import sync_folder
 
 _HEADER = struct.Struct("<IIQQ")
 _CHECKED = struct.Struct("<IQQ")

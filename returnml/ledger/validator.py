@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from returnml.features.shop import ORDERS, RETURNS
+from returnml.features.sets.shop import (
+    ORDERS,
+    RETURNS,
+)
+from returnml.instants import instant
 from returnml.ledger.events import SCHEMA_VERSION, AnyEvent, InspectionCompleted, OrderPlaced, ReturnReceived
-from returnml.ledger.instants import instant
 
 VERDICTS = ("as_new", "worn", "damaged", "empty_box", "wrong_article")
 MAX_AHEAD = timedelta(minutes=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from returnml.modeling.snapshot import Rows
+from returnml.modeling.data.snapshot import Rows
 from returnml.policy.decisions import Decider
 from returnml.policy.document import ACTIONS, SEGMENT_COLUMNS, Policy
 

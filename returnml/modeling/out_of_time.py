@@ -11,8 +11,17 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from returnml.modeling.calibration import UNCALIBRATED, Calibration, CalibrationError, fit_calibration, fit_shift
-from returnml.modeling.metrics import ScoredSample, log_losses
+from returnml.modeling.fit.calibration import (
+    UNCALIBRATED,
+    Calibration,
+    CalibrationError,
+    fit_calibration,
+    fit_shift,
+)
+from returnml.modeling.judging.metrics import (
+    ScoredSample,
+    log_losses,
+)
 
 Method = Literal["none", "shift", "platt"]
 METHODS: tuple[Method, ...] = ("none", "shift", "platt")

@@ -10,14 +10,23 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from returnml.modeling.fitting import fit_at
-from returnml.modeling.gates.evidence import Pair, Rival
-from returnml.modeling.judging import part_of
-from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.modeling.splits import Fold
-from returnml.modeling.trained import Trained, train_variant
-from returnml.modeling.training_data import TrainingData
-from returnml.modeling.variants import Recipe, recipe_of
+from returnml.modeling.data.splits import Fold
+from returnml.modeling.export.onnx_scoring import OnnxScorer
+from returnml.modeling.fit.variants import (
+    Recipe,
+    recipe_of,
+)
+from returnml.modeling.judging.evidence_gathering import part_of
+from returnml.modeling.judging.gates.evidence import (
+    Pair,
+    Rival,
+)
+from returnml.modeling.training.fitting import fit_at
+from returnml.modeling.training.trained import (
+    Trained,
+    train_variant,
+)
+from returnml.modeling.training.training_data import TrainingData
 from returnml.release.folder import Release
 from returnml.settings import TrainingSettings
 

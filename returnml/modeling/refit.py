@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from returnml.modeling.boosting import TreeModel
-from returnml.modeling.calibration import Calibration
 from returnml.modeling.closeness import Closeness, compare_scores
-from returnml.modeling.fitting import fit_rows
-from returnml.modeling.trained import Trained
-from returnml.modeling.training_data import TrainingData
+from returnml.modeling.fit.boosting import TreeModel
+from returnml.modeling.fit.calibration import Calibration
+from returnml.modeling.training.fitting import fit_rows
+from returnml.modeling.training.trained import Trained
+from returnml.modeling.training.training_data import TrainingData
 from returnml.policy.document import Policy
 from returnml.settings import TrainingSettings
 

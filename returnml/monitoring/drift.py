@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from returnml.modeling.reference import Histogram
+from returnml.modeling.data.drift_reference import Histogram
 from returnml.settings import DriftSettings
 
 SCORE = "score"

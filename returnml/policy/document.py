@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from returnml.release.files import sha256
+from returnml.files import sha256
 
 Action = Literal["allow", "nudge", "review", "restrict"]
 ACTIONS: tuple[Action, ...] = ("allow", "nudge", "review", "restrict")

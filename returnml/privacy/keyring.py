@@ -18,7 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from returnml.release.files import create_private, locked
+from returnml.files import (
+    create_private,
+    locked,
+)
 
 MASTER_FILE = "master"
 DATABASE_FILE = "keyring.sqlite"

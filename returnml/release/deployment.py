@@ -11,8 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.ledger.clock import Clock
-from returnml.release.files import UNDECODABLE, locked, readable_json, replace_file
+from returnml.clock import Clock
+from returnml.files import (
+    UNDECODABLE,
+    locked,
+    readable_json,
+    replace_file,
+)
 from returnml.release.trail import GENESIS, TrailError, append, last_hash, last_record, mend, read_trail
 
 

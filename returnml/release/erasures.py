@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.files import locked
 from returnml.release import trail
-from returnml.release.files import locked
 from returnml.release.trail import GENESIS, read_trail
 
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.release.files import UNDECODABLE, new_folder, sha256
+from returnml.files import (
+    UNDECODABLE,
+    new_folder,
+    sha256,
+)
 from returnml.release.graph import GraphError, refuse_external
 from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 from returnml.release.plain import NotPlain, plain, plain_files, plain_parts, read_plain

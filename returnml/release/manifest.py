@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
-from returnml.release.files import readable_json, sha256
+from returnml.files import (
+    readable_json,
+    sha256,
+)
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"

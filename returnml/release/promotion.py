@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from returnml.ledger.clock import Clock
+from returnml.clock import Clock
+from returnml.files import sha256
 from returnml.release.deployment import AuditRecord, DeploymentError, audit_path, verify_audit
-from returnml.release.files import sha256
 from returnml.release.folder import Release, load_release, release_folder, write_release
 from returnml.release.transitions import Settled, settle
 from returnml.settings import Settings

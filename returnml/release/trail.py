@@ -8,7 +8,11 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from returnml.release.files import UNDECODABLE, sha256, sync_folder
+from returnml.files import (
+    UNDECODABLE,
+    sha256,
+    sync_folder,
+)
 
 GENESIS = "0" * 64
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from returnml.ledger.clock import Clock
+from returnml.clock import Clock
 from returnml.release.deployment import (
     AuditRecord,
     DeploymentError,

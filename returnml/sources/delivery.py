@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import DeliveredStream
-from returnml.ledger.clock import Clock
 from returnml.privacy.customers import CustomerIds
 from returnml.sources.landing import write_day
 from returnml.sources.pseudonyms import pseudonymised

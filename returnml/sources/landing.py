@@ -20,10 +20,16 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import STREAMS, DeliveredStream
-from returnml.ledger.clock import Clock
-from returnml.release.files import UNDECODABLE, locked, sha256, sync_folder, write_synced
-from returnml.sources.delivered import to_delivered
+from returnml.files import (
+    UNDECODABLE,
+    locked,
+    sha256,
+    sync_folder,
+    write_synced,
+)
+from returnml.sources.delivered_frame import to_delivered
 
 _NAME = re.compile(r"(?P<version>\d{4,})-(?P<digest>[0-9a-f]{12})\.(?P<kind>parquet|json)")
 _ROWS_PER_GROUP = 131_072

@@ -13,12 +13,12 @@ from typing import Literal
 
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
-from returnml.ledger.clock import Clock
 from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, Progress, deliver, silent
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
 from returnml.sources.table_files import read_csv, read_json
 from returnml.sources.values import to_boolean, to_instant, to_integer, to_minor_units

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from returnml.contracts.columns import ORDERS, RETURNS, DeliveredStream
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 
 ROW_NUMBER = "#"
 EPOCH_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}

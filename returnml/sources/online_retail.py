@@ -12,11 +12,11 @@ from pathlib import Path
 
 import polars as pl
 
+from returnml.clock import Clock
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.ledger.clock import Clock
 from returnml.privacy.customers import CustomerIds
 from returnml.sources.delivery import Delivered, Progress, deliver, silent
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.online_retail_linking import Coverage, link_returns
 from returnml.sources.table_files import read_csv
 

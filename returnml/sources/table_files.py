@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 
 _CHUNK = 100_000
 

@@ -16,7 +16,10 @@ from typing import Protocol
 
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.log import START, Position
-from returnml.store.manifest import GenerationManifest, StoreError
+from returnml.store.generation_manifest import (
+    GenerationManifest,
+    StoreError,
+)
 
 META, STATE, EVENTS = range(3)
 """The tables of the live part: pointer and mark; tiles and what is known of order lines; what became of event ids."""

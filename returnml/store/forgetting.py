@@ -15,11 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from returnml.ledger.clock import Clock
+from returnml.clock import Clock
 from returnml.ledger.events import OrderPlaced
 from returnml.privacy.keyring import Forgetting, Keyring
 from returnml.release.erasures import Erasure, read_erasures, record_erasure
-from returnml.store.writer import EventWriter, events_about
+from returnml.store.event_writer import (
+    EventWriter,
+    events_about,
+)
 
 LinesOf = Callable[[str], Iterable[str]]
 """The order lines that lie under a pseudonym."""

@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
-from returnml.features.tiles import WORD
+from returnml.features.tiles.arithmetic import WORD
 from returnml.release.plain import NotPlain, plain_files
 from returnml.store.backend import Values
-from returnml.store.keys import TILES, in_section
-from returnml.store.lmdb_backend import DATABASE_FILE, LOCK_FILE, LmdbReader
-from returnml.store.manifest import (
+from returnml.store.generation_manifest import (
     MANIFEST_FILE,
     GenerationManifest,
     StoreError,
@@ -23,6 +21,12 @@ from returnml.store.manifest import (
     listed_generation,
     read_manifest,
     require_served,
+)
+from returnml.store.keys import TILES, in_section
+from returnml.store.lmdb.environments import (
+    DATABASE_FILE,
+    LOCK_FILE,
+    LmdbReader,
 )
 
 Item = tuple[bytes, bytes | memoryview]

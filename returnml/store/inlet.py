@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from returnml.clock import Clock
 from returnml.features.declarations import FeatureSet
-from returnml.ledger.clock import Clock
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogError
 from returnml.privacy.customers import open_customers
 from returnml.privacy.keyring import KeyringError
 from returnml.settings import Settings
-from returnml.store.backends import open_backend
-from returnml.store.manifest import StoreError
-from returnml.store.writer import Applied, EventWriter
+from returnml.store.backend_choice import open_backend
+from returnml.store.event_writer import (
+    Applied,
+    EventWriter,
+)
+from returnml.store.generation_manifest import StoreError
 
 
 class EventsUnavailable(Exception):

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from returnml.features.declarations import FeatureSet
 from returnml.store.backend import Backend, Found, Published, StoreUnavailable, read_generation
 from returnml.store.generation import open_generation
-from returnml.store.manifest import StoreError, generation_folder, read_pointer
+from returnml.store.generation_manifest import (
+    StoreError,
+    generation_folder,
+    read_pointer,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,21 @@ from itertools import islice, zip_longest
 from returnml.features.declarations import FeatureSet
 from returnml.ledger.log import LogWriter, Record, last_record, read, segments
 from returnml.store.backend import STATE, Backend, Mark, Published, read_mark, read_published
+from returnml.store.event_writer import ledger_folder
 from returnml.store.generation import Generation, open_generation
+from returnml.store.generation_layout import StoreLayout
+from returnml.store.generation_manifest import (
+    StoreError,
+    generation_folder,
+    read_pointer,
+)
 from returnml.store.keys import describe_key
-from returnml.store.layout import StoreLayout
-from returnml.store.manifest import StoreError, generation_folder, read_pointer
-from returnml.store.rebuilding import noted_otherwise, publish_live, replay_ledger
-from returnml.store.state import LiveState
-from returnml.store.writer import ledger_folder
+from returnml.store.live_rebuilding import (
+    noted_otherwise,
+    publish_live,
+    replay_ledger,
+)
+from returnml.store.live_state import LiveState
 
 _AT_ONCE = 2_000
 

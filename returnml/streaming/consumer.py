@@ -13,8 +13,11 @@ from typing import Any
 from returnml.ledger.decoding import Malformed, decode_event
 from returnml.ledger.events import AnyEvent
 from returnml.settings import KafkaSettings
+from returnml.store.event_writer import (
+    EVENT_ID_TAKEN,
+    Applied,
+)
 from returnml.store.inlet import EventInlet, EventsUnavailable
-from returnml.store.writer import EVENT_ID_TAKEN, Applied
 from returnml.streaming.client import StreamingError, consumer, library, reason
 from returnml.streaming.dead_letters import DeadLetter, DeadLetters, DeadLettersUnavailable
 from returnml.streaming.outlasting import begin

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import structs
 
-from returnml.ledger.clock import Clock
+from returnml.clock import Clock
+from returnml.files import UNDECODABLE
 from returnml.ledger.log import LogError, LogWriter, Record, read
-from returnml.release.files import UNDECODABLE
 from returnml.settings import Settings
 from returnml.streaming.client import StreamingError, Tell, library, producer
 

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from returnml.features.sql_dialect import quote
+from returnml.features.sql.dialect import quote
 from returnml.warehouse.partition import transaction
 
 Columns = Mapping[str, str]

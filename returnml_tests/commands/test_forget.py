@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths
 from returnml.streaming.dead_letters import DeadLetter, DeadLetterLog, logged

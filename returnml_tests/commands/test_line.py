@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 import typer
 
+from returnml.clock import VirtualClock
 from returnml.commands.line import _check_range, _reason
-from returnml.ledger.clock import VirtualClock
-from returnml.partitions import DAILY
+from returnml.pipeline.partitions import DAILY
 
 FIRST = date.fromisoformat(DAILY.get_first_partition_key())
 NOON_OF_DAY_3 = VirtualClock((FIRST - date(1970, 1, 1)).days * 86_400_000_000 + int(2.5 * 86_400_000_000))

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from returnml.cli import app
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.release.deployment import audit_path, read_state, verify_audit
 from returnml.release.folder import Release, write_release
 from returnml.release.transitions import settle

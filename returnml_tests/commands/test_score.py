@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from returnml.commands import evaluate
 from returnml.commands.score import score
-from returnml.modeling.candidate import train_release
+from returnml.modeling.making.candidate import train_release
 from returnml.settings import DataPaths
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 from returnml_tests.serving.shop import make_champion_of
 

@@ -4,8 +4,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from returnml.clock import clock_of
 from returnml.commands.serve import serve
-from returnml.ledger.clock import clock_of
 from returnml.settings import load_settings
 from returnml_tests.serving import shop
 

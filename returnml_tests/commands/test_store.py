@@ -7,15 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.ledger.clock import FileClockDriver
-from returnml.ledger.instants import instant_us
+from returnml.clock import FileClockDriver
+from returnml.instants import instant_us
 from returnml.ledger.log import segments
 from returnml.settings import DataPaths, Settings
 from returnml.store.backend import STATE
 from returnml.tasks.live_sets import FEATURE_SETS
-from returnml.warehouse.generation import publish_generation
-from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.warehouse.conftest import D1, D2, Shop, order
 from returnml_tests.warehouse.ledger_shop import LedgerShop, placed
 

@@ -10,7 +10,7 @@ from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, STREAMS, De
 from returnml.contracts.delivered import as_delivered, header_failures
 from returnml.contracts.rules import row_rules, rules
 from returnml.contracts.validated import POLARS_TYPES, ContractBroken, needed_columns, row_failures, validated
-from returnml.warehouse.schema import tables
+from returnml.warehouse.ingest.schema import tables
 
 
 def _header(stream: DeliveredStream, **changed: pl.DataType | None) -> pl.Schema:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.release.deployment import read_state

@@ -29,7 +29,7 @@ from pathlib import Path
 import duckdb
 from rich.progress import Progress
 
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.settings import DataPaths
 from returnml.store.generation import open_current
 from returnml.warehouse.partition import open_warehouse

@@ -24,16 +24,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.features.shop import KEY_COLUMNS
+from returnml.clock import SystemClock
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.windows import DAY_US, HOUR_US
-from returnml.ledger.clock import SystemClock
 from returnml.settings import DataPaths
 from returnml.store.backend import Backend
-from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
-from returnml.store.online import OnlineFeatures
-from returnml.warehouse.generation import publish_generation
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.drills.service import UNANSWERED, Connection, Service
 from returnml_tests.oracle import Event, Moment, group_aggregates
 from returnml_tests.redis_server import RedisProcess

@@ -25,11 +25,17 @@ from typing import Any
 import msgspec
 from rich.progress import Progress
 
-from returnml.modeling.snapshot import Snapshot, read_snapshot
-from returnml.modeling.training_data import training_data
-from returnml.modeling.tuning import Tuned, tune
+from returnml.modeling.data.snapshot import (
+    Snapshot,
+    read_snapshot,
+)
+from returnml.modeling.training.training_data import training_data
+from returnml.modeling.training.tuning import (
+    Tuned,
+    tune,
+)
 from returnml.settings import TuningSettings
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 
 

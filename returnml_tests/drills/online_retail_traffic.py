@@ -19,7 +19,10 @@ from typing import Any
 import polars as pl
 
 from returnml.features.windows import DAY_US, HOUR_US, MINUTE_US
-from returnml.ledger.instants import instant, instant_us
+from returnml.instants import (
+    instant,
+    instant_us,
+)
 from returnml.sources.online_retail import read_files, to_streams
 
 LATE_ORDERS, LATE_RETURNS, SENT_TWICE, CONTRADICTORY, INSPECTED = 0.02, 0.1, 0.03, 0.02, 0.1

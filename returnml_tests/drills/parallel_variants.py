@@ -30,7 +30,11 @@ from rich.progress import Progress
 
 from returnml.commands.dagster_home import enter
 from returnml.settings import Settings
-from returnml_tests.assets.shop import SMALL, open_shop, run_line
+from returnml_tests.pipeline.assets.shop import (
+    SMALL,
+    open_shop,
+    run_line,
+)
 
 NOISE = re.compile(r"database is locked|OperationalError|IntegrityError|duplicate column|already exists|Traceback", re.IGNORECASE)
 NAMES = ("plain", "monotone", "regularised", "steady", "logistic")

@@ -14,9 +14,12 @@ from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
+from returnml.clock import FileClockDriver
 from returnml.features.windows import DAY_US, MINUTE_US
-from returnml.ledger.clock import FileClockDriver
-from returnml.ledger.instants import day_of, day_us
+from returnml.instants import (
+    day_of,
+    day_us,
+)
 from returnml.settings import Settings, load_settings
 from returnml_tests.drills.online_retail_traffic import Sending, Traffic
 from returnml_tests.drills.replay_client import Answers, Shop

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from returnml.ledger.clock import FileClockDriver
+from returnml.clock import FileClockDriver
 from returnml_tests.drills.online_retail_traffic import Sending
 from returnml_tests.drills.service import UNANSWERED, Connection
 from returnml_tests.waiting import PATIENCE_SECONDS

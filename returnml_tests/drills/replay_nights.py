@@ -14,19 +14,26 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.instants import instant_us
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.instants import instant_us
 from returnml.settings import Settings
-from returnml.store.backends import open_backend
+from returnml.store.backend_choice import open_backend
 from returnml.tasks.live_sets import FEATURE_SETS
-from returnml.warehouse.consistency import ConsistencyReport, build_consistency
-from returnml.warehouse.cutoff import cut_off
-from returnml.warehouse.events import ingest_events
-from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.inference import MOMENTS, build_inference_log, build_moments
+from returnml.warehouse.answers.inference_tables import (
+    MOMENTS,
+    build_inference_log,
+    build_moments,
+)
+from returnml.warehouse.answers.recomputed_vectors import (
+    ConsistencyReport,
+    build_consistency,
+)
+from returnml.warehouse.features.order_line_vectors import build_order_lines
+from returnml.warehouse.features.tile_tables import build_tiles
+from returnml.warehouse.ingest.cutoff import cut_off
+from returnml.warehouse.ingest.raw_events import ingest_events
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.publication import publish_warehouse
-from returnml.warehouse.tiles import build_tiles
+from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.drills.service import ROOT
 from returnml_tests.warehouse.line import build_line
 

@@ -10,7 +10,7 @@ from datetime import date
 import duckdb
 import numpy as np
 
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml_tests.drills.replay_client import Answers
 
 BUSY_SHARE = 0.05

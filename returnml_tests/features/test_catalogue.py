@@ -1,7 +1,7 @@
 """What the catalogue says about each kind of input."""
 
 from returnml.features.catalogue import catalogue
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 
 ENTRIES = {entry.name: entry for entry in catalogue(ORDER_LINE)}
 

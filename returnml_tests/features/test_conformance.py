@@ -6,8 +6,12 @@ import json
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
-from returnml.warehouse.windows import compute_windows
-from returnml_tests.features.warehouse import connect, write_spine, write_stream
+from returnml.warehouse.features.window_aggregates import compute_windows
+from returnml_tests.features.window_warehouse import (
+    connect,
+    write_spine,
+    write_stream,
+)
 from returnml_tests.oracle import Event, Moment, aggregate
 from returnml_tests.shared import SHARED, required
 

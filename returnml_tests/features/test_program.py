@@ -5,8 +5,8 @@ import pytest
 
 from returnml.features.declarations import Derived, FeatureSet, InputKind, RequestInput
 from returnml.features.expressions import sqrt, where
-from returnml.features.order_line import ORDER_LINE
 from returnml.features.program import VectorProgram
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.vector import assemble
 
 INPUTS = tuple(RequestInput(name, InputKind.INTEGER, "", name) for name in "ab")

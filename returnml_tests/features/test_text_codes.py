@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from returnml.features import sql_dialect
 from returnml.features.declarations import Aggregation, Operation, Stream
+from returnml.features.sql import dialect as sql_dialect
 from returnml.features.text_codes import text_code
 from returnml.features.windows import Window
 

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
-from returnml.warehouse.tiles import build_tiles
-from returnml.warehouse.windows import compute_windows
-from returnml_tests.features.warehouse import connect, write_spine, write_stream
+from returnml.warehouse.features.tile_tables import build_tiles
+from returnml.warehouse.features.window_aggregates import compute_windows
+from returnml_tests.features.window_warehouse import (
+    connect,
+    write_spine,
+    write_stream,
+)
 from returnml_tests.oracle import DAY, Event, Moment, group_aggregates
 
 ORDERS = Stream("orders", "core.orders", {"value": 40, "pieces": 20}, texts=("method",))

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 
 from returnml.features.declarations import FeatureSet
-from returnml.warehouse.vectors import stream_vectors
+from returnml.warehouse.features.vectors import stream_vectors
 
 
 def compute_vectors(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, spine: str) -> tuple[list, np.ndarray]:

@@ -14,19 +14,19 @@ import duckdb
 import pytest
 from litestar.testing import TestClient
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths, Settings
-from returnml.sources.simulator.plan import Plan
-from returnml.sources.simulator.run import simulate
-from returnml.store.embedded import LmdbBackend
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import Plan
+from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.tasks.live_sets import FEATURE_SETS
-from returnml.warehouse.generation import publish_generation
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.validate import build_core
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.serving import shop
 from serving.app import create_app
 

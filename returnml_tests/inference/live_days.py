@@ -14,19 +14,25 @@ import msgspec
 import numpy as np
 from litestar.testing import TestClient
 
+from returnml.clock import (
+    FileClockDriver,
+    VirtualClock,
+)
 from returnml.commands.line import LineRun, run_job
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.windows import DAY_US
-from returnml.ledger.clock import FileClockDriver, VirtualClock
-from returnml.modeling.reference import Reference, describe
+from returnml.modeling.data.drift_reference import (
+    Reference,
+    describe,
+)
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.release.folder import write_release
 from returnml.settings import DataPaths, DriftSettings, PrivacySettings, ServingSettings, Settings
-from returnml.sources.simulator.plan import Plan
-from returnml.sources.simulator.run import simulate
-from returnml.warehouse.ingest import ingest_raw
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import Plan
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.validate import build_core
 from returnml_tests.inference.conftest import OF_LINE, OF_ORDER, OF_RETURN, present
 from returnml_tests.serving import shop
 from serving.app import create_app

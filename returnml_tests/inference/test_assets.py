@@ -5,10 +5,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from returnml.assets.features import features_order_line
-from returnml.assets.inference import consistency, inference_log, moments
-from returnml.features.order_line import ORDER_LINE
-from returnml.resources.warehouse import warehouse_resource
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.pipeline.assets.features import features_order_line
+from returnml.pipeline.assets.inference import (
+    consistency,
+    inference_log,
+    moments,
+)
+from returnml.pipeline.resources.warehouse_resource import warehouse_resource
 from returnml.settings import Settings
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.inference.conftest import LAST, Scored

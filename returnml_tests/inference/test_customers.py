@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from litestar.testing import TestClient
 
-from returnml.features.customer import CUSTOMER
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.features.sets.customer import CUSTOMER
 from returnml_tests.features.vectors import compute_vectors
 from returnml_tests.inference.conftest import LAST_US, Scored
 from returnml_tests.inference.test_live import happenings

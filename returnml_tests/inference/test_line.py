@@ -11,17 +11,26 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.features.heads import HeadLayout
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.features.tiles.heads import HeadLayout
 from returnml.features.vector import assemble
-from returnml.ledger.inference import find, read_day
-from returnml.modeling import replay as replaying
-from returnml.modeling.replay import raw_values, replay
+from returnml.ledger.answer_records import (
+    find,
+    read_day,
+)
 from returnml.release.folder import load_release
-from returnml.warehouse.consistency import build_consistency
-from returnml.warehouse.explain import contributions
-from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.inference import build_inference_log, build_moments
+from returnml.warehouse.answers import answer_recomputation as replaying
+from returnml.warehouse.answers.answer_recomputation import (
+    raw_values,
+    replay,
+)
+from returnml.warehouse.answers.explain import contributions
+from returnml.warehouse.answers.inference_tables import (
+    build_inference_log,
+    build_moments,
+)
+from returnml.warehouse.answers.recomputed_vectors import build_consistency
+from returnml.warehouse.features.order_line_vectors import build_order_lines
 from returnml_tests.inference.conftest import LAST, Scored, score_day
 
 

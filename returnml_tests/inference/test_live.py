@@ -16,12 +16,12 @@ from litestar.testing import TestClient
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
-from returnml.ledger.inference import read_day
+from returnml.clock import VirtualClock
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.ledger.answer_records import read_day
 from returnml.settings import DataPaths
-from returnml.warehouse.consistency import build_consistency
-from returnml.warehouse.inference import build_inference_log
+from returnml.warehouse.answers.inference_tables import build_inference_log
+from returnml.warehouse.answers.recomputed_vectors import build_consistency
 from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, OF_RETURN, Scored, copy_warehouse, present
 from returnml_tests.serving import shop
 from serving.app import create_app

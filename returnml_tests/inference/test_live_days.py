@@ -6,10 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.windows import DAY_US
-from returnml.store.manifest import read_manifest, read_pointer
-from returnml.warehouse.inference import LOG
+from returnml.store.generation_manifest import (
+    read_manifest,
+    read_pointer,
+)
+from returnml.warehouse.answers.inference_tables import LOG
 from returnml_tests.inference.live_days import FIRST, GO_LIVE, LIVE_DAYS, NIGHT_US, LiveDays, day_of_live, start_us
 
 MISSED = 1

@@ -11,16 +11,24 @@ import duckdb
 import numpy as np
 import pytest
 
-from returnml.assets.training import build_training_set
-from returnml.features.order_line import ORDER_LINE
-from returnml.resources.warehouse import warehouse_resource
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.pipeline.assets.training import build_training_set
+from returnml.pipeline.resources.warehouse_resource import warehouse_resource
 from returnml.settings import Settings, TrainingSettings
 from returnml.tasks.declared import return_risk
-from returnml.warehouse.features import build_order_lines
-from returnml.warehouse.inference import MOMENTS, build_inference_log, build_moments
-from returnml.warehouse.logged_vectors import LoggedVectors, read_logged_vectors, sources_of
+from returnml.warehouse.answers.inference_tables import (
+    MOMENTS,
+    build_inference_log,
+    build_moments,
+)
+from returnml.warehouse.answers.logged_vectors import (
+    LoggedVectors,
+    read_logged_vectors,
+    sources_of,
+)
+from returnml.warehouse.features.order_line_vectors import build_order_lines
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.inference.conftest import LAST, Scored, score_day
 from returnml_tests.inference.test_assets import verdict
 

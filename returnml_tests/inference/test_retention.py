@@ -7,12 +7,19 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.ledger.clock import FileClockDriver
-from returnml.ledger.inference import day_folder, logged_days, read_day
+from returnml.clock import FileClockDriver
+from returnml.ledger.answer_records import (
+    day_folder,
+    logged_days,
+    read_day,
+)
 from returnml.ledger.log import segments
 from returnml.settings import DataPaths
-from returnml.warehouse.inference import LOG, build_inference_log
-from returnml.warehouse.log_retention import prune_inference_log
+from returnml.warehouse.answers.inference_tables import (
+    LOG,
+    build_inference_log,
+)
+from returnml.warehouse.answers.log_retention import prune_inference_log
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.inference.conftest import LAST, LAST_US
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from returnml.modeling.candidate import Candidate
+from returnml.modeling.making.candidate import Candidate
 from returnml_tests.modeling.gated import Shop
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from returnml.modeling.candidate import Candidate, train_release
-from returnml.modeling.snapshot import Snapshot
+from returnml.modeling.data.snapshot import Snapshot
+from returnml.modeling.making.candidate import (
+    Candidate,
+    train_release,
+)
 from returnml.settings import GateSettings, Settings
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 
 GATED = msgspec.structs.replace(SETTINGS, gates=GateSettings(min_segment_lines=200, max_gain_share=0.8))

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from returnml.modeling.calibration import UNCALIBRATED, fit_calibration, fit_shift, sigmoid
+from returnml.modeling.fit.calibration import (
+    UNCALIBRATED,
+    fit_calibration,
+    fit_shift,
+    sigmoid,
+)
 from returnml.modeling.out_of_time import calibrate, choose_calibration, origin_figures, progressive
 
 ROWS = 4_000

@@ -11,19 +11,29 @@ import polars as pl
 import pytest
 
 from returnml.modeling import refit
-from returnml.modeling.candidate import Candidate, train_release
 from returnml.modeling.closeness import compare_scores
-from returnml.modeling.evaluation import read_evaluation
-from returnml.modeling.onnx_scoring import OnnxScorer
-from returnml.modeling.rebuilding import rebuild
-from returnml.modeling.reference import REFERENCE_FILE, Reference
-from returnml.modeling.snapshot import YOUNG_COLUMNS, Rows, Snapshot
-from returnml.modeling.trained import train_variant
-from returnml.modeling.training_data import training_data
-from returnml.modeling.variants import PLAIN
+from returnml.modeling.data.drift_reference import (
+    REFERENCE_FILE,
+    Reference,
+)
+from returnml.modeling.data.snapshot import (
+    YOUNG_COLUMNS,
+    Rows,
+    Snapshot,
+)
+from returnml.modeling.export.onnx_scoring import OnnxScorer
+from returnml.modeling.fit.variants import PLAIN
+from returnml.modeling.judging.evaluation import read_evaluation
+from returnml.modeling.making.candidate import (
+    Candidate,
+    train_release,
+)
+from returnml.modeling.making.release_rebuilding import rebuild
+from returnml.modeling.training.trained import train_variant
+from returnml.modeling.training.training_data import training_data
 from returnml.policy.document import Policy, Thresholds
 from returnml.settings import DataPaths, GateSettings, Settings
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.gated import GATED
 from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 

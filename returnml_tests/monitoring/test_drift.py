@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from returnml.modeling.reference import Histogram, describe
+from returnml.modeling.data.drift_reference import (
+    Histogram,
+    describe,
+)
 from returnml.monitoring.drift import (
     SCORE,
     ColumnDrift,

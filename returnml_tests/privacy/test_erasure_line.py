@@ -16,25 +16,31 @@ import duckdb
 import polars as pl
 import pytest
 
+from returnml.clock import FileClockDriver
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import FileClockDriver
-from returnml.ledger.inference import Answer, read_day
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.ledger.answer_records import (
+    Answer,
+    read_day,
+)
 from returnml.ledger.log import read
-from returnml.modeling.replay import served_vectors
 from returnml.privacy.customers import Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths, Settings
 from returnml.sources.delivery import deliver
-from returnml.sources.simulator.plan import Plan
-from returnml.sources.simulator.run import simulate_tables
-from returnml.store.embedded import LmdbBackend
-from returnml.warehouse.consistency import build_consistency
-from returnml.warehouse.events import ingest_events
-from returnml.warehouse.inference import build_inference_log, build_moments
+from returnml.sources.simulator.simulation import simulate_tables
+from returnml.sources.simulator.simulation_plan import Plan
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.warehouse.answers.answer_recomputation import served_vectors
+from returnml.warehouse.answers.inference_tables import (
+    build_inference_log,
+    build_moments,
+)
+from returnml.warehouse.answers.recomputed_vectors import build_consistency
+from returnml.warehouse.ingest.raw_events import ingest_events
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.publication import publish_warehouse
-from returnml.warehouse.publish import publish_copy
+from returnml.warehouse.publishing.bi_copy import publish_copy
+from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.drills.service import Connection, Service
 from returnml_tests.serving import shop
 from returnml_tests.waiting import eventually

@@ -7,8 +7,17 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from returnml.modeling.boosting import TreeModel, parameters, round_thresholds_down, train
-from returnml.modeling.explainer import ExplainerProofError, build_explainer, prove_explainer
+from returnml.modeling.export.explainer import (
+    ExplainerProofError,
+    build_explainer,
+    prove_explainer,
+)
+from returnml.modeling.fit.boosting import (
+    TreeModel,
+    parameters,
+    round_thresholds_down,
+    train,
+)
 from returnml.reasons.kernel import Explainer, ExplainerError
 from returnml.settings import TrainingSettings
 

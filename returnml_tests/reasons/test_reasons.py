@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from returnml.features.customer import CUSTOMER
 from returnml.features.declarations import FeatureSet, InputKind, RequestInput
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.customer import CUSTOMER
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.reasons.families import ORDER_LINE_FAMILIES, FamilyError, families_of, family_numbers
 from returnml.reasons.kernel import Explainer, ExplainerDocument, ExplainerError, Paths
 from returnml.reasons.ordering import MAX_REASONS, Reasoner

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.release.deployment import DeploymentError, audit_path, read_state, transition, verify_audit
 from returnml.settings import DataPaths
 

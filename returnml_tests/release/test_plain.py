@@ -12,16 +12,28 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, helper
 
-from returnml.modeling.snapshot import SnapshotError, read_snapshot, snapshot_folder
-from returnml.modeling.trained import read_trained
-from returnml.modeling.tuning import BEST_FILE, TuningError, read_best
-from returnml.modeling.variants import VariantError
-from returnml.release.files import sha256
+from returnml.files import sha256
+from returnml.modeling.data.snapshot import (
+    SnapshotError,
+    read_snapshot,
+    snapshot_folder,
+)
+from returnml.modeling.fit.variants import VariantError
+from returnml.modeling.training.trained import read_trained
+from returnml.modeling.training.tuning import (
+    BEST_FILE,
+    TuningError,
+    read_best,
+)
 from returnml.release.folder import ReleaseError, load_release, release_folder, write_release
 from returnml.release.graph import GraphError, refuse_external
 from returnml.release.manifest import Manifest
 from returnml.release.plain import NotPlain, plain_files, read_plain
-from returnml.store.manifest import StoreError, read_manifest, read_pointer
+from returnml.store.generation_manifest import (
+    StoreError,
+    read_manifest,
+    read_pointer,
+)
 from returnml_tests.release.test_folder import FILES, MANIFEST
 from returnml_tests.serving import shop
 
@@ -202,7 +214,7 @@ def test_tuned_parameters_and_snapshots_are_plain_files(tmp_path: Path):
 
 @pytest.mark.parametrize("file", ["data.mdb", "manifest.json"])
 def test_a_generation_is_plain_files_of_its_own(tmp_path: Path, file: str):
-    from returnml.features.order_line import ORDER_LINE
+    from returnml.features.sets.order_line import ORDER_LINE
     from returnml.store.generation import open_current
 
     generation = shop.publish(tmp_path)

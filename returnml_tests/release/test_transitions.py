@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.release.deployment import DeploymentError, audit_path, read_state, verify_audit
 from returnml.release.folder import Release, ReleaseError, write_release
 from returnml.release.promotion import promote

@@ -10,19 +10,19 @@ import duckdb
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from returnml.clock import VirtualClock
 from returnml.features.declarations import FeatureSet
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.release.deployment import DeploymentState, read_state, transition
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
 from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings, StoreSettings
-from returnml.store.backends import open_backend
+from returnml.store.backend_choice import open_backend
 from returnml.store.generation import Generation
 from returnml.tasks.live_sets import FEATURE_SETS
-from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.schema import ensure_schema
+from returnml.warehouse.publishing.generation_content import publish_generation
 
 DAY_US = 86_400_000_000
 CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z

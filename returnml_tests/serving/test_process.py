@@ -9,7 +9,7 @@ import pytest
 
 from returnml_tests.drills.service import ROOT, Connection, Service
 from returnml_tests.serving import shop
-from returnml_tests.serving.test_events import placed
+from returnml_tests.serving.intake.test_events import placed
 
 FORBIDDEN = ("confluent_kafka", "dagster", "mlflow", "lightgbm", "pandas", "duckdb", "pandera", "polars", "onnx")
 

@@ -5,10 +5,14 @@ import re
 import pytest
 from litestar.testing import TestClient
 
-from returnml.ledger.clock import VirtualClock
-from returnml.store.redis_backend import RedisServer
+from returnml.clock import VirtualClock
+from returnml.store.redis.server import RedisServer
 from returnml_tests.serving import shop
-from returnml_tests.serving.test_events import evidence, placed, send
+from returnml_tests.serving.intake.test_events import (
+    evidence,
+    placed,
+    send,
+)
 from returnml_tests.waiting import eventually
 from serving.app import create_app
 
@@ -114,7 +118,7 @@ def test_a_server_that_lost_everything_is_filled_again_by_publishing(data, redis
 
 
 def test_a_server_that_hangs_holds_up_one_request_and_not_for_long(data, redis, monkeypatch):
-    monkeypatch.setattr("returnml.store.redis_backend.READ_SECONDS", 1.0)
+    monkeypatch.setattr("returnml.store.redis.server.READ_SECONDS", 1.0)
     exchange, waited = RedisServer._ask, []
 
     def counted(*of):

@@ -3,10 +3,10 @@
 import pytest
 from litestar.testing import TestClient
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.settings import DataPaths
-from returnml.store.embedded import LmdbBackend
-from returnml.warehouse.generation import publish_generation
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.serving import shop
 from returnml_tests.store.streams import feature_set as other_features
 from returnml_tests.store.streams import warehouse as other_warehouse

@@ -12,8 +12,8 @@ import msgspec
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import RETURNS
-from returnml.ledger.clock import VirtualClock
 from returnml.sources import landing as landing_module
 from returnml.sources.landing import LandingError, LandingFile, current_file, days, history, parquet_bytes, write_day
 

@@ -9,18 +9,18 @@ import duckdb
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import OPEN_FLAG
 from returnml.contracts.columns import ORDERS as ORDERS_STREAM
-from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing import current_file, days
 from returnml.sources.mapped_tables import MappedImport, import_mapped
 from returnml.sources.mapping import load_mapping
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
-from returnml.warehouse.validate import build_core
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "mapping-example.toml"
 ORDERS = """Bestellung;Zeit;Kunde;Artikel;Menge;Preis;Groesse;Kanal;Bemerkung

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing import current_file, days
 from returnml.sources.online_retail import RAW_COLUMNS, import_online_retail, read_files, to_streams
 

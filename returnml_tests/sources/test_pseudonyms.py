@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
-from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED, Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.sources.delivery import deliver

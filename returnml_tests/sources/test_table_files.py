@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from returnml.sources.errors import SourceError
+from returnml.sources.import_error import SourceError
 from returnml.sources.table_files import read_csv, read_json
 
 

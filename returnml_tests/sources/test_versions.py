@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import INSPECTIONS
-from returnml.ledger.clock import VirtualClock
 from returnml.sources.landing import LandingError, write_day
 from returnml.sources.versions import ChangedRow, diff_versions
 

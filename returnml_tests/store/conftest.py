@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from returnml.store.backend import Backend
-from returnml.store.embedded import LmdbBackend
+from returnml.store.lmdb.embedded import LmdbBackend
 
 
 @pytest.fixture(params=["lmdb", "redis"])

@@ -10,16 +10,23 @@ import duckdb
 import msgspec
 
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
-from returnml.features.fit import order_columns, return_columns
-from returnml.features.shop import KEY_COLUMNS, ORDERS, RETURNS
+from returnml.features.fit_codes import (
+    order_columns,
+    return_columns,
+)
+from returnml.features.sets.shop import (
+    KEY_COLUMNS,
+    ORDERS,
+    RETURNS,
+)
 from returnml.features.windows import DAY_US, Window
+from returnml.instants import instant
+from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
-from returnml.ledger.instants import instant
 from returnml.ledger.log import read
-from returnml.ledger.records import decode_payload
-from returnml.store.writer import ledger_folder
+from returnml.store.event_writer import ledger_folder
+from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.schema import ensure_schema
 from returnml_tests.oracle import Event
 
 T0 = 1_729_468_800_000_000  # 2024-10-21T00:00:00Z

@@ -11,24 +11,27 @@ from pathlib import Path
 
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.features.windows import DAY_US
-from returnml.ledger.clock import VirtualClock
+from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import CustomerErased, OrderPlaced, ReturnReceived
 from returnml.ledger.log import read
-from returnml.ledger.records import decode_payload
 from returnml.privacy.customers import Pseudonyms, one_time_name
 from returnml.privacy.keyring import Keyring
 from returnml.release.erasures import read_erasures
 from returnml.release.trail import TrailError
 from returnml.store.backend import STATE, Backend
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import (
+    EventWriter,
+    ledger_folder,
+)
 from returnml.store.forgetting import Forgetter, ForgettingRefused
 from returnml.store.keys import LISTS, encode_key
 from returnml.store.live import LiveStore
-from returnml.store.online import OnlineFeatures
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
 from returnml.store.verification import verify_store
-from returnml.store.writer import EventWriter, ledger_folder
-from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 
 NOW = T0 + DAY_US // 2
@@ -229,8 +232,8 @@ from pathlib import Path
 from returnml.ledger.log import LogWriter
 from returnml.privacy.keyring import Keyring
 from returnml.store import forgetting
-from returnml.store.embedded import LmdbBackend
-from returnml.store.writer import EventWriter
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.event_writer import EventWriter
 from returnml_tests.store.test_forgetting import ForgetShop
 
 root, place, when = sys.argv[1:]

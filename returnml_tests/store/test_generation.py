@@ -11,15 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from returnml.features.tiles import TileError
+from returnml.features.tiles.arithmetic import TileError
 from returnml.features.windows import DAY_US
-from returnml.store.embedded import LmdbBackend
 from returnml.store.generation import Generation, open_current, open_generation
+from returnml.store.generation_manifest import (
+    FORMAT,
+    MANIFEST_FILE,
+    POINTER_FILE,
+    StoreError,
+    read_pointer,
+)
 from returnml.store.keys import LISTS, TILES, encode_key
-from returnml.store.lmdb_backend import DATABASE_FILE, write_database
-from returnml.store.manifest import FORMAT, MANIFEST_FILE, POINTER_FILE, StoreError, read_pointer
-from returnml.store.online import OnlineFeatures
-from returnml.warehouse.generation import publish_generation
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.lmdb.environments import (
+    DATABASE_FILE,
+    write_database,
+)
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.store.streams import feature_set, warehouse
 
 T0 = 1_729_468_800_000_000

@@ -4,16 +4,19 @@ import shutil
 
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.features.windows import DAY_US
-from returnml.ledger.clock import VirtualClock
 from returnml.ledger.log import read
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import (
+    EventWriter,
+    ledger_folder,
+)
+from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
-from returnml.store.manifest import StoreError
-from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EventWriter, ledger_folder
-from returnml.warehouse.generation import publish_generation
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 from returnml_tests.store.streams import feature_set as other_features

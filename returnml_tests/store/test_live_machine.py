@@ -11,16 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from returnml.features.windows import DAY_US
+from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import OrderPlaced
 from returnml.ledger.log import read
-from returnml.ledger.records import decode_payload
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import (
+    EVENT_ID_TAKEN,
+    EventWriter,
+    ledger_folder,
+)
+from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
-from returnml.store.manifest import StoreError
-from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EVENT_ID_TAKEN, EventWriter, ledger_folder
-from returnml.warehouse.generation import publish_generation
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.oracle import Moment, group_aggregates
 from returnml_tests.redis_server import RedisProcess
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
@@ -135,7 +139,7 @@ class LiveStoreMachine(RuleBasedStateMachine):
         with pytest.MonkeyPatch.context() as patch:
             if step == "log":
                 patch.setattr("returnml.ledger.log.LogWriter.append", killed)
-            patch.setattr("returnml.store.writer.write_mark", killed)
+            patch.setattr("returnml.store.event_writer.write_mark", killed)
             with pytest.raises(Killed):
                 self.writers[0].submit(sent)
         self.writers[1].submit([])

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import OrderPlaced, ReturnReceived
 from returnml.ledger.log import read
-from returnml.ledger.records import decode_payload
 from returnml.privacy.customers import Pseudonyms
 from returnml.privacy.keyring import Keyring
-from returnml.store.embedded import LmdbBackend
-from returnml.store.writer import EventWriter, ledger_folder
-from returnml.warehouse.generation import publish_generation
+from returnml.store.event_writer import (
+    EventWriter,
+    ledger_folder,
+)
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 
 WHO = ("a clerk", "asked", 1)

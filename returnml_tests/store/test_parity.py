@@ -13,22 +13,22 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from returnml.features.customer import CUSTOMER
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.features.sets.customer import CUSTOMER
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.online_retail import import_online_retail
-from returnml.sources.simulator.plan import Plan
-from returnml.sources.simulator.run import simulate
+from returnml.sources.simulator.simulation import simulate
+from returnml.sources.simulator.simulation_plan import Plan
 from returnml.store.backend import Backend
-from returnml.store.embedded import LmdbBackend
 from returnml.store.live import LiveStore
-from returnml.store.online import OnlineFeatures
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
 from returnml.tasks.live_sets import FEATURE_SETS
-from returnml.warehouse.customers import build_customers
-from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.features.customer_vectors import build_customers
 from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.features.vectors import compute_vectors
 from returnml_tests.shared import ONLINE_RETAIL, required
 from returnml_tests.warehouse.line import build_line

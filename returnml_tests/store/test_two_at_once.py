@@ -6,15 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.features.windows import DAY_US
-from returnml.ledger.clock import VirtualClock
 from returnml.ledger.log import read
 from returnml.privacy.customers import AS_DELIVERED
+from returnml.store.event_writer import (
+    EventWriter,
+    ledger_folder,
+)
+from returnml.store.generation_manifest import read_pointer
 from returnml.store.live import LiveStore
-from returnml.store.manifest import read_pointer
-from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EventWriter, ledger_folder
-from returnml.warehouse.generation import publish_generation
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger
 from returnml_tests.store.test_live import NOW, ORDER, count_and_mark, placed
 

@@ -8,18 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from returnml.clock import VirtualClock
 from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation
-from returnml.features.shop import ORDERS, RETURNS
+from returnml.features.sets.shop import (
+    ORDERS,
+    RETURNS,
+)
 from returnml.features.windows import DAY_US, MINUTE_US, Window
-from returnml.ledger.clock import VirtualClock
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import EventWriter
 from returnml.store.generation import open_current
+from returnml.store.generation_manifest import (
+    MANIFEST_FILE,
+    StoreError,
+    read_manifest,
+    store_ready,
+)
 from returnml.store.live import LiveStore
-from returnml.store.manifest import MANIFEST_FILE, StoreError, read_manifest, store_ready
-from returnml.store.online import OnlineFeatures
-from returnml.store.writer import EventWriter
-from returnml.warehouse.generation import publish_generation
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.oracle import Moment, group_aggregates
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 

@@ -2,16 +2,19 @@
 
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.ledger.log import LogError, segments
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import EVENTS, STATE, read_mark
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import (
+    EventWriter,
+    ledger_folder,
+)
+from returnml.store.generation_manifest import StoreError
 from returnml.store.keys import encode_key
 from returnml.store.live import LiveStore
-from returnml.store.manifest import StoreError
+from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.store.verification import read_live, rebuild_store, verify_store
-from returnml.store.writer import EventWriter, ledger_folder
 from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES
 from returnml_tests.store.test_live import NOW, count_and_mark, lose, placed, publish

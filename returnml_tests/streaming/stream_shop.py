@@ -8,10 +8,13 @@ from typing import Any
 
 import msgspec
 
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.ledger.event_records import (
+    Judged,
+    decode_payload,
+)
 from returnml.ledger.log import read
-from returnml.ledger.records import Judged, decode_payload
 from returnml.settings import DataPaths, KafkaSettings, Settings
 from returnml.store.inlet import EventInlet
 from returnml.streaming.consumer import EventConsumer, Taken

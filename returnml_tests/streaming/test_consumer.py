@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.ledger.log import read
 from returnml.settings import DataPaths
 from returnml.streaming.dead_letters import logged

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer
 from returnml.ledger.log import read
 from returnml.settings import DataPaths
 from returnml.store.inlet import EventInlet
-from returnml.warehouse.generation import publish_generation
+from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import RedisProcess
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT

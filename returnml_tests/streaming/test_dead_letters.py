@@ -2,7 +2,7 @@
 
 import pytest
 
-from returnml.ledger.clock import VirtualClock
+from returnml.clock import VirtualClock
 from returnml.streaming.dead_letters import DeadLetter, DeadLetterLog, DeadLettersUnavailable, logged
 from returnml.streaming.letter_erasure import ERASED, erase_customer
 

@@ -7,12 +7,22 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from returnml.features.customer import CUSTOMER
+from returnml.features.sets.customer import CUSTOMER
 from returnml.settings import LabelSettings
 from returnml.tasks.declared.customer_risk import TASK
-from returnml.warehouse.customers import build_customers, build_past_customers
-from returnml.warehouse.training import build_snapshot, labels_query
-from returnml_tests.warehouse.test_customers import DAYS, FIRST, build_shop
+from returnml.warehouse.features.customer_vectors import (
+    build_customers,
+    build_past_customers,
+)
+from returnml.warehouse.training.training_rows import (
+    build_snapshot,
+    labels_query,
+)
+from returnml_tests.warehouse.features.test_customer_vectors import (
+    DAYS,
+    FIRST,
+    build_shop,
+)
 
 LABEL = LabelSettings(window_days=30, grace_days=3)
 MATURE = timedelta(days=63)

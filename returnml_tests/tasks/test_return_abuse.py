@@ -10,10 +10,13 @@ import pytest
 
 from returnml.settings import LabelSettings
 from returnml.tasks.declared.return_abuse import INSPECTION_DAYS, TASK
+from returnml.warehouse.features.return_vectors import build_returns
+from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.returns import build_returns
-from returnml.warehouse.schema import ensure_schema
-from returnml.warehouse.training import NothingMature, build_snapshot
+from returnml.warehouse.training.training_rows import (
+    NothingMature,
+    build_snapshot,
+)
 
 ASKED = datetime(2024, 5, 1, 12)
 BOUND = timedelta(days=INSPECTION_DAYS)

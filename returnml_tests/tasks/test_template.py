@@ -15,16 +15,24 @@ import msgspec
 import pytest
 
 import returnml.tasks
-from returnml.assets import scores, training, tuning, variants
-from returnml.modeling.candidate import CARD_FILE, train_release
-from returnml.modeling.rebuilding import rebuild
-from returnml.modeling.variants import VARIANTS
+from returnml.modeling.fit.variants import VARIANTS
+from returnml.modeling.making.candidate import (
+    CARD_FILE,
+    train_release,
+)
+from returnml.modeling.making.release_rebuilding import rebuild
+from returnml.pipeline.assets import (
+    scores,
+    training,
+    tuning_assets,
+    variant_assets,
+)
 from returnml.settings import DataPaths, TaskSettings
 from returnml.tasks.declaration import Task
 from returnml.tasks.policies import policy_of
 from returnml.tasks.registry import tasks_of
-from returnml.warehouse.scores import build_scores
-from returnml.warehouse.training import build_snapshot
+from returnml.warehouse.scores.daily_scores import build_scores
+from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS, START, order_lines, warehouse
 
 TEMPLATE = Path(returnml.tasks.__file__).with_name("template.py.txt")
@@ -95,9 +103,9 @@ def test_it_is_trained_judged_described_and_scored(task: Task, con, tmp_path: Pa
 def test_its_assets_are_made(task: Task):
     made = [
         training.build_training_set(task),
-        tuning.build_best_parameters(task),
-        *(variants.build_variant(task, variant) for variant in VARIANTS),
-        variants.build_leaderboard(task),
+        tuning_assets.build_best_parameters(task),
+        *(variant_assets.build_variant(task, variant) for variant in VARIANTS),
+        variant_assets.build_leaderboard(task),
         training.build_candidate_model(task),
         training.build_evaluation(task),
         training.build_release(task),

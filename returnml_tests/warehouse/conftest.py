@@ -14,13 +14,19 @@ import duckdb
 import polars as pl
 import pytest
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import STREAMS, DeliveredStream, Kind
-from returnml.ledger.clock import VirtualClock
 from returnml.settings import Settings
 from returnml.sources.landing import LandingFile, write_day
-from returnml.warehouse.ingest import IngestReport, ingest_raw
+from returnml.warehouse.ingest.raw_streams import (
+    IngestReport,
+    ingest_raw,
+)
+from returnml.warehouse.ingest.validate import (
+    CoreReport,
+    build_core,
+)
 from returnml.warehouse.partition import open_warehouse
-from returnml.warehouse.validate import CoreReport, build_core
 from returnml_tests.shared import SHARED, required
 
 POLARS_TYPES = {Kind.STRING: pl.String, Kind.INTEGER: pl.Int64, Kind.TIMESTAMP: pl.Datetime("us"), Kind.BOOLEAN: pl.Boolean}

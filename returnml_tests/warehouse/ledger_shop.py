@@ -8,22 +8,28 @@ from typing import Any
 
 import msgspec
 
+from returnml.clock import VirtualClock
 from returnml.contracts.columns import STREAMS
-from returnml.features.order_line import ORDER_LINE
-from returnml.ledger.clock import VirtualClock
+from returnml.features.sets.order_line import ORDER_LINE
+from returnml.instants import instant_us
 from returnml.ledger.events import AnyEvent
-from returnml.ledger.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
-from returnml.store.embedded import LmdbBackend
+from returnml.store.event_writer import (
+    Applied,
+    EventWriter,
+)
 from returnml.store.generation import Generation
 from returnml.store.live import LiveStore
-from returnml.store.online import OnlineFeatures
-from returnml.store.writer import Applied, EventWriter
-from returnml.warehouse.events import EventsReport, ingest_events
-from returnml.warehouse.inference import INPUTS as REQUEST_COLUMNS
-from returnml.warehouse.outcomes import build_outcomes
-from returnml.warehouse.publication import publish_warehouse
+from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.reading.online import OnlineFeatures
+from returnml.warehouse.answers.inference_tables import INPUTS as REQUEST_COLUMNS
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_events import (
+    EventsReport,
+    ingest_events,
+)
+from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.warehouse.conftest import Shop
 
 

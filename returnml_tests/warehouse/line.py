@@ -9,9 +9,9 @@ import duckdb
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.settings import Settings
-from returnml.warehouse.ingest import ingest_raw
-from returnml.warehouse.outcomes import build_outcomes
-from returnml.warehouse.validate import build_core
+from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.raw_streams import ingest_raw
+from returnml.warehouse.ingest.validate import build_core
 
 
 def build_line(con: duckdb.DuckDBPyConnection, landing: Path, first: date, last: date, settings: Settings | None = None) -> None:

@@ -8,7 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from returnml.features.windows import DAY_US, HOUR_US
-from returnml.sources.simulator.plan import Plan, Scenario
+from returnml.sources.simulator.simulation_plan import (
+    Plan,
+    Scenario,
+)
 from returnml.sources.simulator.world import COLORS, DEVICES, GROUPS, PAYMENTS, Articles, Customers, Floats, Ints, SizeScale
 
 VOUCHERS = ("WELCOME10", "NEWS15", "CAMPAIGN30")

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from returnml.sources.simulator.baskets import Lines
-from returnml.sources.simulator.plan import Plan, Scenario
+from returnml.sources.simulator.simulation_plan import (
+    Plan,
+    Scenario,
+)
 from returnml.sources.simulator.world import DRIFT_BRANDS, GROUPS, NEW_COUNTRY, PAYMENTS, Abuse, Articles, Customers, Floats
 
 TARGET_RATE = 0.30

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from returnml.sources.simulator.plan import Plan
+from returnml.sources.simulator.simulation_plan import Plan
 
 ORDER_FAULTS = {"repeated": 0.001, "negative_quantity": 0.0005, "no_price": 0.0005, "no_customer": 0.0005, "no_currency": 0.0003}
 RETURN_FAULTS = {"repeated": 0.001, "unknown_line": 0.001, "anonymous": 0.001, "too_many": 0.001, "too_early": 0.0005}

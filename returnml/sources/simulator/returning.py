@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from returnml.features.windows import DAY_US, HOUR_US
 from returnml.sources.simulator.baskets import Lines
 from returnml.sources.simulator.behaviour import Behaviour, delay_quantile
-from returnml.sources.simulator.plan import Plan
+from returnml.sources.simulator.simulation_plan import Plan
 from returnml.sources.simulator.world import Abuse, Customers, Ints
 
 REASONS = ("too_small", "too_large", "quality", "not_as_pictured", "changed_mind", "late_delivery", "several_sizes")

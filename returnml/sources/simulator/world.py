@@ -8,7 +8,10 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from returnml.sources.simulator.plan import Plan, Scenario
+from returnml.sources.simulator.simulation_plan import (
+    Plan,
+    Scenario,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

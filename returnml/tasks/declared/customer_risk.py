@@ -7,13 +7,13 @@ comes back once there is an order, ``return_risk`` says. Whole-order cancellatio
 
 from __future__ import annotations
 
-from returnml.features.customer import CUSTOMER
+from returnml.features.sets.customer import CUSTOMER
 from returnml.policy.document import SEGMENT_COLUMNS, LeastCost, Policy
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import Task, Words
 from returnml.tasks.labels import FIRST_RETURNS
 from returnml.tasks.spines import CUSTOMERS
-from returnml.tasks.values import cents_sql
+from returnml.tasks.stakes import cents_sql
 
 HORIZON_DAYS = 30
 VALUE_FEATURE = "customer_value_per_line_365d"

@@ -8,7 +8,7 @@ verdicts are there after a day: those that come fast need not be like those that
 
 from __future__ import annotations
 
-from returnml.features.return_request import RETURN_REQUEST
+from returnml.features.sets.return_request import RETURN_REQUEST
 from returnml.policy.document import Costs, Effect, Effects, LeastCost, Policy
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import FACT_COLUMNS, Task, Words

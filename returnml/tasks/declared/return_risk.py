@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from returnml.features.order_line import ORDER_LINE
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.tasks.declaration import FACT_COLUMNS, Task, Words
 from returnml.tasks.labels import FIRST_RETURNS
 from returnml.tasks.spines import ORDER_LINES

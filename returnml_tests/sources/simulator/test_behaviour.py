@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from returnml.sources.simulator.baskets import draw_lines
 from returnml.sources.simulator.behaviour import TARGET_RATE, delay_cdf, delay_quantile, describe
-from returnml.sources.simulator.plan import Plan
+from returnml.sources.simulator.simulation_plan import Plan
 from returnml.sources.simulator.world import ABUSE_SHARES, GROUPS, Abuse, draw_articles, draw_customers
 
 

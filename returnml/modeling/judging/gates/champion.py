@@ -1,0 +1,112 @@
+"""The candidate beside the champion: as recipes on the same rows, and beside the champion itself on rows it never saw."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from returnml.modeling.judging.evaluation import REPLICATES
+from returnml.modeling.judging.gates.evidence import (
+    Evidence,
+    HoldOut,
+    Rival,
+)
+from returnml.modeling.judging.gates.verdict import Gate
+from returnml.modeling.judging.metrics import (
+    log_losses,
+    mean_difference,
+)
+from returnml.policy.decisions import Decider
+from returnml.policy.document import Policy
+from returnml.settings import GateSettings
+
+NAMES = ("log_loss_not_worse", "cost_not_worse", "champion_not_better")
+
+
+def champion_gates(evidence: Evidence, settings: GateSettings) -> list[Gate]:
+    """Log loss and cost of both recipes at the same origins, and log loss beside the champion itself; by paired customer
+    bootstrap."""
+    rival = evidence.rival
+    if rival is None:
+        reason = evidence.incomparable or "nothing decides yet: there is no champion to compare with"
+        return [Gate(name=name, passed=True, value=None, limit=None, reason=reason) for name in NAMES]
+    return [*_recipes(evidence, rival, settings), _itself(evidence, rival, settings)]
+
+
+def _recipes(evidence: Evidence, rival: Rival, settings: GateSettings) -> list[Gate]:
+    worse = settings.max_log_loss_worse_share, settings.max_cost_worse_share
+    if rival.is_same_recipe:
+        reason = f"the recipe is that of the champion {rival.version}: fitted on the same rows both are the same model"
+        return [
+            Gate(name=name, passed=True, value=0.0, limit=share, reason=reason) for name, share in zip(NAMES, worse, strict=False)
+        ]
+    pair = rival.recipes
+    said = f"the recipe of the champion {rival.version}, both fitted at {rival.origins} origins,"
+    losses = [log_losses(pair.part.y, p) for p in (pair.ours, pair.theirs)]
+    costs = [policy_costs(evidence.policy, p, pair.part) for p in (pair.ours, pair.theirs)]
+    customer, cents = pair.part.customer, f"cents per {evidence.words.row}"
+    return [
+        _not_worse(NAMES[0], "log loss", *losses, customer, worse[0], said, evidence.seed),
+        _not_worse(NAMES[1], cents, *costs, customer, worse[1], said, evidence.seed),
+    ]
+
+
+def _itself(evidence: Evidence, rival: Rival, settings: GateSettings) -> Gate:
+    pair, words = rival.itself, evidence.words
+    positives = 0 if pair is None else int(pair.part.y.sum())
+    rows = 0 if pair is None else len(pair.part.y)
+    if pair is None or min(positives, rows - positives) < settings.min_holdout_returns:
+        reason = (
+            f"{rows:,} {words.rows} matured after the champion {rival.version} was made, {positives:,} of them {words.positive}: "
+            "too few to judge it itself by; the recipes are compared"
+        )
+        return Gate(name=NAMES[2], passed=True, value=None, limit=None, reason=reason)
+    said = f"the champion {rival.version} itself, the recipe fitted on what it was,"
+    losses = [log_losses(pair.part.y, p) for p in (pair.ours, pair.theirs)]
+    return _not_worse(
+        NAMES[2],
+        "log loss",
+        *losses,
+        pair.part.customer,
+        settings.max_log_loss_worse_share,
+        said,
+        evidence.seed,
+        is_ruled_out=False,
+    )
+
+
+def policy_costs(policy: Policy, probability: np.ndarray, held: HoldOut) -> np.ndarray:
+    """What each row costs with the actions that these probabilities lead to, given its label: cents,
+    float64, shape (n,)."""
+    decider = Decider(policy)
+    action = decider.decide(probability, held.value_cents, held.facts).action
+    return decider.costs_cents(held.y, held.value_cents, held.facts)[action, np.arange(len(action))]
+
+
+def _not_worse(
+    name: str,
+    unit: str,
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    customer: np.ndarray,
+    share: float,
+    other: str,
+    seed: int,
+    *,
+    is_ruled_out: bool = True,
+) -> Gate:
+    """Holds if the interval of the difference reaches down to 0, and up to no more than a share of the other's.
+
+    Args:
+        is_ruled_out: whether being worse by more than that share must be ruled out; else too few rows do not reject.
+    """
+    value, low, high = mean_difference(ours - theirs, customer, replicates=REPLICATES, seed=seed)
+    limit = share * float(theirs.mean())
+    reason = f"{value:+.5f} {unit} against {other} on the same {len(ours):,} rows, 95% interval {low:+.5f} to {high:+.5f}"
+    if low > 0:
+        reason += ": it is worse"
+    elif high > limit and is_ruled_out:
+        reason += f": it may be worse by more than {limit:.5f} ({share:.0%} of the other's)"
+    passed = low <= 0 and (high <= limit or not is_ruled_out)
+    return Gate(
+        name=name, passed=passed, value=high if is_ruled_out else low, limit=limit if is_ruled_out else 0.0, reason=reason
+    )

@@ -1,0 +1,54 @@
+"""From an accepted event to rows of the declared streams, with the keys that the batch line gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from returnml.features import fit_codes
+from returnml.features.sets.shop import KEY_COLUMNS
+from returnml.instants import instant_us
+from returnml.ledger.events import OrderPlaced, ReturnReceived
+
+ORDERS_TABLE, RETURNS_TABLE = "core.orders", "core.returns"
+_NO_KEYS = (None,) * len(KEY_COLUMNS)
+
+Row = tuple[str, Mapping[str, Any]]
+"""A stream's table and the row's columns."""
+
+
+class StoredLine(msgspec.Struct, array_like=True, frozen=True):
+    """What the store knows of an order line; ``keys`` in the order of ``KEY_COLUMNS``."""
+
+    ordered_at_us: int
+    quantity: int
+    returned_quantity: int
+    keys: tuple[str | None, ...]
+
+
+def order_rows(event: OrderPlaced) -> Iterator[tuple[Row, StoredLine]]:
+    """One row a line, in the order of ``seq`` in batch: by line id."""
+    ordered_at_us = instant_us(event.occurred_at)
+    for line in sorted(event.lines, key=lambda line: line.line_id):
+        keys = (
+            event.customer_id, line.article_id, line.size, line.color, line.product_group, line.brand,
+            event.country, event.payment_method, event.device,
+        )  # fmt: skip
+        columns: dict[str, Any] = dict(zip(KEY_COLUMNS, keys, strict=True))
+        columns["line_id"] = line.line_id
+        columns["quantity"] = line.quantity
+        columns["line_value_cents"] = line.quantity * line.unit_price_cents
+        columns |= fit_codes.order_columns(line.size)
+        yield (ORDERS_TABLE, columns), StoredLine(ordered_at_us, line.quantity, 0, keys)
+
+
+def return_row(event: ReturnReceived, line: StoredLine | None) -> Row:
+    """A return with its line's keys; an orphan (``line`` is None) has the customer and article that it names."""
+    keys = line.keys if line is not None else (event.customer_id, event.article_id, *_NO_KEYS[2:])
+    columns: dict[str, Any] = dict(zip(KEY_COLUMNS, keys, strict=True))
+    columns["quantity"] = event.quantity
+    columns["refund_cents"] = event.refund_cents
+    columns |= fit_codes.return_columns(event.reason)
+    return RETURNS_TABLE, columns

@@ -1,0 +1,103 @@
+"""The SELECTs that fill core and quarantine from the judged candidates (``candidate``, ``broken``, ``reference``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
+from returnml.features.sets.shop import KEY_COLUMNS
+from returnml.features.sql import fit_expressions as sql_fit
+from returnml.warehouse.ingest.raw_events import TABLE
+from returnml.warehouse.ingest.schema import core_columns
+
+SEQ = "(known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY known_at, {id})"
+"""days since the epoch << 32 | rank within the partition by (known_at, id)."""
+
+FLAG_IS_OPEN = f"(is_returned IS NULL AND coalesce(json_extract_string(extra, '$.{OPEN_FLAG}') = 'true', false))"
+"""Of a row of ``core.orders``: its shop has a flag per line, and this one was not final yet: unknown, not kept."""
+
+
+def core_select(stream: DeliveredStream) -> str:
+    """The good rows of ``core.<stream>``, in the order of ``seq``."""
+    if stream is RETURNS:
+        return _returns()
+    derived, source = "", ""
+    if stream is ORDERS:
+        derived = f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(sql_fit.order_columns('c.size'))}"
+    elif stream is INSPECTIONS:
+        copied = ", ".join(f'r."{name}"' for name in ("line_id", *KEY_COLUMNS))
+        abuse = ", ".join(f"'{verdict}'" for verdict in ABUSE_VERDICTS)
+        derived = f", {copied}, (c.verdict IN ({abuse}))::BIGINT AS is_abuse"
+        source = "JOIN reference f USING (pos) JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day"
+    columns = ", ".join(f'c."{column.name}"' for column in core_columns(stream))
+    return _numbered(
+        stream,
+        f"SELECT c.known_day, c.known_at, {columns}{derived}, c.extra, c.file, c.version, c.row_number, c.ledger_seq "
+        f"FROM candidate c {source} WHERE c.pos NOT IN (SELECT pos FROM broken)",
+    )
+
+
+def quarantine_select(stream: DeliveredStream) -> str:
+    """The refused rows with their rules: names, columns and messages as the registered ``rule_texts`` has them, of refused
+    events as the ledger has them.
+    """
+    payload = ", ".join(
+        f"'{c.name}', coalesce(json_extract(c.uncast, '$.{c.name}'), to_json(c.\"{c.name}\"))"
+        if c.kind != "string"
+        else f"'{c.name}', c.\"{c.name}\""
+        for c in stream.columns
+    )
+    # which column could not be read is known per row only
+    column = f"CASE WHEN t.rule = 'not_castable' THEN {_failed_column(stream)} ELSE t.column_name END"
+    return f"""
+        WITH refused AS (
+            SELECT b.pos, min(b.rank) AS rank, list(t.rule ORDER BY b.rank) AS rules
+            FROM broken b JOIN rule_texts t USING (rank) GROUP BY b.pos
+        ), told AS (
+            SELECT c.pos, c.known_day, c.file, c.version, c.row_number, c.ledger_seq, t.rule, r.rules, {column} AS column_name,
+                t.text, json_object({payload}, 'extra', c.extra) AS payload
+            FROM refused r JOIN candidate c USING (pos) JOIN rule_texts t USING (rank)
+        ), told_by_ledger AS (
+            SELECT c.pos, c.known_day, c.file, c.version, c.row_number, c.ledger_seq, e.rule, [e.rule] AS rules,
+                e.field AS column_name,
+                format('{{}}, seq {{}}, {{}}: {{}}: {{}}', c.file, c.ledger_seq, e.field, e.rule, e.message) AS message,
+                json_object({payload}, 'extra', c.extra) AS payload
+            FROM candidate c JOIN {TABLE} e ON e.seq = c.ledger_seq AND e.known_day = c.known_day WHERE NOT e.is_accepted
+        )
+        SELECT * EXCLUDE (pos) FROM (
+            SELECT * EXCLUDE (text),
+                format('{{}}, row {{}}, {{}}: {{}}: {{}}, got {{}}', file, row_number, column_name, rule, text,
+                    coalesce(json_extract_string(payload, '$.' || column_name), 'nothing')) AS message
+            FROM told UNION ALL BY NAME FROM told_by_ledger
+        ) ORDER BY pos
+    """
+
+
+def _failed_column(stream: DeliveredStream) -> str:
+    cases = " ".join(f"WHEN json_extract_string(c.uncast, '$.{c.name}') IS NOT NULL THEN '{c.name}'" for c in stream.columns)
+    return f"CASE {cases} END"
+
+
+def _numbered(stream: DeliveredStream, select: str) -> str:
+    return f"SELECT *, {SEQ.format(id=stream.id_column)} AS seq FROM ({select}) ORDER BY seq"
+
+
+def _listed(expressions: Mapping[str, str]) -> str:
+    return ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
+
+
+def _returns() -> str:
+    """Returns with their line's keys; an orphan keeps the customer and article that it names."""
+    own = {"line_id", "customer_id", "article_id"}
+    columns = ", ".join(f'c."{c.name}"' for c in core_columns(RETURNS) if c.name not in {"customer_id", "article_id"})
+    copied = ", ".join(
+        f'coalesce(o."{name}", c."{name}") AS "{name}"' if name in own else f'o."{name}"'
+        for name in ("order_id", "ordered_at", *KEY_COLUMNS)
+    )
+    return _numbered(
+        RETURNS,
+        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, {copied}, {_listed(sql_fit.return_columns('c.reason'))}, "
+        "c.extra, c.file, c.version, c.row_number, c.ledger_seq FROM candidate c JOIN reference f USING (pos) "
+        "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
+        "WHERE c.pos NOT IN (SELECT pos FROM broken)",
+    )

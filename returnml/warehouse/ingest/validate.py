@@ -1,0 +1,252 @@
+"""From raw to core: every delivered row ends in ``core.<stream>`` or, with its rules, in ``quarantine.<stream>``.
+
+Rules of one row are judged by the pandera contract, a batch of days at a time; rules that need other rows here, in SQL and
+(where acceptance of one row depends on that of another) by a fold in ``acceptance``. Landing rows are taken in the order
+(known day, known at, file, row number), after the ledger's rows of their day, which were judged when they were sent
+(``verdicts``); so a range built at once equals its days built one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+import duckdb
+import polars as pl
+
+from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
+from returnml.contracts.rules import missing, rule_ranks, rule_texts
+from returnml.warehouse.ingest.acceptance import judge_returns
+from returnml.warehouse.ingest.core_sql import (
+    core_select,
+    quarantine_select,
+)
+from returnml.warehouse.ingest.ledger_verdicts import (
+    check_conflicts,
+    mark_refused,
+    refer,
+)
+from returnml.warehouse.ingest.schema import ensure_schema
+from returnml.warehouse.partition import (
+    PartitionResult,
+    combine_hashes,
+    content_hashes,
+    registered,
+    replace_partition,
+    transaction,
+)
+
+_ROWS_PER_BATCH = 200_000
+
+
+class RowsLost(AssertionError):
+    """in = good + quarantined does not hold: a defect; the transaction is rolled back."""
+
+
+@dataclass(frozen=True)
+class CoreReport:
+    """What validation did. ``by_rule`` counts every quarantined row once, under the first rule that it breaks."""
+
+    stream: str
+    first: date
+    last: date
+    rows_in: int
+    good: int
+    quarantined: int
+    by_rule: dict[str, int]
+    core: PartitionResult
+    quarantine: PartitionResult
+
+
+def build_core(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> CoreReport:
+    """Replace the known days ``first`` to ``last`` of ``core.<stream>`` and ``quarantine.<stream>`` from raw.
+
+    Returns need the orders, and inspections the returns, of the same and earlier days in core.
+
+    Raises:
+        RowsLost: where a row would end in neither table or in both; nothing is written then.
+        LedgerConflict: where events contradict what was landed; nothing is written then.
+    """
+    ensure_schema(con)
+    with transaction(con):  # on failure its rollback also removes the temporary tables
+        rows_in = _number_candidates(con, stream, first, last)
+        mark_refused(con)
+        _judge_rows(con, stream, rows_in)
+        _judge_duplicate_lines(con, stream)
+        _judge_references(con, stream)
+        refer(con, stream)
+        if stream is RETURNS:
+            judge_returns(con, first)
+        else:
+            _judge_duplicate_ids(con, stream, first)
+        report = _write(con, stream, first, last, rows_in)
+        check_conflicts(con, stream, first, last)
+        for table in ("candidate", "broken", "reference"):
+            con.execute(f"DROP TABLE temp.{table}")
+    return report
+
+
+def _number_candidates(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> int:
+    """``candidate``: the range's raw rows with their position; ``broken``: (pos, rank of the rule)."""
+    con.execute(
+        f"""
+        CREATE TEMP TABLE candidate AS
+        SELECT row_number() OVER (
+            ORDER BY known_day, ledger_seq NULLS LAST, known_at NULLS LAST, file, row_number) AS pos, *
+        FROM raw.{stream.name} WHERE known_day BETWEEN ? AND ? ORDER BY pos
+        """,
+        [first, last],
+    )
+    con.execute("CREATE TEMP TABLE broken (pos BIGINT, rank INTEGER)")
+    con.execute("CREATE TEMP TABLE reference (pos BIGINT, line_id VARCHAR, is_orphan BOOLEAN)")
+    return _scalar(con, "SELECT count(*) FROM candidate")
+
+
+def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in: int) -> None:
+    from returnml.contracts.validated import needed_columns, row_failures  # pandera is slow to import
+
+    ranks = rule_ranks(stream)
+    columns = ", ".join(f'"{name}"' for name in needed_columns(stream))
+    for start in range(0, rows_in, _ROWS_PER_BATCH):
+        frame = con.sql(
+            f"SELECT pos, {columns} FROM candidate WHERE pos > ? AND pos <= ? AND ledger_seq IS NULL ORDER BY pos",
+            params=[start, start + _ROWS_PER_BATCH],
+        ).pl()
+        failed = row_failures(stream, frame.drop("pos"))
+        failures = pl.DataFrame(
+            {"pos": frame["pos"].gather(failed["index"]), "rank": failed["rule"].replace_strict(ranks, return_dtype=pl.Int32)}
+        )
+        if failures.height:
+            with registered(con, "failures", failures):
+                con.execute("INSERT INTO broken SELECT DISTINCT pos, rank FROM failures")
+    for column in (c for c in stream.columns if not c.is_nullable):  # not there because it could not be read: one rule, not two
+        con.execute(
+            f"""
+            DELETE FROM broken WHERE rank = ? AND pos IN (
+                SELECT pos FROM candidate WHERE json_extract_string(uncast, '$.{column.name}') IS NOT NULL)
+            """,
+            [ranks[missing(column.name)]],
+        )
+
+
+def _judge_duplicate_lines(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -> None:
+    """Rows equal to an earlier row of the day; only rows whose hash occurs twice are compared in full."""
+    compared = ", ".join(f'"{c.name}"' for c in stream.columns if c.name != stream.id_column)
+    con.execute(
+        f"""
+        INSERT INTO broken SELECT pos, ? FROM (
+            SELECT pos, row_number() OVER (PARTITION BY known_day, {compared}, extra::VARCHAR ORDER BY pos) AS n
+            FROM candidate SEMI JOIN (
+                SELECT known_day, row_hash FROM candidate ANTI JOIN broken USING (pos) GROUP BY ALL HAVING count(*) > 1
+            ) USING (known_day, row_hash)
+            WHERE pos NOT IN (SELECT pos FROM broken)
+        ) WHERE n > 1
+        """,
+        [rule_ranks(stream)["duplicate_line"]],
+    )
+
+
+def _judge_references(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -> None:
+    """Fill ``reference`` (what the row refers to) and mark rows whose reference is unknown or later than they are."""
+    if stream is ORDERS:
+        return
+    ranks = rule_ranks(stream)
+    if stream is RETURNS:
+        con.execute(
+            """
+            INSERT INTO reference
+            SELECT c.pos, o.line_id, o.line_id IS NULL
+            FROM (SELECT pos, line_id, known_day FROM candidate ANTI JOIN broken USING (pos) WHERE ledger_seq IS NULL) c
+            LEFT JOIN core.orders o ON o.line_id = c.line_id AND o.known_day <= c.known_day
+            """
+        )
+        con.execute(
+            """
+            INSERT INTO broken SELECT c.pos, $rank FROM candidate c JOIN reference r USING (pos)
+            WHERE r.is_orphan AND (nullif(trim(c.customer_id), '') IS NULL OR nullif(trim(c.article_id), '') IS NULL)
+            """,
+            {"rank": ranks["unknown_order_line"]},
+        )
+        con.execute(
+            """
+            INSERT INTO broken SELECT c.pos, $rank FROM candidate c JOIN reference r USING (pos)
+            JOIN core.orders o ON o.line_id = r.line_id AND o.known_day <= c.known_day WHERE c.returned_at < o.ordered_at
+            """,
+            {"rank": ranks["return_before_order"]},
+        )
+        return
+    con.execute(
+        """
+        INSERT INTO reference
+        SELECT c.pos, r.return_id, r.return_id IS NULL
+        FROM (SELECT pos, return_id, known_day FROM candidate ANTI JOIN broken USING (pos) WHERE ledger_seq IS NULL) c
+        LEFT JOIN core.returns r ON r.return_id = c.return_id AND r.known_day <= c.known_day
+        """
+    )
+    con.execute("INSERT INTO broken SELECT pos, $rank FROM reference WHERE is_orphan", {"rank": ranks["unknown_return"]})
+    con.execute(
+        """
+        INSERT INTO broken SELECT c.pos, $rank FROM candidate c JOIN reference f USING (pos)
+        JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day WHERE c.inspected_at < r.returned_at
+        """,
+        {"rank": ranks["inspection_before_return"]},
+    )
+
+
+def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date) -> None:
+    """An id belongs to the first row that breaks no other rule, on an earlier day or this one."""
+    con.execute(
+        f"""
+        INSERT INTO broken
+        WITH judged AS (
+            SELECT pos, {stream.id_column} AS id, b.pos IS NULL AS is_good, ledger_seq IS NOT NULL AS is_settled
+            FROM candidate c LEFT JOIN (SELECT DISTINCT pos FROM broken) b USING (pos)
+            WHERE b.pos IS NULL OR c.pos IN (SELECT pos FROM broken WHERE rank = $line)
+        ), earliest AS (
+            SELECT id, min(pos) FILTER (is_good) AS pos FROM judged GROUP BY id
+        ), earlier AS (
+            SELECT DISTINCT {stream.id_column} AS id FROM core.{stream.name}
+            WHERE known_day < $first AND {stream.id_column} IN (SELECT id FROM earliest)
+        )
+        SELECT j.pos, $rank FROM judged j JOIN earliest e USING (id)
+        WHERE NOT j.is_settled AND (j.pos > e.pos OR j.id IN (SELECT id FROM earlier))
+        """,
+        {"rank": rule_ranks(stream)["duplicate_id"], "line": rule_ranks(stream)["duplicate_line"], "first": first},
+    )
+
+
+def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int) -> CoreReport:
+    inputs = _inputs(con, stream, first, last)
+    core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream), inputs_hash=inputs)
+    with registered(con, "rule_texts", rule_texts(stream)):
+        quarantine = replace_partition(
+            con, f"quarantine.{stream.name}", first, last, quarantine_select(stream), inputs_hash=inputs
+        )
+    if rows_in != core.rows + quarantine.rows:
+        raise RowsLost(
+            f"{stream.name} {first}..{last}: {rows_in} raw rows, but {core.rows} validated and {quarantine.rows} in quarantine"
+        )
+    by_rule = con.execute(
+        f"SELECT rule, count(*) FROM quarantine.{stream.name} WHERE known_day BETWEEN ? AND ? GROUP BY rule ORDER BY 2 DESC, 1",
+        [first, last],
+    ).fetchall()
+    return CoreReport(stream.name, first, last, rows_in, core.rows, quarantine.rows, dict(by_rule), core, quarantine)
+
+
+def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:
+    """Per day: hash of the raw partition and of the tables that it was checked against."""
+    tables = {ORDERS.name: (), RETURNS.name: ("core.orders",), INSPECTIONS.name: ("core.returns",)}[stream.name]
+    parts = [
+        (day, h)
+        for table in (f"raw.{stream.name}", "raw.events", *tables)
+        for day, h in content_hashes(con, table, first, last).items()
+    ]
+    return {
+        day: combine_hashes([h for _, h in group]) for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
+    }
+
+
+def _scalar(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+    rows = con.execute(sql).fetchall()
+    return int(rows[0][0]) if rows else 0

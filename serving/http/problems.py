@@ -1,0 +1,84 @@
+"""The one place where errors become HTTP: problem details (RFC 9457) that name the field."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from returnml.ledger.decoding import locate
+from returnml.store.inlet import EventsUnavailable
+from serving.errors import InvalidInput, LogUnavailable, NotReady, TooManyEvents
+from serving.wire import (
+    FieldError,
+    Problem,
+)
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = "2"
+
+
+def field_error(error: msgspec.ValidationError) -> FieldError:
+    """Where and why decoding failed."""
+    return FieldError(*locate(error))
+
+
+def invalid_input(request: Request[Any, Any, Any], error: InvalidInput) -> Response[Problem]:
+    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(error.field, error.rule)])
+
+
+def not_ready(request: Request[Any, Any, Any], error: NotReady | EventsUnavailable | LogUnavailable) -> Response[Problem]:
+    return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": _RETRY_AFTER_SECONDS})
+
+
+def too_many_events(request: Request[Any, Any, Any], error: TooManyEvents) -> Response[Problem]:
+    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+
+def invalid_body(request: Request[Any, Any, Any], error: msgspec.DecodeError | UnicodeDecodeError) -> Response[Problem]:
+    """A body that does not fit the contract is 422, one that is no JSON is 400."""
+    if isinstance(error, msgspec.ValidationError):
+        found = field_error(error)
+        return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, f"{found.field}: {found.message}", [found])
+    return _answer(request, HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}")
+
+
+def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Litestar's own errors."""
+    return _answer(request, HTTPStatus(error.status_code), error.detail, headers=error.headers)
+
+
+def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    # The route, not the path: a path may name a customer.
+    logger.exception("%s %s failed", request.method, request.scope["path_template"], exc_info=error)
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; see its log")
+
+
+HANDLERS: dict[Any, Any] = {
+    InvalidInput: invalid_input,
+    NotReady: not_ready,
+    EventsUnavailable: not_ready,
+    TooManyEvents: too_many_events,
+    LogUnavailable: not_ready,
+    msgspec.DecodeError: invalid_body,
+    UnicodeDecodeError: invalid_body,
+    HTTPException: http_error,
+    Exception: unforeseen,
+}
+
+
+def _answer(
+    request: Request[Any, Any, Any],
+    status: HTTPStatus,
+    detail: str,
+    errors: list[FieldError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[Problem]:
+    problem = Problem(status.phrase, status.value, detail, request.url.path, errors=errors or [])
+    return Response(problem, status_code=status.value, media_type=MEDIA_TYPE, headers=headers)

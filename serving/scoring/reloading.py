@@ -1,0 +1,81 @@
+"""Looks whether what the service scores with has changed, and loads it anew; what cannot be loaded is refused and said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from returnml.policy.document import PolicyError
+from returnml.privacy.keyring import KeyringError
+from returnml.release.deployment import DeploymentError
+from returnml.release.folder import ReleaseError
+from returnml.store.generation_manifest import StoreError
+from serving.scoring.released_model import ModelError
+
+logger = logging.getLogger(__name__)
+
+RETRY_EVERY = 10
+"""Looks after which a failed load is tried again though its mark stayed: what it is loaded from may have been repaired."""
+
+
+class Reloading:
+    """Parts by name, each loaded when its mark changes.
+
+    Attributes:
+        failures: by part why it was refused; what was loaded before goes on being used.
+    """
+
+    def __init__(self) -> None:
+        self.failures: dict[str, str] = {}
+        self._marks: dict[str, object] = {}
+        self._looks_until_retry: dict[str, int] = {}
+
+    def refresh(self, part: str, look: Callable[[], object], load: Callable[[], None]) -> bool:
+        """Load a part where its mark is another than at the last look; returns whether it was loaded.
+
+        Args:
+            look: gives the mark.
+        """
+        mark = look()
+        if part in self._marks and self._marks[part] == mark:
+            if part not in self.failures:
+                return False
+            self._looks_until_retry[part] -= 1
+            if self._looks_until_retry[part] > 0:
+                return False
+        self._marks[part] = mark
+        try:
+            load()
+        except (DeploymentError, ReleaseError, ModelError, StoreError, KeyringError, PolicyError) as error:
+            if self.failures.get(part) != str(error):
+                logger.error("refused: %s", error)
+            self.failures[part] = str(error)
+            self._looks_until_retry[part] = RETRY_EVERY
+            return False
+        self.failures.pop(part, None)
+        return True
+
+
+@asynccontextmanager
+async def kept_fresh(refresh: Callable[[], None], every_seconds: float) -> AsyncIterator[None]:
+    """Load now, then look for changes in the background; loading runs in a thread beside the event loop."""
+    await asyncio.to_thread(refresh)
+
+    async def poll() -> None:
+        while True:
+            await asyncio.sleep(every_seconds)
+            try:
+                await asyncio.to_thread(refresh)
+            except Exception:
+                # An unforeseen failure must not end the polling: the service would never reload again.
+                logger.exception("reload failed")
+
+    task = asyncio.create_task(poll())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,159 @@
+"""The data plane: an order in, scores out. Knows no HTTP, reads no clock."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from returnml.features.declarations import FeatureSet
+from returnml.features.sets.shop import ORDERS
+from returnml.instants import instant
+from returnml.policy.decisions import Decider
+from returnml.policy.document import Policy
+from returnml.reasons.ordering import Reason, Reasoner
+from returnml.store.backend import Snapshot
+from returnml.store.live import LiveStore
+from returnml.store.reading.online import (
+    OnlineFeatures,
+    Vectors,
+)
+from serving.errors import InvalidOrder
+from serving.scoring.released_model import Model
+from serving.wire import (
+    FeatureTime,
+    LineScore,
+    Order,
+    Scores,
+)
+
+MAX_CLOCK_DIFFERENCE = timedelta(days=1)
+MAX_LINE_VALUE_CENTS = 1 << ORDERS.columns["line_value_cents"]
+MAX_EXPLAINED_LINES = 20
+"""Half a millisecond each, in which the worker answers nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An answer and what it was made from, for the log.
+
+    Attributes:
+        columns: the order's lines by column.
+    """
+
+    scores: Scores
+    columns: dict[str, list[Any]]
+    vectors: Vectors
+    policy: Policy
+
+
+class Scorer:
+    """Scores orders with one model on the features of the store."""
+
+    def __init__(self, model: Model, store: LiveStore, feature_set: FeatureSet, decider: Decider, max_lines: int) -> None:
+        self.model = model
+        self._store = store
+        self._features = OnlineFeatures(feature_set, store)
+        self._decider = decider
+        self._max_lines = max_lines
+
+    def feature_time(self) -> FeatureTime:
+        """What the store says just now."""
+        seen, _, _ = self._store.read([])
+        return feature_time(seen)
+
+    def score(self, order: Order, now_us: int) -> Scored:
+        """Score every line of an order as of now.
+
+        Raises:
+            InvalidOrder: naming the field that breaks a rule.
+        """
+        check_order(order, instant(max(now_us, self._store.generation.cut_off_us)), self._max_lines)
+        reasoner = self._reasoner(order) if order.reasons else None
+        columns = order_columns(order)
+        vectors = self._features.vectors(columns, now_us)
+        probability = self.model.probability(vectors.matrix)
+        decided = self._decider.decide(probability, np.array(columns["line_value_cents"], np.int64), columns)
+        reasons: list[list[Reason] | None] = [None] * len(order.lines)
+        if reasoner is not None:
+            reasons = list(reasoner.reasons(vectors.matrix))
+        scores = Scores(
+            uuid.uuid4().hex,
+            order.order_id,
+            self.model.version,
+            self.model.feature_set_hash,
+            instant(vectors.requested_at_us),
+            feature_time(vectors.seen),
+            order.currency,
+            [
+                LineScore(*line)
+                for line in zip(
+                    columns["line_id"],
+                    probability.tolist(),
+                    decided.expected_cost_cents.tolist(),
+                    decided.action_names(),
+                    decided.is_explored.tolist(),
+                    reasons,
+                    strict=True,
+                )
+            ],
+        )
+        return Scored(scores, columns, vectors, self._decider.policy)
+
+    def _reasoner(self, order: Order) -> Reasoner:
+        if self.model.reasoner is None:
+            raise InvalidOrder("reasons", f"release {self.model.version} holds no explainer; train a new one")
+        if len(order.lines) > MAX_EXPLAINED_LINES:
+            raise InvalidOrder("reasons", f"{len(order.lines)} lines: reasons are given for at most {MAX_EXPLAINED_LINES}")
+        return self.model.reasoner
+
+
+def feature_time(seen: Snapshot) -> FeatureTime:
+    """What the features of a snapshot were made from."""
+    return FeatureTime(seen.generation.name, instant(seen.generation.cut_off_us), seen.seq, seen.is_stale)
+
+
+def check_order(order: Order, requested_at: datetime, max_lines: int) -> None:
+    """The rules that the contract's types cannot say.
+
+    Raises:
+        InvalidOrder: naming the first field that breaks one.
+    """
+    if len(order.lines) > max_lines:
+        raise InvalidOrder("lines", f"{len(order.lines)} lines: at most {max_lines}")
+    if order.ordered_at is not None and abs(order.ordered_at - requested_at) > MAX_CLOCK_DIFFERENCE:
+        raise InvalidOrder("ordered_at", f"more than a day away from the moment of scoring, {requested_at.isoformat()}")
+    seen: set[str] = set()
+    for i, line in enumerate(order.lines):
+        if line.line_id in seen:
+            raise InvalidOrder(f"lines[{i}].line_id", f"{line.line_id!r} stands twice in the order")
+        seen.add(line.line_id)
+        if line.quantity * line.unit_price_cents >= MAX_LINE_VALUE_CENTS:
+            raise InvalidOrder(f"lines[{i}].unit_price_cents", f"quantity times price must stay below {MAX_LINE_VALUE_CENTS}")
+
+
+def order_columns(order: Order) -> dict[str, list[Any]]:
+    """The lines by column, named as in ``contracts.columns.ORDERS``, with ``line_value_cents``."""
+    lines = order.lines
+    n = len(lines)
+    return {
+        "order_id": [order.order_id] * n,
+        "customer_id": [order.customer_id] * n,
+        "country": [order.country] * n,
+        "payment_method": [order.payment_method] * n,
+        "device": [order.device] * n,
+        "voucher_code": [order.voucher_code] * n,
+        "line_id": [line.line_id for line in lines],
+        "article_id": [line.article_id for line in lines],
+        "size": [line.size for line in lines],
+        "color": [line.color for line in lines],
+        "product_group": [line.product_group for line in lines],
+        "brand": [line.brand for line in lines],
+        "quantity": [line.quantity for line in lines],
+        "unit_price_cents": [line.unit_price_cents for line in lines],
+        "list_price_cents": [line.list_price_cents for line in lines],
+        "line_value_cents": [line.quantity * line.unit_price_cents for line in lines],
+    }
