@@ -7,7 +7,7 @@ DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock bench-feast drill-kill drill-intake drill-replay drill-habits drill-tuning drill-variants
+.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-tuning drill-variants
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -79,9 +79,20 @@ drill-variants: $(READY)  ## 20 training runs with a process for each variant: n
 drill-habits: $(READY)  ## do reasons name what the simulator planted? (DATA=a data root that the demo filled)
 	$(BIN)/python -m returnml_tests.drills.habits --data $(DATA)
 
-lock: $(READY)  ## resolve the dependencies anew and pin them
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --generate-hashes --custom-compile-command 'make lock' pyproject.toml
+
+lock: $(READY)  ## resolve the dependencies anew and pin them, with the hashes of their files
+	$(COMPILE) --extra line --extra serve -o requirements.lock
+	$(COMPILE) --extra serve -c requirements.lock -o requirements-serve.lock
+	$(COMPILE) --extra line --extra serve --extra dev -c requirements.lock -o requirements-dev.lock
+
+sbom: $(READY)  ## write what is installed to serve and to run the line as CycloneDX, build/sbom.json
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible -o build/sbom.json
+	@echo "build/sbom.json: $$(grep -c '"purl"' build/sbom.json) components"
+
+serve-alone: $(READY)  ## install the extra serve alone, serve a release with it, print its size and imports (DATA=a root that the demo filled)
+	$(BIN)/python -m returnml_tests.drills.serve_alone --data $(DATA)
 
 clean:  ## remove the environment and caches; data/ stays
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

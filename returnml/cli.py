@@ -62,12 +62,20 @@ app.command()(demo)
 
 def main() -> None:
     """The console script. What a user can cause ends as one line on stderr and exit code 2."""
+    from returnml.commands.extras import extra_command, missing_extra
     from returnml.settings import SettingsError
 
     try:
         app()
     except SettingsError as error:
         typer.echo(f"refused: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (extra := missing_extra(error)) is None:
+            raise
+        typer.echo(
+            f"refused: this command needs {error.name}, which the extra {extra!r} brings: {extra_command(extra)}", err=True
+        )
         sys.exit(2)
 
 

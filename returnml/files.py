@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,6 +27,15 @@ def sha256(content: bytes) -> str:
 def readable_json(value: object, order: Literal["sorted"] | None = None) -> bytes:
     """JSON that people can read, too, with a last newline; ``sorted``: canonical, the same content gives the same bytes."""
     return msgspec.json.format(msgspec.json.encode(value, order=order), indent=2) + b"\n"
+
+
+def sqlite_url(path: Path, driver: str = "sqlite") -> str:
+    """The SQLAlchemy URL of a database file, whatever characters its path has.
+
+    >>> sqlite_url(Path("/data/50%41 off #1/study.db"))
+    'sqlite:////data/50%2541%20off%20%231/study.db'
+    """
+    return f"{driver}:///{quote(str(path))}"
 
 
 def sync_folder(folder: Path) -> None:

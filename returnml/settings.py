@@ -307,6 +307,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tasks: dict[str, TaskSettings] = {}
 
     def __post_init__(self) -> None:
+        if "?" in str(self.paths.root):
+            raise ValueError(f"data: {self.paths.root}: DuckDB opens no database below a folder with '?' in its name")
         for name, kind, example in (("go_live", datetime, "2025-03-01T00:00"), ("first_day", date, "2025-03-01")):
             text = getattr(self, name)
             try:

@@ -51,6 +51,7 @@ def test_a_list_in_a_variable_is_json():
         ("[tasks.return_risk.training]\nronds = 3", {}, r"tasks\.return_risk: .*ronds"),
         ("[tasks.return_risk.gates]\nmin_auc = 2.0", {}, r"tasks\.return_risk: .*min_auc"),
         ("", {"RETURNML_GO_LIVE": "tomorrow"}, "go_live: 'tomorrow', expected e.g. 2025"),
+        ('data = "what?/data"', {}, r"what\?/data: DuckDB opens no database"),
         ('first_day = "1.3.2025"', {}, r"first_day: '1\.3\.2025', expected e.g. 2025"),
     ],
 )

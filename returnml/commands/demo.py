@@ -11,6 +11,7 @@ import typer
 from returnml.commands.line import known_range, run_job
 from returnml.commands.refusal import refuse
 from returnml.commands.run import print_findings
+from returnml.commands.signals import ended_by_signals
 from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
 
@@ -36,11 +37,6 @@ def demo(
     data: Annotated[str | None, typer.Option("--data", help="Data root; default: below the usual one, by source.")] = None,
 ) -> None:
     """Fill a data root of its own, run the whole line through Dagster, serve, score one order and sum it all up."""
-    from returnml.clock import SystemClock
-    from returnml.commands.demo_service import score_one
-    from returnml.commands.demo_summary import print_summary
-    from returnml.release.deployment import read_state
-
     if source not in ("simulate", "online-retail"):
         refuse(f"--source {source!r}: simulate or online-retail")
     # Its own root: a demo must never mix its made-up shop with somebody's data.
@@ -48,6 +44,18 @@ def demo(
     # A quarter of the Online Retail rows, on some days nearly all, name no customer: known, and no broken delivery.
     quality = {"max_quarantined_share": 0.95} if source == "online-retail" else None
     settings = load_settings(data=root, quality=quality, variants={"names": VARIANTS}, tasks=YOUNG_SHOP)
+    with ended_by_signals():
+        _demonstrate(settings, source, path, days, lines_per_day, seed, port)
+
+
+def _demonstrate(
+    settings: Settings, source: str, path: Path | None, days: int, lines_per_day: int, seed: int, port: int | None
+) -> None:
+    from returnml.clock import SystemClock
+    from returnml.commands.demo_service import score_one
+    from returnml.commands.demo_summary import print_summary
+    from returnml.release.deployment import read_state
+
     clock = SystemClock()
     started_us = clock.now_us()
     _fill(settings, source, path, days, lines_per_day, seed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from typing import Annotated
 
@@ -10,7 +12,11 @@ import typer
 
 from returnml.commands.dagster_home import enter
 from returnml.commands.options import DataOption
+from returnml.commands.signals import ended_by_signals
 from returnml.settings import load_settings
+
+END_SECONDS = 15
+"""What Dagster has to end its UI, daemon and code servers by itself; what is left of them then is killed."""
 
 
 def dev(
@@ -20,7 +26,26 @@ def dev(
 ) -> None:
     """Open Dagster's UI and run its daemon (schedules, sensors), with all storage below the data root."""
     home = enter(load_settings(data=data))
-    os.chdir(home)
-    os.environ["PWD"] = str(home)  # .env refers to it
-    arguments = ["dev", "-w", "workspace.yaml", "-p", str(port), "-h", host]
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])
+    environment = os.environ | {"PWD": str(home)}  # .env refers to it
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-p", str(port), "-h", host]
+    with ended_by_signals(grace_seconds=END_SECONDS + 10):
+        # A process group of its own: a signal of the terminal reaches it through us alone, and nothing of it is left behind.
+        dagster = subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)
+        try:
+            code = dagster.wait()
+        finally:
+            _end(dagster)
+    raise typer.Exit(code)
+
+
+def _end(dagster: subprocess.Popen) -> None:
+    """End Dagster and whatever it started."""
+    try:
+        dagster.terminate()
+        dagster.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        typer.echo(f"Dagster did not end within {END_SECONDS} s: it is killed", err=True)
+    try:
+        os.killpg(dagster.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # all of it has ended

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from returnml.clock import (
@@ -17,6 +18,7 @@ from returnml.clock import (
 )
 from returnml.commands.dagster_home import enter
 from returnml.commands.refusal import refuse
+from returnml.commands.signals import ended_by_signals
 from returnml.instants import day_of
 from returnml.settings import Settings
 
@@ -62,23 +64,30 @@ def known_range(settings: Settings) -> tuple[date, date]:
 def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: bool = False) -> LineRun:
     """Run a job over the days ``first`` to ``last`` (inclusive) in one run, in this process.
 
-    The run is recorded in the project's Dagster storage like any other and seen in its UI.
+    The run is recorded in the project's Dagster storage like any other and seen in its UI. A signal ends it.
 
     Args:
         is_quiet: no progress bar.
+
+    Raises:
+        SystemExit: where a signal ended it, with 128 plus its number.
     """
     enter(settings)
-    with warnings.catch_warnings():
+    with ended_by_signals(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dagster announces each beta parameter on every use, MLflow its hints
         # Imported only now: the code location finds its data through the environment set above.
         import dagster as dg
 
         from returnml.commands.progress import step_logger
-        from returnml.definitions import build_defs
+        from returnml.pipeline.location import build_defs
+        from returnml.pipeline.partitions import daily_partitions
+        from returnml.pipeline.resources.step_processes import heavy_modules
 
         with _progress(is_quiet) as advance:
+            for module in heavy_modules(job):
+                import_module(module)
             definition = build_defs(settings, loggers={"console": step_logger(advance)}).resolve_job_def(job)
-            _check_range(first, last, clock_of(settings.replay_clock))
+            _check_range(first, last, daily_partitions(settings), clock_of(settings.replay_clock))
             advance("", 0, len(definition.graph.node_defs))
             with dg.DagsterInstance.get() as instance:
                 bury_killed_runs(instance)
@@ -88,6 +97,7 @@ def run_job(settings: Settings, job: str, first: date, last: date, *, is_quiet: 
                         "dagster/asset_partition_range_start": first.isoformat(),
                         "dagster/asset_partition_range_end": last.isoformat(),
                         PID_TAG: f"{os.uname().nodename}:{os.getpid()}",
+                        "dagster/max_retries": "0",  # whoever started it sees how it ends; no daemon starts it again
                     },
                     run_config={"loggers": {"console": {}}},
                     raise_on_error=False,
@@ -148,11 +158,9 @@ def _reason(event: dg.DagsterEvent) -> str:
     return f"{first} {', '.join(line.strip() for line in more)}" if first.endswith(":") else first
 
 
-def _check_range(first: date, last: date, clock: Clock) -> None:
-    from returnml.pipeline.partitions import DAILY
-
+def _check_range(first: date, last: date, days: dg.DailyPartitionsDefinition, clock: Clock) -> None:
     # Dagster ends the partitions at the machine's yesterday; in a replay it is another.
-    start, end = DAILY.get_first_partition_key(), DAILY.get_last_partition_key()
+    start, end = days.get_first_partition_key(), days.get_last_partition_key()
     yesterday = (day_of(clock.now_us()) - timedelta(days=1)).isoformat()
     if last < first:
         refuse(f"last day {last} before first day {first}")

@@ -9,44 +9,63 @@ from returnml.clock import clock_of
 from returnml.pipeline.assets.task_names import keys_of
 from returnml.pipeline.resources.step_processes import parallel_steps
 from returnml.release.deployment import DeploymentState
-from returnml.settings import Settings, load_settings
+from returnml.settings import Settings
 from returnml.tasks.registry import tasks
 
-DAILY_SELECTION = dg.AssetSelection.tag("cadence", "daily")
-_TUNING = dg.AssetSelection.assets(*(keys_of(task).best_parameters for task in tasks().values()))
-TRAINING_SELECTION = dg.AssetSelection.tag("cadence", "training") - _TUNING
 
-# In one process: a step of its own process costs seconds, and DuckDB lets only one process in at a time anyway.
-daily_job = dg.define_asset_job(
-    "daily_job",
-    DAILY_SELECTION,
-    description="Landing files of a day (or, as one run, of a range) to scores, drift, online store and BI copy.",
-    executor_def=dg.in_process_executor,
-)
-# Its steps are long, and the variants do not wait for each other.
-_executor, _tags = parallel_steps(load_settings())
-training_job = dg.define_asset_job(
-    "training_job",
-    TRAINING_SELECTION,
-    description="Snapshots of the mature rows to variants, leaderboards and evaluated releases, of every task.",
-    executor_def=_executor,
-    tags=_tags,
-)
-TUNING_JOBS = {
-    task.name: dg.define_asset_job(
-        f"tune_{task.name}",
-        dg.AssetSelection.assets(keys_of(task).training_set, keys_of(task).best_parameters),
-        description=f"`returnml tune`: a snapshot of the mature rows to a study of training parameters. {task.question}",
-        executor_def=dg.in_process_executor,
-    )
-    for task in tasks().values()
-}
-whole_line = dg.define_asset_job(
-    "whole_line",
-    DAILY_SELECTION | TRAINING_SELECTION,
-    description="Everything for a range of days in one run: data, features, model, release, scores.",
-    executor_def=dg.in_process_executor,
-)
+def build_jobs(settings: Settings, freshness: dg.AssetChecksDefinition) -> dict[str, Any]:
+    """The jobs of a code location by name.
+
+    Args:
+        freshness: is evaluated by a job of its own, at its own hour.
+    """
+    daily = dg.AssetSelection.tag("cadence", "daily") - dg.AssetSelection.checks(freshness)
+    tuned = dg.AssetSelection.assets(*(keys_of(task).best_parameters for task in tasks().values()))
+    training = dg.AssetSelection.tag("cadence", "training") - tuned
+    # Of training the steps are long, and the variants do not wait for each other.
+    parallel, tags = parallel_steps(settings)
+    # The others run in one process: a step of its own process costs seconds, and DuckDB lets in one process at a time anyway.
+    one = dg.in_process_executor
+    jobs: list[Any] = [
+        dg.define_asset_job(
+            "daily_job",
+            daily,
+            description="Landing files of a day (or, as one run, of a range) to scores, drift, online store and BI copy.",
+            executor_def=one,
+        ),
+        dg.define_asset_job(
+            "training_job",
+            training,
+            description="Snapshots of the mature rows to variants, leaderboards and evaluated releases, of every task.",
+            executor_def=parallel,
+            tags=tags,
+        ),
+        dg.define_asset_job(
+            "whole_line",
+            daily | training,
+            description="Everything for a range of days in one run: data, features, model, release, scores.",
+            executor_def=one,
+        ),
+        dg.define_asset_job(
+            "freshness_job",
+            dg.AssetSelection.checks(freshness),
+            description="Does every table that is cut into days hold the day that is due?",
+            executor_def=one,
+        ),
+        *(
+            dg.define_asset_job(
+                f"tune_{task.name}",
+                dg.AssetSelection.assets(keys_of(task).training_set, keys_of(task).best_parameters),
+                description=f"`returnml tune`: a snapshot of the mature rows to a study of training parameters. {task.question}",
+                executor_def=one,
+            )
+            for task in tasks().values()
+        ),
+        release_approve,
+        release_reject,
+        release_reconcile,
+    ]
+    return {job.name: job for job in jobs}
 
 
 class WordConfig(dg.Config):
@@ -107,6 +126,3 @@ def release_reject() -> None:
 @dg.job(description="`returnml release reconcile`: MLflow's aliases repeat the deployment state.")
 def release_reconcile() -> None:
     reconcile_aliases()
-
-
-JOBS: list[Any] = [daily_job, training_job, *TUNING_JOBS.values(), whole_line, release_approve, release_reject, release_reconcile]

@@ -40,6 +40,6 @@ def lines_of(landing: Path, pseudonym: str) -> list[str]:
     """
     lines: set[str] = set()
     for file in history(landing, ORDERS.name):
-        own = pl.scan_parquet(file.path).filter(pl.col(COLUMN) == pseudonym).select("line_id").collect()
+        own = pl.scan_parquet(file.path, glob=False).filter(pl.col(COLUMN) == pseudonym).select("line_id").collect()
         lines.update(own["line_id"].drop_nulls())
     return sorted(lines)

@@ -82,7 +82,7 @@ def _compare(old: LandingFile, new: LandingFile, id_column: str) -> Difference:
 
 def _rows(file: LandingFile, id_column: str) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(file.path)
+        frame = pl.read_parquet(file.path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise LandingError(f"{file.path}: {str(error).splitlines()[0]} [unreadable_parquet]") from error
     if id_column not in frame.columns:

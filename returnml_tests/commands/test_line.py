@@ -8,20 +8,22 @@ import typer
 
 from returnml.clock import VirtualClock
 from returnml.commands.line import _check_range, _reason
-from returnml.pipeline.partitions import DAILY
+from returnml.pipeline.partitions import daily_partitions
+from returnml.settings import Settings
 
-FIRST = date.fromisoformat(DAILY.get_first_partition_key())
+FIRST = date(2025, 3, 1)
+DAYS = daily_partitions(Settings(first_day=FIRST.isoformat()))
 NOON_OF_DAY_3 = VirtualClock((FIRST - date(1970, 1, 1)).days * 86_400_000_000 + int(2.5 * 86_400_000_000))
 
 
 def test_days_end_at_the_clocks_yesterday():
-    _check_range(FIRST, FIRST + timedelta(days=1), NOON_OF_DAY_3)
+    _check_range(FIRST, FIRST + timedelta(days=1), DAYS, NOON_OF_DAY_3)
 
 
 @pytest.mark.parametrize("last", [2, -1])
 def test_a_day_that_has_not_ended_is_refused(last, capsys):
     with pytest.raises(typer.Exit):
-        _check_range(FIRST, FIRST + timedelta(days=last), NOON_OF_DAY_3)
+        _check_range(FIRST, FIRST + timedelta(days=last), DAYS, NOON_OF_DAY_3)
     assert FIRST.isoformat() in capsys.readouterr().err
 
 

@@ -112,7 +112,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(roots: tuple[DataPaths, Data
 
 
 def test_the_jobs_say_the_same(tmp_path: Path):
-    from returnml.definitions import build_defs
+    from returnml.pipeline.location import build_defs
 
     settings = Settings(data=str(tmp_path))
     first = write(settings.paths, 1, True)

@@ -10,7 +10,7 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.static_files import create_static_files_router
 
 FILES = "/schema-files"
-_PACKAGE = "fastapi_offline"
+_PACKAGE = "swagger_ui"
 
 
 def page() -> SwaggerRenderPlugin:
@@ -21,7 +21,7 @@ def page() -> SwaggerRenderPlugin:
         css_url=f"{FILES}/swagger-ui.css",
         # The bundle holds the preset too, and the page takes it from there.
         standalone_preset_js_url=bundle,
-        favicon=f"<link rel='icon' type='image/png' href='{FILES}/favicon.png'>",
+        favicon=f"<link rel='icon' type='image/png' href='{FILES}/favicon-32x32.png'>",
     )
 
 

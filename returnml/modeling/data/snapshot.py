@@ -116,16 +116,16 @@ class Snapshot:
 
     def table(self) -> pl.DataFrame:
         """``ROW_COLUMNS`` of every row, ordered by (anchor_at, row_id)."""
-        return pl.read_parquet(self.path / ROWS_FILE)
+        return pl.read_parquet(self.path / ROWS_FILE, glob=False)
 
     def matrix(self) -> np.ndarray:
         """The features, float32, shape (rows, features), C order; missing is NaN. Rows as in ``table``."""
-        return pl.read_parquet(self.path / FEATURES_FILE).to_numpy(order="c")
+        return pl.read_parquet(self.path / FEATURES_FILE, glob=False).to_numpy(order="c")
 
     def young(self) -> Rows:
         """The rows that are younger than every mature one, as of the cut-off."""
-        features = pl.read_parquet(self.path / YOUNG_FEATURES_FILE)
-        return Rows(pl.read_parquet(self.path / YOUNG_ROWS_FILE), features.to_numpy(order="c"))
+        features = pl.read_parquet(self.path / YOUNG_FEATURES_FILE, glob=False)
+        return Rows(pl.read_parquet(self.path / YOUNG_ROWS_FILE, glob=False), features.to_numpy(order="c"))
 
 
 def write_snapshot(
@@ -232,7 +232,7 @@ def verify_snapshot(snapshot: Snapshot) -> None:
     Raises:
         SnapshotError: if the rows are not those that the manifest was made for.
     """
-    rows, features, young_rows, young_features = (pl.read_parquet(snapshot.path / name) for name in FRAME_FILES)
+    rows, features, young_rows, young_features = (pl.read_parquet(snapshot.path / name, glob=False) for name in FRAME_FILES)
     frames = (*_canonical(rows, features, ROW_COLUMNS), *_canonical(young_rows, young_features, YOUNG_COLUMNS))
     found = _content_sha256(frames, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
     if found != snapshot.hash:

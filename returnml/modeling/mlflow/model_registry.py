@@ -61,7 +61,7 @@ def register(client: MlflowClient, release: Release, x: np.ndarray, run_id: str)
     logged = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(_PYFUNC_FILE),
-        artifacts={"release": str(release.path)},
+        artifacts={"release": release.path.as_uri()},
         signature=ModelSignature(inputs, Schema([ColSpec("float", "probability")])),
         input_example=pd.DataFrame(x[:EXAMPLE_ROWS], columns=manifest.inputs),
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],

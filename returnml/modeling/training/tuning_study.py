@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import optuna
 
+from returnml.files import sqlite_url
 from returnml.settings import TrainingSettings, TuningSettings
 
 STUDY_FILE = "study.db"
@@ -66,13 +67,13 @@ def open_study(folder: Path, name: str) -> optuna.Study:
     if not file.exists():
         # Optuna fills the file in several steps: made aside, it is there whole or not at all.
         aside = folder / f".{STUDY_FILE}.{os.getpid()}.tmp"
-        storage = optuna.storages.RDBStorage(f"sqlite:///{aside}")
+        storage = optuna.storages.RDBStorage(sqlite_url(aside))
         optuna.create_study(storage=storage, study_name=name, direction="minimize")
         storage.engine.dispose()
         os.replace(aside, file)
     study = optuna.load_study(
         study_name=name,
-        storage=f"sqlite:///{file}",
+        storage=sqlite_url(file),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS),
     )
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):

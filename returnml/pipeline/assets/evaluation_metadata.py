@@ -10,8 +10,12 @@ from returnml.modeling.judging.evaluation import Evaluation
 from returnml.modeling.judging.gates.verdict import Verdict
 from returnml.modeling.making.candidate import REPORT_FILE
 from returnml.modeling.reports.evaluation_page import markdown_table
-from returnml.pipeline.assets.line_asset import picture
+from returnml.pipeline.assets.line_asset import (
+    below,
+    picture,
+)
 from returnml.release.folder import Release
+from returnml.settings import Settings
 
 
 def gates_markdown(verdict: Verdict) -> str:
@@ -20,13 +24,15 @@ def gates_markdown(verdict: Verdict) -> str:
     return markdown_table(["gate", "", "why"], rows)
 
 
-def evaluation_metadata(release: Release, measured: Evaluation, verdict: Verdict, champion: Release | None) -> dict[str, Any]:
+def evaluation_metadata(
+    settings: Settings, release: Release, measured: Evaluation, verdict: Verdict, champion: Release | None
+) -> dict[str, Any]:
     """Gates, figures with intervals, the champion's own figures (on its own hold-out), plots and the report's path."""
     metadata: dict[str, Any] = {
         "gates": dg.MetadataValue.md(gates_markdown(verdict)),
         "verdict": "passed" if verdict.passed else f"rejected: {verdict.reason}",
         "figures": dg.MetadataValue.md(_table(measured, champion)),
-        "report": dg.MetadataValue.path(release.path / REPORT_FILE),
+        "report": below(settings, release.path / REPORT_FILE),
         "holdout_lines": measured.rows,
         "maturity": str(measured.maturity),
         **measured.figures,

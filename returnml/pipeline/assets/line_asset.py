@@ -1,23 +1,20 @@
-"""What all assets of the line share: partitions, pool, retries, owner, freshness, column schema."""
+"""What all assets of the line share: partitions, pool, retries, owner, column schema."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from returnml.pipeline.partitions import DAILY
+from returnml.pipeline.partitions import PARTITIONS_TAG
+from returnml.pipeline.resources.retry import RETRY
 from returnml.pipeline.resources.warehouse_resource import POOL
+from returnml.settings import Settings
 
 OWNERS = ["team:data-ml"]
-RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
-"""For what passes by itself: a locked file, a full disk being emptied."""
-
-DAILY_FRESHNESS = dg.FreshnessPolicy.cron(deadline_cron="0 7 * * *", lower_bound_delta=timedelta(hours=6))
-"""The morning's tables are there at 7:00 UTC."""
 
 
 def column_schema(columns: Mapping[str, str], descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:
@@ -58,6 +55,7 @@ def table_asset(
     Args:
         key: a string is a key of one part.
         table: the warehouse table, schema-qualified, if it is one.
+        is_partitioned: whether it is cut into days; ``build_defs`` says which.
         is_daily: whether the daily job must have written it by the morning.
     """
     metadata: dict[str, Any] = {}
@@ -72,14 +70,16 @@ def table_asset(
         group_name=group,
         deps=[dg.AssetKey(dep) if isinstance(dep, str) else dep for dep in deps],
         description=description,
-        partitions_def=DAILY if is_partitioned else None,
         backfill_policy=dg.BackfillPolicy.single_run() if is_partitioned else None,
         pool=POOL if touches_warehouse else None,
         retry_policy=RETRY,
         owners=OWNERS,
         kinds=kinds or {"duckdb", "sql"},
-        tags={"stage": group, "cadence": "daily" if is_daily else "training"},
-        freshness_policy=DAILY_FRESHNESS if is_daily else None,
+        tags={
+            "stage": group,
+            "cadence": "daily" if is_daily else "training",
+            **({PARTITIONS_TAG: "daily"} if is_partitioned else {}),
+        },
         metadata=metadata,
         check_specs=list(checks),
         **more,
@@ -112,6 +112,11 @@ def artifact_asset(
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
     """A plot as metadata, which Dagster's UI shows."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def below(settings: Settings, path: Path) -> dg.PathMetadataValue:
+    """A path as metadata, from the data root: true of a root that was moved or copied too."""
+    return dg.MetadataValue.path(path.relative_to(settings.paths.root))
 
 
 def written(rows: int, content_hash: str | None = None, **metadata: Any) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from returnml.pipeline.assets.line_asset import table_asset
+from returnml.pipeline.assets.line_asset import (
+    below,
+    table_asset,
+)
 from returnml.pipeline.assets.task_names import scores_of
 from returnml.pipeline.checks import serving_checks as checks
 from returnml.pipeline.resources.warehouse_resource import session
@@ -39,7 +42,7 @@ def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Sett
             "generation": published.name,
             "cut_off": until.isoformat(),
             "ledger_seq": published.manifest.ledger_seq,
-            "path": dg.MetadataValue.path(published.path),
+            "path": below(settings, published.path),
         },
         check_results=checks.generation_results(published, instant_us(until), is_current),
     )
@@ -67,7 +70,7 @@ def published_copy(warehouse: DuckDBResource, settings: dg.ResourceParam[Setting
 
     with session(warehouse) as con:
         path = publish_copy(con, settings.paths.published)
-    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "bytes": path.stat().st_size})
+    return dg.MaterializeResult(metadata={"path": below(settings, path), "bytes": path.stat().st_size})
 
 
 ASSETS = [online_generation, published_copy]

@@ -10,6 +10,7 @@ from returnml.clock import Clock
 from returnml.pipeline.assets.cutoff_config import CutOffConfig
 from returnml.pipeline.assets.line_asset import (
     artifact_asset,
+    below,
     table_asset,
 )
 from returnml.pipeline.assets.task_names import keys_of
@@ -73,7 +74,7 @@ def build_training_set(task: Task) -> dg.AssetsDefinition:
             "base_rate": snapshot.base_rate,
             "cut_off": until.isoformat(),
             "hash": snapshot.hash,
-            "path": dg.MetadataValue.path(snapshot.path),
+            "path": below(settings, snapshot.path),
             "vectors": snapshot.manifest.vectors,
         }
         results = checks.training_set_results(key, snapshot)
@@ -119,7 +120,7 @@ def build_candidate_model(task: Task) -> dg.AssetsDefinition:
         metadata: dict[str, Any] = {
             "version": candidate.release.version,
             "variant": trained.recipe.variant,
-            "path": dg.MetadataValue.path(candidate.release.path),
+            "path": below(settings, candidate.release.path),
             "mlflow": f"models:/{logged.model_name}/{logged.model_version}, run {logged.run_id}",
             **candidate.release.manifest.metrics,
         }
@@ -154,7 +155,7 @@ def build_evaluation(task: Task) -> dg.AssetsDefinition:
         verdict = read_verdict(release)
         return dg.MaterializeResult(
             value=release.version,
-            metadata=evaluation_metadata(release, read_evaluation(release), verdict, against),
+            metadata=evaluation_metadata(settings, release, read_evaluation(release), verdict, against),
             check_results=checks.evaluation_results(keys.evaluation, verdict),
         )
 

@@ -12,6 +12,7 @@ from returnml.modeling.fit.variants import (
 )
 from returnml.pipeline.assets.line_asset import (
     artifact_asset,
+    below,
     column_schema,
     picture,
     table_asset,
@@ -85,7 +86,7 @@ def build_variant(task: Task, variant: Variant) -> dg.AssetsDefinition:
         run_id = log_variant(trained, task.name, figures, settings.paths.mlflow, parent.info.run_id if parent else None)
         name = write_trained(settings.paths.variants / task.name, trained)
         metadata: dict[str, Any] = {
-            "file": dg.MetadataValue.path(settings.paths.variants / task.name / name),
+            "file": below(settings, settings.paths.variants / task.name / name),
             "mlflow_run": run_id,
             "threads": training.threads,
             "parameters": dg.MetadataValue.json(trained.recipe.described()),

@@ -3,19 +3,37 @@
 The stock storage opens and disposes of an engine for every event, and writes each partition's materialization to two files:
 a run over 305 days of twenty assets spends minutes there. Here a file's connection is kept, and commits rely on SQLite's
 write-ahead log (``synchronous=NORMAL``: safe against kills, consistent after a power cut). The files are the same: the
-stock class reads what this one wrote. See docs/decisions/dagster-storage.md.
+stock class reads what this one wrote. Paths are escaped, which Dagster does not do: a data root may have any character in
+its name. See docs/decisions/dagster-storage.md.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
+
+from returnml.files import sqlite_url
+
+
+def escaped_url(base_dir: str, name: str) -> str:
+    """In place of Dagster's ``create_db_conn_string``, which takes the path for a part of a URL as it is."""
+    return sqlite_url(Path(base_dir).absolute() / f"{name}.db")
+
+
+# Its storages make their URLs where nothing can be overridden. Of a path without special characters the URL is the same.
+_STORAGES: tuple[Any, ...] = (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage)
+for _module in _STORAGES:
+    _module.create_db_conn_string = escaped_url
 
 
 class KeptSqliteEventLogStorage(SqliteEventLogStorage):

@@ -14,8 +14,16 @@ from returnml.settings import Settings, TrainingSettings
 PRELOADED = ("mlflow", "dagster_mlflow", "sklearn.linear_model")
 """Slow to import; they start no thread of Python's and open no connection until they are used, so that they may be forked."""
 
+_DAILY = ("duckdb", "polars", "pandera.polars", "onnxruntime")
+_TRAINING = ("lightgbm", "onnxmltools", "optuna", "matplotlib.pyplot")
+
 AT_ONCE_TAG = "returnml/steps_at_once"
 """Of a run whose steps have processes of their own: how many of them at most; without it, one after the other."""
+
+
+def heavy_modules(job: str) -> tuple[str, ...]:
+    """What the steps of a job import, to be imported before its first: a signal finds no step in the middle of an import."""
+    return _DAILY if job == "daily_job" else (*_DAILY, *PRELOADED, *_TRAINING)
 
 
 def steps_at_once(settings: Settings) -> int:
@@ -30,7 +38,7 @@ def parallel_steps(settings: Settings) -> tuple[dg.ExecutorDefinition, dict[str,
     """An executor with a process for each step, and the tags of its runs."""
     at_once = steps_at_once(settings)
     # A fork server that has loaded what every step needs: a step starts in a fraction of the seconds that a new process takes.
-    start = {"forkserver": {"preload_modules": ["returnml.definitions", *PRELOADED]}}
+    start = {"forkserver": {"preload_modules": ["returnml.pipeline.location", *PRELOADED]}}
     executor = dg.multiprocess_executor.configured({"max_concurrent": at_once, "start_method": start})
     return executor, {AT_ONCE_TAG: str(at_once)}
 

@@ -164,7 +164,7 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
                 FROM (
                     SELECT {typed}, {extra_json(stream, header)} AS extra, {uncast_json(read)} AS uncast,
                         file_row_number + 1 AS row_number, delivered_file
-                    FROM read_parquet($paths, filename = 'delivered_file', file_row_number = true)
+                    FROM read_parquet($paths, filename = 'delivered_file', file_row_number = true, hive_partitioning = false)
                 ) t JOIN staged_files f ON f.path = t.delivered_file
             )
             """,

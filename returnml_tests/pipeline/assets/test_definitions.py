@@ -1,15 +1,21 @@
 """The asset graph as data: everything that the UI shows is there and fits together."""
 
+import os
+import subprocess
+import sys
+
 import dagster as dg
 import pytest
 
-from returnml.definitions import ASSETS, build_defs, defs
+from returnml.definitions import defs
 from returnml.modeling.fit.variants import VARIANTS
 from returnml.pipeline.assets.line_asset import OWNERS
 from returnml.pipeline.assets.task_names import (
     keys_of,
     scores_of,
 )
+from returnml.pipeline.location import ASSETS, build_defs
+from returnml.pipeline.resources.step_processes import AT_ONCE_TAG
 from returnml.pipeline.resources.warehouse_resource import POOL
 from returnml.settings import Settings, SettingsError, TaskSettings, VariantSettings
 from returnml.tasks.live_sets import TILE_GROUPS
@@ -114,3 +120,36 @@ def test_settings_of_what_there_is_not_are_refused_before_anything_runs(settings
 
 def test_resources_can_be_overridden():
     assert build_defs(resource_overrides={"clock": "a clock"}).resources["clock"] == "a clock"
+
+
+def test_two_locations_of_different_settings_in_one_process(tmp_path, monkeypatch):
+    """What the environment says is none of their business."""
+    monkeypatch.setenv("RETURNML_FIRST_DAY", "2019-01-01")
+    monkeypatch.setenv("RETURNML_VARIANTS__PARALLEL", "7")
+    said = {"2024-02-01": 2, "2025-06-01": 5}
+    built = {
+        day: build_defs(Settings(data=str(tmp_path / day), first_day=day, variants=VariantSettings(parallel=at_once)))
+        for day, at_once in said.items()
+    }
+    for day, at_once in said.items():
+        defs = built[day]
+        dg.Definitions.validate_loadable(defs)
+        for job in ("daily_job", "whole_line"):
+            partitions = defs.resolve_job_def(job).partitions_def
+            assert isinstance(partitions, dg.DailyPartitionsDefinition)
+            assert partitions.get_first_partition_key() == day
+        graph = defs.resolve_asset_graph()
+        cut = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).partitions_def is not None}
+        assert cut >= {"raw_orders", "orders", "scores_daily", "drift"}
+        assert cut.isdisjoint({"features_customer", "training_set", "online_generation"})
+        assert {graph.get(dg.AssetKey(name)).partitions_def.get_first_partition_key() for name in cut} == {day}
+        assert defs.resolve_job_def("training_job").tags[AT_ONCE_TAG] == str(at_once)
+        assert defs.resources["warehouse"].database == str(tmp_path / day / "warehouse" / "returnml.duckdb")
+        assert defs.resources["settings"].first_day == day
+
+
+def test_what_builds_a_location_reads_no_environment_when_imported():
+    code = "import returnml.pipeline.location, returnml.pipeline.sensors, returnml.commands.line; print('imported')"
+    broken = os.environ | {"RETURNML_TRAINING__SEED": "no number"}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=broken, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "imported"), done.stderr

@@ -1,6 +1,7 @@
-"""The whole line through Dagster on a small shop."""
+"""The whole line through Dagster on a small shop, whose data root has an awkward name."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -37,7 +38,7 @@ from returnml_tests.pipeline.assets.shop import (
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory) -> Iterator[tuple[Settings, LineRun]]:
-    settings = open_shop(tmp_path_factory.mktemp("line"))
+    settings = open_shop(tmp_path_factory.mktemp("line") / "50%41 off #1 [größe] {x} o'k")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", "")
         patch.setenv("DAGSTER_STORAGE", "")
@@ -152,13 +153,26 @@ def test_tuning_says_what_history_it_lacks(line, monkeypatch):
     assert "are needed" in refused.stderr
 
 
-def test_tuned_parameters_are_taken_by_the_next_training_and_a_task_without_says_so(line):
-    """Last in this file: another release may decide afterwards."""
-    settings, _ = line
+def test_tuned_parameters_are_taken_by_the_next_training_and_a_task_without_says_so(line, tmp_path):
+    """In a copy of the data root, while the original is away: what is written must be written to the copy."""
+    original, _ = line
+    settings = msgspec.structs.replace(original, data=str(tmp_path / "copy"))
+    shutil.copytree(original.paths.root, settings.paths.root)
+    away = original.paths.root.rename(tmp_path / "away")
+    try:
+        _tune_and_train(settings)
+        assert not original.paths.root.exists()
+        assert [path.name for path in original.paths.root.parent.iterdir()] == []
+    finally:
+        away.rename(original.paths.root)
+
+
+def _tune_and_train(settings: Settings) -> None:
     tuning = TuningSettings(trials=2, max_rounds=20)
     training = msgspec.structs.replace(settings.training, parameters="tuned")
     settings = msgspec.structs.replace(settings, tuning=tuning, training=training)
     before = set(settings.paths.releases.iterdir())
+    artifacts = set((settings.paths.mlflow / "artifacts").rglob("model_card.md"))
     assert run_job(settings, "tune_return_risk", START, LAST, is_quiet=True).success
     best = read_best(settings.paths.tuning / "return_risk")
     done = run_job(settings, "training_job", START, LAST, is_quiet=True)
@@ -175,6 +189,8 @@ def test_tuned_parameters_are_taken_by_the_next_training_and_a_task_without_says
     assert untuned.parameters["lacks_study"]
     [card] = [path / "model_card.md" for path in set(settings.paths.releases.iterdir()) - before if "abuse" in path.name]
     assert "declared, as the task was not tuned yet" in card.read_text()
+    cards = {path.read_bytes() for path in set((settings.paths.mlflow / "artifacts").rglob("model_card.md")) - artifacts}
+    assert {(path / "model_card.md").read_bytes() for path in set(settings.paths.releases.iterdir()) - before} <= cards
 
 
 def _empty_job() -> dg.JobDefinition:
