@@ -156,7 +156,7 @@ def warehouse_of(shop: Shop, root: Path, shared: Path) -> duckdb.DuckDBPyConnect
 
 
 def _no_returns() -> pl.DataFrame:
-    kinds = {"quantity": pl.Int64, "refund_cents": pl.Int64, "returned_at": pl.Datetime("us")}
+    kinds: dict[str, pl.DataType] = {"quantity": pl.Int64(), "refund_cents": pl.Int64(), "returned_at": pl.Datetime("us")}
     names = ("return_id", "returned_at", "quantity", "refund_cents", "currency", "line_id", "customer_id", "article_id")
     return pl.DataFrame(schema={name: kinds.get(name, pl.String()) for name in names})
 

@@ -8,17 +8,17 @@ import msgspec
 import numpy as np
 
 from returnml.features.windows import DAY_US
-from returnml.modeling.closeness import Closeness
 from returnml.modeling.export.parity import ParityReport
 from returnml.modeling.fit.calibration import (
     CalibrationError,
     fit_calibration,
 )
+from returnml.modeling.judging.closeness import Closeness
 from returnml.modeling.judging.metrics import (
     ScoredSample,
     bootstrap_intervals,
 )
-from returnml.modeling.out_of_time import Choice, OriginFigures
+from returnml.modeling.judging.out_of_time import Choice, OriginFigures
 from returnml.release.folder import Release
 from returnml.settings import LabelSettings
 

@@ -51,13 +51,12 @@ from returnml.modeling.judging.gates.verdict import (
     GATES_FILE,
     Verdict,
 )
+from returnml.modeling.judging.out_of_time import origin_figures
 from returnml.modeling.making.candidate_description import (
     made_from,
     manifest_of,
 )
-from returnml.modeling.out_of_time import origin_figures
-from returnml.modeling.recipes import compare_recipes
-from returnml.modeling.refit import Deployed, deploy
+from returnml.modeling.making.recipes import compare_recipes
 from returnml.modeling.reports.evaluation_page import render_report
 from returnml.modeling.reports.model_card import (
     CardFacts,
@@ -65,6 +64,7 @@ from returnml.modeling.reports.model_card import (
     as_markdown,
 )
 from returnml.modeling.reports.plots import draw_plots
+from returnml.modeling.training.refit import Deployed, deploy
 from returnml.modeling.training.trained import (
     Trained,
     train_variant,

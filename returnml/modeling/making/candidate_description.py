@@ -7,10 +7,10 @@ from importlib.metadata import version
 import msgspec
 
 from returnml.instants import day_of
-from returnml.modeling.closeness import Closeness
 from returnml.modeling.fit.variants import Recipe
+from returnml.modeling.judging.closeness import Closeness
 from returnml.modeling.judging.evaluation import Evaluation
-from returnml.modeling.refit import Deployed
+from returnml.modeling.training.refit import Deployed
 from returnml.modeling.training.trained import Trained
 from returnml.modeling.training.training_data import TrainingData
 from returnml.policy.document import Policy

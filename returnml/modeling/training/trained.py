@@ -19,7 +19,7 @@ from returnml.modeling.fit.variants import (
     VariantError,
 )
 from returnml.modeling.judging.metrics import log_losses
-from returnml.modeling.out_of_time import Choice, choose_calibration, progressive
+from returnml.modeling.judging.out_of_time import Choice, choose_calibration, progressive
 from returnml.modeling.training.fitting import fit_at
 from returnml.modeling.training.linear_baseline import linear_margin
 from returnml.modeling.training.training_data import TrainingData

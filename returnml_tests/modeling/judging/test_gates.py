@@ -37,9 +37,9 @@ from returnml.modeling.judging.metrics import (
     ScoredSample,
     mean_difference,
 )
+from returnml.modeling.judging.out_of_time import Choice
 from returnml.modeling.making import candidate as candidate_module
 from returnml.modeling.making.candidate import Candidate
-from returnml.modeling.out_of_time import Choice
 from returnml.policy.document import Policy, Thresholds
 from returnml.release.folder import load_release, write_release
 from returnml.settings import GateSettings

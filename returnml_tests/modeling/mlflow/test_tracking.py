@@ -18,6 +18,7 @@ from returnml.modeling.data.snapshot import Snapshot
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.modeling.fit.calibration import UNCALIBRATED
 from returnml.modeling.fit.variants import Recipe
+from returnml.modeling.judging.out_of_time import Choice
 from returnml.modeling.making.candidate import (
     Candidate,
     train_release,
@@ -33,7 +34,6 @@ from returnml.modeling.mlflow.tracking_store import (
     EXPERIMENT,
     turn,
 )
-from returnml.modeling.out_of_time import Choice
 from returnml.modeling.training.trained import Trained
 from returnml.release.deployment import DeploymentState
 from returnml.warehouse.training.training_rows import build_snapshot

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from returnml.modeling.judging.evaluation import REPLICATES
@@ -40,13 +42,11 @@ def _recipes(evidence: Evidence, rival: Rival, settings: GateSettings) -> list[G
             Gate(name=name, passed=True, value=0.0, limit=share, reason=reason) for name, share in zip(NAMES, worse, strict=False)
         ]
     pair = rival.recipes
-    said = f"the recipe of the champion {rival.version}, both fitted at {rival.origins} origins,"
-    losses = [log_losses(pair.part.y, p) for p in (pair.ours, pair.theirs)]
-    costs = [policy_costs(evidence.policy, p, pair.part) for p in (pair.ours, pair.theirs)]
-    customer, cents = pair.part.customer, f"cents per {evidence.words.row}"
+    other = f"the recipe of the champion {rival.version}, both fitted at {rival.origins} origins,"
+    costs = Losses(*(policy_costs(evidence.policy, p, pair.part) for p in (pair.ours, pair.theirs)), pair.part.customer)
     return [
-        _not_worse(NAMES[0], "log loss", *losses, customer, worse[0], said, evidence.seed),
-        _not_worse(NAMES[1], cents, *costs, customer, worse[1], said, evidence.seed),
+        _not_worse(NAMES[0], "log loss", _log_losses(pair), worse[0], other, evidence.seed),
+        _not_worse(NAMES[1], f"cents per {evidence.words.row}", costs, worse[1], other, evidence.seed),
     ]
 
 
@@ -60,18 +60,20 @@ def _itself(evidence: Evidence, rival: Rival, settings: GateSettings) -> Gate:
             "too few to judge it itself by; the recipes are compared"
         )
         return Gate(name=NAMES[2], passed=True, value=None, limit=None, reason=reason)
-    said = f"the champion {rival.version} itself, the recipe fitted on what it was,"
-    losses = [log_losses(pair.part.y, p) for p in (pair.ours, pair.theirs)]
-    return _not_worse(
-        NAMES[2],
-        "log loss",
-        *losses,
-        pair.part.customer,
-        settings.max_log_loss_worse_share,
-        said,
-        evidence.seed,
-        is_ruled_out=False,
-    )
+    other = f"the champion {rival.version} itself, the recipe fitted on what it was,"
+    return _not_worse(NAMES[2], "log loss", _log_losses(pair), None, other, evidence.seed)
+
+
+class Losses(NamedTuple):
+    """What each row costs by either model, and whose it is, shape (n,)."""
+
+    ours: np.ndarray
+    theirs: np.ndarray
+    customer: np.ndarray
+
+
+def _log_losses(pair: Pair) -> Losses:
+    return Losses(log_losses(pair.part.y, pair.ours), log_losses(pair.part.y, pair.theirs), pair.part.customer)
 
 
 def policy_costs(policy: Policy, probability: np.ndarray, held: HoldOut) -> np.ndarray:
@@ -82,31 +84,20 @@ def policy_costs(policy: Policy, probability: np.ndarray, held: HoldOut) -> np.n
     return decider.costs_cents(held.y, held.value_cents, held.facts)[action, np.arange(len(action))]
 
 
-def _not_worse(
-    name: str,
-    unit: str,
-    ours: np.ndarray,
-    theirs: np.ndarray,
-    customer: np.ndarray,
-    share: float,
-    other: str,
-    seed: int,
-    *,
-    is_ruled_out: bool = True,
-) -> Gate:
+def _not_worse(name: str, unit: str, losses: Losses, share: float | None, other: str, seed: int) -> Gate:
     """Holds if the interval of the difference reaches down to 0, and up to no more than a share of the other's.
 
     Args:
-        is_ruled_out: whether being worse by more than that share must be ruled out; else too few rows do not reject.
+        share: None: being worse need not be ruled out, so that too few rows do not reject.
     """
-    value, low, high = mean_difference(ours - theirs, customer, replicates=REPLICATES, seed=seed)
-    limit = share * float(theirs.mean())
-    reason = f"{value:+.5f} {unit} against {other} on the same {len(ours):,} rows, 95% interval {low:+.5f} to {high:+.5f}"
+    difference = losses.ours - losses.theirs
+    value, low, high = mean_difference(difference, losses.customer, replicates=REPLICATES, seed=seed)
+    limit = None if share is None else share * float(losses.theirs.mean())
+    reason = f"{value:+.5f} {unit} against {other} on the same {len(difference):,} rows, 95% interval {low:+.5f} to {high:+.5f}"
     if low > 0:
         reason += ": it is worse"
-    elif high > limit and is_ruled_out:
+    elif limit is not None and high > limit:
         reason += f": it may be worse by more than {limit:.5f} ({share:.0%} of the other's)"
-    passed = low <= 0 and (high <= limit or not is_ruled_out)
-    return Gate(
-        name=name, passed=passed, value=high if is_ruled_out else low, limit=limit if is_ruled_out else 0.0, reason=reason
-    )
+    if limit is None:
+        return Gate(name=name, passed=low <= 0, value=low, limit=0.0, reason=reason)
+    return Gate(name=name, passed=low <= 0 and high <= limit, value=high, limit=limit, reason=reason)

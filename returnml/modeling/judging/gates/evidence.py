@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from returnml.modeling.closeness import Closeness
+from returnml.modeling.judging.closeness import Closeness
 from returnml.modeling.judging.evaluation import Evaluation
 from returnml.policy.document import Policy
 from returnml.tasks.declaration import Words

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from returnml.modeling.closeness import Closeness, compare_scores
 from returnml.modeling.fit.boosting import TreeModel
 from returnml.modeling.fit.calibration import Calibration
+from returnml.modeling.judging.closeness import Closeness, compare_scores
 from returnml.modeling.training.fitting import fit_rows
 from returnml.modeling.training.trained import Trained
 from returnml.modeling.training.training_data import TrainingData

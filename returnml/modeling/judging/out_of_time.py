@@ -67,7 +67,7 @@ def choose_calibration(margins: Sequence[np.ndarray], labels: Sequence[np.ndarra
         margins: of each fold's test rows, earliest first.
         labels: 0 or 1, of the same rows.
     """
-    losses = {}
+    losses: dict[str, float] = {}
     for method in METHODS:
         said = [progressive(method, margins, labels, k) for k in range(1, len(margins))]
         of_rows = [log_losses(y, p) for y, p in zip(labels[1:], said, strict=True)]

@@ -11,7 +11,7 @@ from returnml.modeling.fit.calibration import (
     fit_shift,
     sigmoid,
 )
-from returnml.modeling.out_of_time import calibrate, choose_calibration, origin_figures, progressive
+from returnml.modeling.judging.out_of_time import calibrate, choose_calibration, origin_figures, progressive
 
 ROWS = 4_000
 

@@ -10,8 +10,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from returnml.modeling import refit
-from returnml.modeling.closeness import compare_scores
 from returnml.modeling.data.drift_reference import (
     REFERENCE_FILE,
     Reference,
@@ -23,12 +21,14 @@ from returnml.modeling.data.snapshot import (
 )
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.modeling.fit.variants import PLAIN
+from returnml.modeling.judging.closeness import compare_scores
 from returnml.modeling.judging.evaluation import read_evaluation
 from returnml.modeling.making.candidate import (
     Candidate,
     train_release,
 )
 from returnml.modeling.making.release_rebuilding import rebuild
+from returnml.modeling.training import refit
 from returnml.modeling.training.trained import train_variant
 from returnml.modeling.training.training_data import training_data
 from returnml.policy.document import Policy, Thresholds
@@ -181,7 +181,7 @@ def test_a_worse_recipe_is_rejected_though_its_refit_has_seen_more(root: Path, c
 
 
 def test_the_champion_itself_is_judged_on_what_matured_since(root: Path):
-    """Made 50 days before: 50 days of lines have matured. Neither it nor the candidate's recipe, fitted on the same, knew them."""
+    """Made 50 days before: the lines of 50 days have matured, which neither it nor the candidate's recipe there knew."""
     champion = train(root, DAYS - 50, settings=few(20))
     better = train(root, DAYS, champion=champion.release.version, settings=few(20), seed=2)
     since = champion.release.manifest.trained_on.until_us
