@@ -10,6 +10,7 @@ from returnml.modeling.judging.evaluation import REPLICATES
 from returnml.modeling.judging.gates.evidence import (
     Evidence,
     HoldOut,
+    Pair,
     Rival,
 )
 from returnml.modeling.judging.gates.verdict import Gate
