@@ -212,7 +212,7 @@ def read_snapshot(path: Path) -> Snapshot:
     file = path / MANIFEST_FILE
     try:
         manifest = msgspec.json.decode(read_plain(path, MANIFEST_FILE), type=SnapshotManifest)
-        foreign = sorted(set(plain_files(path)) - {MANIFEST_FILE, ROWS_FILE, FEATURES_FILE})
+        foreign = sorted(set(plain_files(path)) - {MANIFEST_FILE, *FRAME_FILES})
     except OSError as error:
         raise SnapshotError(f"{file}: {error.strerror}") from error
     except UNDECODABLE as error:

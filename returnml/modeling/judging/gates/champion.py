@@ -44,7 +44,8 @@ def _recipes(evidence: Evidence, rival: Rival, settings: GateSettings) -> list[G
         ]
     pair = rival.recipes
     other = f"the recipe of the champion {rival.version}, both fitted at {rival.origins} origins,"
-    costs = Losses(*(policy_costs(evidence.policy, p, pair.part) for p in (pair.ours, pair.theirs)), pair.part.customer)
+    ours, theirs = (policy_costs(evidence.policy, p, pair.part) for p in (pair.ours, pair.theirs))
+    costs = Losses(ours, theirs, pair.part.customer)
     return [
         _not_worse(NAMES[0], "log loss", _log_losses(pair), worse[0], other, evidence.seed),
         _not_worse(NAMES[1], f"cents per {evidence.words.row}", costs, worse[1], other, evidence.seed),
