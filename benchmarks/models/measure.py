@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.models.before import hand_made, way_before
-from benchmarks.models.shops import TASK, Shop, settings_of, warehouse_of
+from benchmarks.models.shops import MONTH_DAYS, TASK, Shop, settings_of, warehouse_of
 from returnml.files import replace_file
 from returnml.instants import instant_us
 from returnml.modeling.export.onnx_scoring import OnnxScorer
@@ -34,7 +34,7 @@ class Month(msgspec.Struct, frozen=True, kw_only=True):
         said: probabilities by who says so: ``after`` (the deployed scores), ``before`` and ``hand_made``.
         variant, calibration: of the release.
         rejected: gates that did not hold.
-        reasons: of the gate ``refit_is_close``.
+        reasons: of every gate.
         seconds: that each took to make.
     """
 
@@ -60,7 +60,7 @@ def measure(shop: Shop, cut_off: date, root: Path, shared: Path, threads: int) -
         later = build_snapshot(con, TASK, at + END, settings.paths.training, settings.label)
     table, x = later.table(), later.matrix()
     anchor = table["anchor_at"].to_physical().to_numpy()
-    is_next = (anchor >= instant_us(at)) & (anchor < instant_us(at + timedelta(days=shop.test_days)))
+    is_next = (anchor >= instant_us(at)) & (anchor < instant_us(at + timedelta(days=MONTH_DAYS)))
     training = msgspec.structs.replace(settings.training, threads=threads)
     settings = msgspec.structs.replace(settings, training=training)
     data = training_data(known, TASK, training)

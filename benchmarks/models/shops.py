@@ -29,25 +29,25 @@ from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
 
 SIMULATED = Plan(date(2024, 1, 1), days=400, lines_per_day=200, seed=7)
+MONTH_DAYS = 28
 Tables = tuple[pl.DataFrame, pl.DataFrame | None]
 """Orders and returns as delivered; no returns: a flag per line."""
 
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop, and the months that are asked about.
+    """A shop, and the months that are asked about (``MONTH_DAYS`` from their cut-off on).
 
     Attributes:
         tables: what it delivers; the argument is the shared folder.
-        tests: cut-offs of the releases whose next ``test_days`` are the test.
-        development: cut-offs of the months that things may be chosen on.
+        development: cut-off of the month that things may be chosen on.
+        test: cut-off of the release whose next month is the test.
     """
 
     name: str
     tables: Callable[[Path], Tables]
-    development: tuple[date, ...]
-    tests: tuple[date, ...]
-    test_days: int = 30
+    development: date
+    test: date
 
 
 def online_retail(shared: Path) -> Tables:
@@ -105,24 +105,21 @@ def rising(day: np.ndarray) -> np.ndarray:
     return 0.45 + 0.55 * day / SIMULATED.days
 
 
-_REAL = {
-    "development": (date(2011, 6, 15), date(2011, 7, 15), date(2011, 8, 15)),
-    "tests": (date(2011, 9, 15), date(2011, 10, 9)),
-    "test_days": 24,
+_REAL: dict[str, date] = {
+    "development": date(2011, 8, 15),
+    "test": date(2011, 10, 9),
 }
-_DAY = SIMULATED.start + timedelta(days=0)
-_MADE = {
-    "development": tuple(_DAY + timedelta(days=d) for d in (217, 247, 277)),
-    "tests": tuple(_DAY + timedelta(days=d) for d in (307, 337)),
-    "test_days": 30,
+_MADE: dict[str, date] = {
+    "development": SIMULATED.start + timedelta(days=277),
+    "test": SIMULATED.start + timedelta(days=337),
 }
 SHOPS = (
-    Shop("online_retail", online_retail, **_REAL),  # type: ignore[arg-type]
-    Shop("online_retail_flag_only", flag_only(online_retail), **_REAL),  # type: ignore[arg-type]
-    Shop("simulated", simulated, **_MADE),  # type: ignore[arg-type]
-    Shop("simulated_seasonal", thinned(simulated, yearly), **_MADE),  # type: ignore[arg-type]
-    Shop("simulated_flag_only", flag_only(simulated), **_MADE),  # type: ignore[arg-type]
-    Shop("simulated_moving_rate", thinned(simulated, rising), **_MADE),  # type: ignore[arg-type]
+    Shop("online_retail", online_retail, **_REAL),
+    Shop("online_retail_flag_only", flag_only(online_retail), **_REAL),
+    Shop("simulated", simulated, **_MADE),
+    Shop("simulated_seasonal", thinned(simulated, yearly), **_MADE),
+    Shop("simulated_flag_only", flag_only(simulated), **_MADE),
+    Shop("simulated_moving_rate", thinned(simulated, rising), **_MADE),
 )
 
 

@@ -122,7 +122,7 @@ def test_a_variant_is_said_relative_to_the_settings():
     for leaves in (40, 20):
         training = TrainingSettings(num_leaves=leaves, min_data_in_leaf=100, lambda_l2=2.0)
         given = BY_NAME["regularised"].recipe(training, FEATURES).lightgbm
-        assert (given["num_leaves"], given["min_data_in_leaf"], given["lambda_l2"]) == (leaves * 0.4, 300, 20.0)
+        assert (given["num_leaves"], given["min_data_in_leaf"], given["lambda_l2"]) == (leaves * 0.5, 500, 10.0)
 
 
 @pytest.mark.parametrize("name", [variant.name for variant in VARIANTS if not variant.is_baseline])
