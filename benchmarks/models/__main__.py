@@ -1,13 +1,14 @@
 """How good next month's deployed scores are: the release that the line makes, the way before, and a model made by hand.
 
-For each shop a release is made at a cut-off, and asked about the lines of the 28 days after it, whose labels nobody knew then. *before*:
-the judged model itself is deployed, as it was until refits came. *hand-made*: LightGBM on the same features and all mature lines, with the
-parameters of the baseline, not calibrated. Differences are from the hand-made model, with 95% intervals by paired customer bootstrap.
+For each shop a release is made at a cut-off, and asked about the lines of the 28 days after it, whose labels nobody knew
+then. *before*: the judged model itself is deployed, as it was until refits came. *hand-made*: LightGBM on the same features
+and all mature lines, with the parameters of the baseline, not calibrated. Differences are from the hand-made model, with 95%
+intervals by paired customer bootstrap.
 
     python -m benchmarks.models [--shared ../shared] [--data ROOT] [--shops NAME,NAME] [--months test|development]
 
-With ``--data`` warehouses and months that an earlier call has made are read again. The exit code is 1 where a shop's interval of log loss
-is wholly above 0, or its calibration error beyond the larger of 0.02 and the hand-made model's.
+With ``--data`` warehouses and months that an earlier call has made are read again. The exit code is 1 where a shop's interval
+of log loss is wholly above 0, or its calibration error beyond the larger of 0.02 and the hand-made model's.
 """
 
 from __future__ import annotations
