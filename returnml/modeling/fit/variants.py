@@ -168,8 +168,8 @@ VARIANTS = (
     ),
     Variant(
         "regularised",
-        "Smaller steps by smaller trees over more lines, which ask fewer inputs each and are shrunk more: for a shop whose past is "
-        "short or whose lines are noisy.",
+        "Smaller steps by smaller trees over more lines, which ask fewer inputs and are shrunk more: for a shop whose past "
+        "is short or whose lines are noisy.",
         factors={"learning_rate": 2 / 3, "num_leaves": 0.5, "min_data_in_leaf": 5.0, "feature_fraction": 0.6, "lambda_l2": 5.0},
     ),
     Variant(
