@@ -85,7 +85,7 @@ def against_abusers(con: duckdb.DuckDBPyConnection, settings: Settings, snapshot
     held = np.flatnonzero(table["anchor_at"].to_physical().to_numpy() >= candidate.evaluation.holdout_start_us)
     x = snapshot.matrix()[held]
     names = list(TASK.feature_set.outputs)
-    truth = pl.read_parquet(settings.paths.truth / "*.parquet").select("line_id", "abuse")
+    truth = pl.read_parquet(sorted(settings.paths.truth.glob("*.parquet")), glob=False).select("line_id", "abuse")
     lines = con.sql("SELECT return_id AS row_id, line_id FROM core.returns").pl().join(truth, on="line_id")
     kind = table[held].join(lines, on="row_id", how="left", maintain_order="left")["abuse"].to_numpy()
     p = OnnxScorer(candidate.release.model).probability(x)

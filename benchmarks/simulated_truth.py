@@ -102,7 +102,9 @@ def holdout(settings: Settings, snapshot: Snapshot, candidate: Candidate) -> pl.
     is_held = lines["anchor_at"].to_physical().to_numpy() >= candidate.evaluation.holdout_start_us
     x = snapshot.matrix()[is_held]
     said = OnnxScorer(candidate.release.read(MODEL_FILE)).probability(x)
-    truth = pl.read_parquet(settings.paths.truth / "*.parquet").select("line_id", truth="probability_label")
+    truth = pl.read_parquet(sorted(settings.paths.truth.glob("*.parquet")), glob=False).select(
+        "line_id", truth="probability_label"
+    )
     return (
         lines.filter(is_held)
         .with_columns(said=said.astype(np.float64), history=x[:, ORDER_LINE.outputs.index("customer_orders_count_365d")])

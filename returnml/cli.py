@@ -25,6 +25,7 @@ from returnml.commands.serve import serve
 from returnml.commands.sources import import_app, simulate
 from returnml.commands.status import status
 from returnml.commands.store import app as store_app
+from returnml.commands.trail import app as trail_app
 from returnml.commands.tune import tune
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command()(features)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
+app.add_typer(trail_app, name="trail")
 app.add_typer(logs_app, name="logs")
 app.add_typer(policy_app, name="policy")
 app.command()(tune)

@@ -25,6 +25,15 @@ def instant_us(at: datetime) -> int:
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
+def written_us(text: str | None) -> int | None:
+    """Of an instant in ISO 8601; UTC where it names no zone, none where there is none.
+
+    >>> written_us("1970-01-01T00:00:01Z"), written_us(None)
+    (1000000, None)
+    """
+    return None if text is None else instant_us(datetime.fromisoformat(text))
+
+
 def day_us(day: date) -> int:
     """The start of a UTC day.
 

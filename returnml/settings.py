@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+EARLIEST_YEAR, LATEST_YEAR = 1990, 2100
+"""Times before the first, or from the second on, are mistyped."""
 PROFILES = ("dev", "staging", "prod")
 
 
@@ -47,6 +50,24 @@ class DataPaths:
     def deployment_state(self, task: str) -> Path:
         """What decides about a task's rows."""
         return self.deployments / task / "state.json"
+
+
+class ShopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is true of the shop as a whole.
+
+    Attributes:
+        currency: ISO 4217 code of all its amounts. Undeclared it is that of the first amount; others are refused.
+        timezone: IANA name; of times in its files without an offset, unless a mapping has its own. Partitions are UTC days.
+    """
+
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"timezone: {self.timezone!r} is no IANA time zone") from None
 
 
 class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,11 +104,15 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         backend: ``lmdb``: below the data root, for one host. ``redis``: on a server that several hosts score from.
         redis_url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; user and password may be in it.
         redis_prefix: of all keys; its hash tag keeps them on one node of a cluster.
+        scrub_every_hours: how often the service reads generation and ledger whole, to find what was damaged; 0: never.
+        scrub_megabytes_per_second: how fast it reads then.
     """
 
     backend: Literal["lmdb", "redis"] = "lmdb"
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_prefix: str = "{returnml}:"
+    scrub_every_hours: Annotated[float, msgspec.Meta(ge=0.0)] = 24.0
+    scrub_megabytes_per_second: Annotated[float, msgspec.Meta(gt=0.0)] = 16.0
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,10 +139,10 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bagging_fraction: float = 0.8
     lambda_l2: float = 10.0
     threads: int = 2
-    calibration_days: Annotated[int, msgspec.Meta(ge=1)] = 90
-    folds: Annotated[int, msgspec.Meta(ge=2)] = 3
-    holdout_days: Annotated[int, msgspec.Meta(ge=1)] = 21
-    half_life_days: Annotated[float, msgspec.Meta(gt=0.0)] = 90.0
+    calibration_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    folds: Annotated[int, msgspec.Meta(ge=2, le=50)] = 3
+    holdout_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 21
+    half_life_days: Annotated[float, msgspec.Meta(gt=0.0, le=36500.0)] = 90.0
     young_lines: Literal["exclude", "weighted"] = "exclude"
 
 
@@ -264,6 +289,18 @@ class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     customer_ids: Literal["pseudonymise", "as_delivered"] = "pseudonymise"
 
 
+class TrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who vouches for the audit trails.
+
+    Attributes:
+        signing_key: PEM file of an Ed25519 private key: every record is signed. For hosts that change what serves.
+        public_key: PEM file of its public key: what is not signed with it is refused. For all hosts.
+    """
+
+    signing_key: str | None = None
+    public_key: str | None = None
+
+
 class TaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What differs for one task.
 
@@ -290,6 +327,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     go_live: str | None = None
     first_day: str | None = None
     replay_clock: str | None = None
+    shop: ShopSettings = ShopSettings()
     label: LabelSettings = LabelSettings()
     policy: str | None = None
     serving: ServingSettings = ServingSettings()
@@ -304,6 +342,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: QualitySettings = QualitySettings()
     kafka: KafkaSettings = KafkaSettings()
     privacy: PrivacySettings = PrivacySettings()
+    trail: TrailSettings = TrailSettings()
     tasks: dict[str, TaskSettings] = {}
 
     def __post_init__(self) -> None:
@@ -312,9 +351,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, kind, example in (("go_live", datetime, "2025-03-01T00:00"), ("first_day", date, "2025-03-01")):
             text = getattr(self, name)
             try:
-                _ = None if text is None else kind.fromisoformat(text)
+                at = None if text is None else kind.fromisoformat(text)
             except ValueError:
                 raise ValueError(f"{name}: {text!r}, expected e.g. {example}") from None
+            if at is not None and not EARLIEST_YEAR <= at.year < LATEST_YEAR:
+                raise ValueError(f"{name}: {text!r}: expected a year from {EARLIEST_YEAR} to {LATEST_YEAR - 1}")
+        for name, days, least in (("window_days", self.label.window_days, 1), ("grace_days", self.label.grace_days, 0)):
+            if not least <= days <= 365:
+                raise ValueError(f"label.{name}: {days}: expected {least} to 365")
         for name, own in self.tasks.items():
             try:
                 self._changed(own)
@@ -347,12 +391,16 @@ class SettingsError(ValueError):
     """A setting that cannot be read; the message names the file or variable and the field."""
 
 
-def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+def load_settings(
+    file: Path | None = None, environ: Mapping[str, str] | None = None, declared: Sequence[str] = (), **overrides: Any
+) -> Settings:
     """Read the settings.
 
     Args:
         file: ``returnml.toml``; default: ``RETURNML_SETTINGS`` or ``returnml.toml`` in the working folder, if there.
         environ: default ``os.environ``. ``RETURNML_TRAINING__SEED=3`` sets ``training.seed``.
+        declared: top-level fields that the profile's own table must have: what belongs to another profile, or is the default, is
+            no answer.
         **overrides: top-level fields that win over everything (``None`` is ignored).
 
     Raises:
@@ -370,7 +418,13 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
     profile = environ.get("RETURNML_PROFILE", document.get("profile", "dev"))
     if profile not in PROFILES:
         raise SettingsError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}")
-    merged = _merge(document, profiles.get(profile, {}))
+    if file.exists() and profile not in profiles and profile != PROFILES[0]:
+        raise SettingsError(f"{file}: profile {profile!r} is not declared: there is no [profiles.{profile}]")
+    own = profiles.get(profile, {})
+    for name in declared:
+        if name not in own:
+            raise SettingsError(f"{file}: [profiles.{profile}] does not declare `{name}`: what is meant is said there or nowhere")
+    merged = _merge(document, own)
     merged = _merge(merged, _from_environ(environ))
     merged = _merge(merged, {k: v for k, v in overrides.items() if v is not None})
     merged["profile"] = profile

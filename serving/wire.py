@@ -135,12 +135,13 @@ class CustomerRisk(Struct, frozen=True):
 class EventAnswer(Struct, frozen=True, omit_defaults=True):
     """What became of one event of the request, in its order.
 
-    ``accepted``: durable, and applied. ``duplicate``: its ``event_id`` was accepted before. ``refused``: by ``rule``, about
-    ``field``; the ledger keeps it (at ``seq``) unless it is ``malformed``, or has the id of another event (that at ``seq``:
-    ``event_id_taken``). Sending a refused event again refuses it again.
+    ``accepted``: durable, and applied. ``duplicate``: the same event was accepted before, at ``seq``. ``conflict``: the event at
+    ``seq`` has its ``event_id`` and other content; that one stands, nothing of this one is kept: send it under an id of its own.
+    ``refused``: by ``rule``, about ``field``; the ledger keeps it (at ``seq``) unless it is ``malformed``. Sending a refused
+    event again refuses it again.
     """
 
-    status: Literal["accepted", "duplicate", "refused"]
+    status: Literal["accepted", "duplicate", "refused", "conflict"]
     event_id: str | None = None
     seq: int | None = None
     rule: str | None = None
@@ -149,12 +150,13 @@ class EventAnswer(Struct, frozen=True, omit_defaults=True):
 
 
 class EventAnswers(Struct, frozen=True):
-    """How many events were accepted, duplicates and refused, and each one's answer."""
+    """How many events were accepted, duplicates, refused and conflicts, and each one's answer."""
 
     accepted: int
     duplicates: int
     refused: int
     events: list[EventAnswer]
+    conflicts: int = 0
 
 
 class Live(Struct, frozen=True):
@@ -185,6 +187,7 @@ class EventStatus(Struct, frozen=True):
 
     Attributes:
         refused: by a rule; what is malformed is not counted.
+        conflicts: came under the id of an event of other content.
         unavailable: answered 503.
         waiting: to be written.
         failure: why the last attempt to write failed; null when it did not. Tried again every second.
@@ -196,6 +199,7 @@ class EventStatus(Struct, frozen=True):
     unavailable: int
     waiting: int
     failure: str | None
+    conflicts: int = 0
 
 
 class Ready(Struct, frozen=True):

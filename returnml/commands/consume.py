@@ -16,7 +16,7 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import load_settings
+from returnml.commands.root import settings_of_root
 
 if TYPE_CHECKING:
     from returnml.streaming.consumer import Taken
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def consume(
     topic: Annotated[str | None, typer.Option(help="Topic to read (setting `kafka.topic`).")] = None,
     group: Annotated[str | None, typer.Option(help="Consumer group (setting `kafka.group_id`).")] = None,
-    until_end: Annotated[bool, typer.Option("--until-end", help="End when all messages that are there are taken in.")] = False,
+    until_end: Annotated[bool, typer.Option("--until-end", help="End when the group has taken in all that is there.")] = False,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +40,7 @@ def consume(
     from returnml.streaming.consumer import EventConsumer
     from returnml.streaming.dead_letters import dead_letters
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     named = {name: value for name, value in (("topic", topic), ("group_id", group)) if value is not None}
     kafka = msgspec.structs.replace(settings.kafka, **named)
     try:
@@ -51,7 +51,7 @@ def consume(
     try:
         with _told_to_stop() as stop, _shown(f"{kafka.topic} as {kafka.group_id}") as show:
             reader = EventConsumer(kafka, inlet, dead_letters(settings, clock, logging.getLogger(__name__).warning), show)
-            reader.run(stop.is_set, until_end=until_end)
+            is_at_end = reader.run(stop.is_set, until_end=until_end)
     except StreamingError as error:
         refuse(str(error))
     finally:
@@ -59,10 +59,13 @@ def consume(
     taken = asdict(reader.taken)
     if as_json:
         typer.echo(json.dumps(taken))
-        return
-    typer.echo(_text(reader.taken))
-    if reader.taken.dead and kafka.dead_letter_topic is None:
-        typer.echo("what was no event: returnml dead-letters")
+    else:
+        typer.echo(_text(reader.taken))
+        if reader.taken.dead and kafka.dead_letter_topic is None:
+            typer.echo("what was no event: returnml dead-letters")
+    if until_end and not is_at_end:
+        typer.echo(f"stopped before the end of {kafka.topic}: {reader.taken.trouble or 'not all of it is read'}", err=True)
+        raise typer.Exit(1)
 
 
 def dead_letters_command(data: DataOption = None, as_json: JsonOption = False) -> None:
@@ -72,7 +75,7 @@ def dead_letters_command(data: DataOption = None, as_json: JsonOption = False) -
     from returnml.streaming.dead_letters import logged
 
     try:
-        for letter in logged(load_settings(data=data).paths.dead_letters):
+        for letter in logged(settings_of_root(data).paths.dead_letters):
             value = _readable(letter.value)
             if as_json:
                 typer.echo(json.dumps(msgspec.structs.asdict(letter) | {"key": _readable(letter.key), "value": value}))
@@ -122,4 +125,5 @@ def _text(taken: Taken) -> str:
     return (
         f"{taken.messages:,} messages: {taken.accepted:,} accepted, {taken.duplicates:,} duplicates, "
         f"{taken.refused:,} refused, {taken.dead:,} dead letters"
+        + (f" ({taken.conflicts:,} of them conflicts: an event id again, with other content)" if taken.conflicts else "")
     )

@@ -54,7 +54,7 @@ def _demonstrate(
     from returnml.clock import SystemClock
     from returnml.commands.demo_service import score_one
     from returnml.commands.demo_summary import print_summary
-    from returnml.release.deployment import read_state
+    from returnml.release.proof import proven_state
 
     clock = SystemClock()
     started_us = clock.now_us()
@@ -64,7 +64,7 @@ def _demonstrate(
     if not done.success:
         print_findings(done)
         raise typer.Exit(1)
-    if read_state(settings.paths.deployment_state(CHECKOUT)).champion is None:
+    if proven_state(settings, CHECKOUT).champion is None:
         typer.echo("no release decides: too little history, or the candidate was rejected or waits for approval", err=True)
         print_findings(done)
         raise typer.Exit(1)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from returnml.commands.refusal import refuse
 from returnml.privacy.customers import open_customers
-from returnml.release.deployment import read_state
+from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.tasks.declared import customer_risk
 
@@ -101,7 +101,7 @@ def riskiest_customers(settings: Settings, most: int) -> list[tuple]:
     """
     from returnml.warehouse.partition import open_warehouse
 
-    if read_state(settings.paths.deployment_state(customer_risk.TASK.name)).champion is None:
+    if proven_state(settings, customer_risk.TASK.name).champion is None:
         return []
     table = customer_risk.TASK.score_table
     con = open_warehouse(settings.paths.published, read_only=True)
@@ -117,7 +117,7 @@ def riskiest_customers(settings: Settings, most: int) -> list[tuple]:
 
 def _shop_id(settings: Settings, name: str, customers: Collection[str]) -> str:
     """Only who knows a customer's id can find their name: the tables know the name alone."""
-    known = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
+    known = open_customers(settings)
     for customer in customers:
         if known.find(customer) == name:
             return customer

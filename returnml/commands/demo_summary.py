@@ -20,12 +20,12 @@ CALIBRATION_GROUPS = 5
 
 def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: float) -> None:
     """Quality, calibration, the riskiest lines of the last day, the HTTP answer and what to open next."""
-    from returnml.release.deployment import read_state
     from returnml.release.folder import load_release, release_folder
+    from returnml.release.proof import proven_state
     from returnml.warehouse.partition import open_warehouse
 
     paths = settings.paths
-    version = read_state(paths.deployment_state(CHECKOUT)).champion
+    version = proven_state(settings, CHECKOUT).champion
     release = load_release(release_folder(paths.releases, str(version)))
     con = open_warehouse(paths.published, read_only=True)
     try:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import require_root, settings_of_root
 from returnml.settings import PROFILES, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -28,14 +30,18 @@ TaskOption = Annotated[str | None, typer.Option("--task", help="One task only; d
 
 @app.command("list")
 def list_releases(task: TaskOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """List every candidate, newest data first: its role, or the gates that it failed; exit code 1 where a folder is damaged."""
-    from returnml.release.deployment import read_state
-    from returnml.release.folder import ReleaseError, load_release
+    """List every candidate, newest data first: its role, or the gates that it failed; exit code 1 where something is damaged."""
+    import msgspec
 
-    paths = load_settings(data=data).paths
+    from returnml.release.folder import ReleaseError, load_release
+    from returnml.release.proof import proof_of
+
+    settings = settings_of_root(data)
+    paths = settings.paths
     with _refused():
         wanted = _tasks(task)
-        held_by = [read_state(paths.deployment_state(name)).roles for name in wanted]
+        proofs = [proof_of(settings, name) for name in wanted]
+        held_by = [proof.state.roles for proof in proofs]
         roles = {held: role for by_role in held_by for role, held in by_role.items() if held}
         folders = [p for p in paths.releases.glob("*") if p.is_dir() and not p.name.startswith(".")]
         releases, damaged = [], {}
@@ -69,13 +75,14 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
         typer.echo(f"{row['version']}  {figures}{status}")
     for version, problem in sorted(damaged.items()):
         typer.echo(f"damaged  {version} ({roles.get(version) or 'no role'}): {problem}", err=True)
+    say_findings([msgspec.to_builtins(finding) for proof in proofs for finding in proof.findings], as_json=False)
     if damaged:
         raise typer.Exit(1)
 
 
 @app.command("show")
 def show(version: Version, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Show a release: what made it, its gates, and what was said about it."""
+    """Show a release: what made it, its gates, and what was said about it; exit code 1 where that cannot be trusted."""
     import msgspec
 
     from returnml.modeling.fit.variants import recipe_of
@@ -83,17 +90,23 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
         GATES_FILE,
         read_verdict,
     )
-    from returnml.release.deployment import audit_path, verify_audit
+    from returnml.release.proof import proof_of
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         release = _load(settings, version)
-        state = settings.paths.deployment_state(release.manifest.task)
+        proof = proof_of(settings, release.manifest.task)
         verdict = read_verdict(release) if GATES_FILE in release.manifest.files else None
-        records = [r for r in verify_audit(audit_path(state)) if version in {*r.before.values(), *r.after.values()}]
+        records = [r for r in proof.records if version in {*r.before.values(), *r.after.values()}]
     if as_json:
-        found = {"manifest": release.manifest, "gates": verdict, "audit": records}
+        found = {
+            "manifest": release.manifest,
+            "gates": verdict,
+            "audit": records,
+            "findings": msgspec.to_builtins(proof.findings),
+        }
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        say_findings(msgspec.to_builtins(proof.findings), as_json)
         return
     manifest = release.manifest
     typer.echo(f"{version}\n  snapshot    {manifest.training_snapshot[:32]}\n  policy      {manifest.policy_hash or '-'}")
@@ -107,12 +120,13 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
         typer.echo(f"  {'holds   ' if gate.passed else 'REJECTED'}  {gate.name}: {gate.reason}")
     for r in records:
         typer.echo(f"  revision {r.revision}  {r.action} by {r.by}: {r.why}")
+    say_findings(msgspec.to_builtins(proof.findings), as_json)
 
 
 @app.command("diff")
 def diff(first: Version, second: Version, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Compare two releases: every field of their manifests that differs."""
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         before, after = (_flat(_load(settings, version)) for version in (first, second))
     changed = {
@@ -130,7 +144,7 @@ def approve_command(version: Version, by: By, why: Why, data: DataOption = None)
     """Let the release that waits decide."""
     from returnml.release.transitions import approve
 
-    _say(approve, load_settings(data=data), version, by, why, f"approved: {version} decides")
+    _say(approve, settings_of_root(data), version, by, why, f"approved: {version} decides")
 
 
 @app.command("reject")
@@ -138,7 +152,7 @@ def reject_command(version: Version, by: By, why: Why, data: DataOption = None) 
     """Refuse the release that waits; it is kept."""
     from returnml.release.transitions import reject
 
-    _say(reject, load_settings(data=data), version, by, why, f"rejected: {version} is kept and does not decide")
+    _say(reject, settings_of_root(data), version, by, why, f"rejected: {version} is kept and does not decide")
 
 
 @app.command("promote")
@@ -155,10 +169,11 @@ def promote_command(
 
     if to not in PROFILES[1:]:
         refuse(f"--to {to!r}: {' or '.join(PROFILES[1:])}")
-    source = load_settings(data=data)
+    source = settings_of_root(data)
     # A variable names this profile's root; the other one's is in the file.
     environ = {name: value for name, value in os.environ.items() if name != "RETURNML_DATA"}
-    target = load_settings(environ=environ | {"RETURNML_PROFILE": to})
+    target = load_settings(environ=environ | {"RETURNML_PROFILE": to}, declared=("data",))
+    require_root(target)
     with _refused():
         task = _load(source, version).manifest.task
         settled = promote(version, source, target, by=by, why=why, clock=clock_of(target.replay_clock))
@@ -169,11 +184,11 @@ def promote_command(
 @app.command("reconcile")
 def reconcile(task: TaskOption = None, data: DataOption = None) -> None:
     """Make MLflow's aliases repeat the deployment state again."""
-    from returnml.release.deployment import read_state
+    from returnml.release.proof import proven_state
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
-        states = {name: read_state(settings.paths.deployment_state(name)) for name in _tasks(task)}
+        states = {name: proven_state(settings, name) for name in _tasks(task)}
     moved = [name for name, state in states.items() if _project(settings, name, state)]
     if not moved:
         typer.echo("every alias repeats the deployment state")
@@ -188,7 +203,7 @@ def rebuild_command(version: Version, data: DataOption = None) -> None:
     )
     from returnml.tasks.registry import task_named
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     try:
         with _refused():
             release = _load(settings, version)
@@ -211,12 +226,13 @@ def _load(settings: Settings, version: str) -> Release:
 def _say(word: Callable[..., DeploymentState], settings: Settings, version: str, by: str, why: str, said: str) -> None:
     """Say ``approve`` or ``reject`` of a release, print what was said, and let MLflow's aliases follow."""
     from returnml.clock import clock_of
+    from returnml.release.seal import seal_of
 
     with _refused():
         clock = clock_of(settings.replay_clock)
         release = _load(settings, version)
         task = release.manifest.task
-        state = word(settings.paths.deployment_state(task), release, by=by, why=why, clock=clock)
+        state = word(settings.paths.deployment_state(task), release, by=by, why=why, clock=clock, seal=seal_of(settings.trail))
     typer.echo(f"{said} (revision {state.revision})")
     _project(settings, task, state)
 

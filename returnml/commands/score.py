@@ -13,7 +13,8 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
-from returnml.settings import Settings, SettingsError, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import Settings, SettingsError
 from returnml.tasks import CHECKOUT
 
 
@@ -27,6 +28,7 @@ def score(
 ) -> None:
     """Score a task's rows of a range of days again, replacing these days of its tables (scores.daily and scores.reasons)."""
     from returnml.policy.document import PolicyError
+    from returnml.release.deployment import DeploymentError
     from returnml.release.folder import ReleaseError
     from returnml.tasks.declaration import TaskError
     from returnml.tasks.policies import policy_of
@@ -41,7 +43,7 @@ def score(
     )
 
     try:
-        settings = load_settings(data=data)
+        settings = settings_of_root(data)
         days = (first.date(), (last or first).date())
         _refuse_backwards(*days)
         refuse_unknown(settings)
@@ -50,7 +52,7 @@ def score(
         with opened(settings.paths.warehouse) as con:
             report = build_scores(con, asked, folder, *days, policy_of(asked, settings))
             reasons = build_reasons(con, asked, folder, *days, settings.scores.explained_per_day)
-    except (SettingsError, TaskError, ReleaseError, ScoresError, ReasonsError, PolicyError) as error:
+    except (SettingsError, TaskError, DeploymentError, ReleaseError, ScoresError, ReasonsError, PolicyError) as error:
         refuse(str(error))
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"explained": reasons.lines}, default=str))
@@ -71,10 +73,10 @@ def _refuse_backwards(first: date, last: date) -> None:
 
 
 def _release_folder(settings: Settings, task: str, release: str | None) -> Path:
-    from returnml.release.deployment import read_state
     from returnml.release.folder import release_folder
+    from returnml.release.proof import proven_state
 
-    version = release or read_state(settings.paths.deployment_state(task)).champion
+    version = release or proven_state(settings, task).champion
     if version is None:
         raise SettingsError(
             f"no release is deployed yet for {task}: name one with --release, or run the line first (`returnml run`)"

@@ -7,15 +7,48 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import made_root
 from returnml.commands.source_errors import source_refused
+from returnml.instants import written_us
 from returnml.settings import load_settings
+
+if TYPE_CHECKING:
+    from returnml.sources.delivery import Delivered
+
+
+class EqualRows(StrEnum):
+    """What rows are that may have been delivered before."""
+
+    SAME = "same"
+    FURTHER = "further"
+
+
+LoseOption = Annotated[bool, typer.Option("--replace", help="Lose what the days had before and this delivery does not have.")]
+PeriodOption = Annotated[
+    str | None,
+    typer.Option(
+        "--replace",
+        metavar="FROM..TO",
+        help="The files are all there is of these days of the shop (YYYY-MM-DD..YYYY-MM-DD): what they lack is lost. "
+        "Default: rows are added, and take the place of those with their ids.",
+    ),
+]
+EqualRowsOption = Annotated[
+    EqualRows | None,
+    typer.Option(
+        "--equal-rows",
+        help="Of rows without ids of their own that look as if another file had delivered them: same, the file says them again; "
+        "further, they are further rows.",
+    ),
+]
 
 import_app = typer.Typer(help="Import a shop's tables into the landing folder.", no_args_is_help=True)
 
@@ -31,10 +64,12 @@ def simulate(
     data: DataOption = None,
     as_json: JsonOption = False,
     lines_per_customer: Annotated[int, typer.Option(help="Mean order lines per customer over the whole span.")] = 14,
+    may_lose: LoseOption = False,
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
     from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
+    from returnml.sources.delivery import Words
     from returnml.sources.simulator.simulation import simulate as run_simulation
     from returnml.sources.simulator.simulation_plan import (
         Plan,
@@ -48,8 +83,11 @@ def simulate(
     except ValueError as error:
         refuse(str(error), as_json)
     with source_refused(as_json), _progress(as_json) as progress:
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        simulated = run_simulation(plan, settings.paths, clock_of(settings.replay_clock), customers, progress)
+        clock, words, live_us = clock_of(settings.replay_clock), Words(may_lose=may_lose), written_us(settings.go_live)
+        made_root(settings, "simulate", clock)
+        simulated = run_simulation(
+            plan, settings.paths, clock, open_customers(settings), progress, words=words, go_live_us=live_us
+        )
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
         return
@@ -58,8 +96,7 @@ def simulate(
         f"{simulated.orders.rows:,} order lines, {simulated.returns.rows:,} returns, {simulated.inspections.rows:,} inspections "
         f"over {days} days{world}; true return probability within {plan.label_window_days} days: {simulated.mean_probability:.1%}"
     )
-    for stream in (simulated.orders, simulated.returns, simulated.inspections):
-        typer.echo(f"  {stream.stream}: {stream.days_written} days delivered, {stream.days_unchanged} unchanged")
+    _print_delivered(simulated.orders, simulated.returns, simulated.inspections)
     typer.echo(f"  landing: {settings.paths.landing}\n  truth:   {settings.paths.truth}")
 
 
@@ -68,24 +105,27 @@ def import_online_retail_command(
     path: Annotated[Path, typer.Argument(help="Folder of the daily Online Retail CSV files.")],
     data: DataOption = None,
     as_json: JsonOption = False,
+    may_lose: LoseOption = False,
 ) -> None:
     """Import the Online Retail files; returns are linked to order lines and the coverage is printed."""
     from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
+    from returnml.sources.delivery import Words
     from returnml.sources.online_retail import import_online_retail
 
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        imported = import_online_retail(path, settings.paths.landing, clock, customers, progress)
+        made_root(settings, "import online-retail", clock)
+        customers = open_customers(settings)
+        landing, words, live_us = settings.paths.landing, Words(may_lose=may_lose), written_us(settings.go_live)
+        imported = import_online_retail(path, landing, clock, customers, progress, words=words, go_live_us=live_us)
     coverage = imported.coverage
     if as_json:
         typer.echo(json.dumps(asdict(imported) | {"linked_share": coverage.linked_share}))
         return
     typer.echo(f"{imported.rows:,} raw rows: {imported.orders.rows:,} order rows, {imported.returns.rows:,} return rows")
-    for stream in (imported.orders, imported.returns):
-        typer.echo(f"  {stream.stream}: {stream.days_written} days delivered, {stream.days_unchanged} unchanged")
+    _print_delivered(imported.orders, imported.returns)
     typer.echo(
         f"returns linked to an order line: {coverage.linked:,} of {coverage.linkable:,} with customer, price and goods "
         f"({coverage.linked_share:.1%}; {coverage.split} in part; {coverage.within_30_days:,} within 30 days)"
@@ -101,11 +141,13 @@ def import_csv_command(
     orders: Annotated[Path, typer.Argument(help="The table of order lines.")],
     returns: Annotated[Path | None, typer.Argument(help="The table of returns, where the shop has one.")] = None,
     mapping: Annotated[Path, typer.Option("--mapping", help="The declared mapping; see docs/sources.md.")] = Path("mapping.toml"),
+    replaced: PeriodOption = None,
+    equal_rows: EqualRowsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import a shop's CSV tables through a declared mapping."""
-    _import_mapped("csv", orders, returns, mapping, data, as_json)
+    _import_mapped("csv", orders, returns, mapping, replaced, equal_rows, data, as_json)
 
 
 @import_app.command("json")
@@ -113,38 +155,68 @@ def import_json_command(
     orders: Annotated[Path, typer.Argument(help="The order lines: an array of objects, or one object a line.")],
     returns: Annotated[Path | None, typer.Argument(help="The returns, where the shop has them.")] = None,
     mapping: Annotated[Path, typer.Option("--mapping", help="The declared mapping; see docs/sources.md.")] = Path("mapping.toml"),
+    replaced: PeriodOption = None,
+    equal_rows: EqualRowsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import a shop's JSON tables through a declared mapping."""
-    _import_mapped("json", orders, returns, mapping, data, as_json)
+    _import_mapped("json", orders, returns, mapping, replaced, equal_rows, data, as_json)
 
 
 def _import_mapped(
-    file_format: Literal["csv", "json"], orders: Path, returns: Path | None, mapping: Path, data: str | None, as_json: bool
+    file_format: Literal["csv", "json"],
+    orders: Path,
+    returns: Path | None,
+    mapping: Path,
+    replaced: str | None,
+    equal_rows: EqualRows | None,
+    data: str | None,
+    as_json: bool,
 ) -> None:
     from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
+    from returnml.sources.delivery import Words
     from returnml.sources.mapped_tables import import_mapped
 
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        landing = settings.paths.landing
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
-        done = import_mapped(file_format, mapping, orders, returns, landing, settings.label, clock, customers, progress)
+        made_root(settings, f"import {file_format}", clock)
+        customers = open_customers(settings)
+        done = import_mapped(
+            file_format, mapping, orders, returns, settings.paths.landing, settings.label, clock, customers,
+            settings.shop.timezone,
+            replaced=replaced, words=Words(replaced is not None, None if equal_rows is None else equal_rows.value),
+            go_live_us=written_us(settings.go_live), progress=progress,
+        )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
-    for stream in (done.orders, done.returns):
-        if stream is not None:
-            typer.echo(
-                f"{stream.rows:,} {stream.stream}: {stream.days_written} days delivered, {stream.days_unchanged} unchanged"
-            )
+    for warning in done.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    _print_delivered(*(stream for stream in (done.orders, done.returns) if stream is not None))
     if done.has_only_flags:
         typer.echo("a flag per line and no return times: labels, features and scores are made, forecasts of returns are not")
     if done.young_flags:
         typer.echo(f"{done.young_flags:,} lines were younger than the return window: their flag is not final and was left out")
+    if done.blank_flags:
+        typer.echo(f"{done.blank_flags:,} lines had a blank flag after the return window: read as the mapping's blank_flag says")
+
+
+def _print_delivered(*streams: Delivered) -> None:
+    """What became of the rows, and which days are to be run again."""
+    for d in streams:
+        typer.echo(
+            f"  {d.stream}: {d.days_written} days delivered, {d.days_unchanged} unchanged; of {d.rows:,} rows {d.new:,} new, "
+            f"{d.replaced:,} replaced, {d.unchanged:,} unchanged; {d.lost:,} ids lost"
+        )
+    days = sorted({day for stream in streams for day in stream.days})
+    if days:
+        typer.echo(f"  to be run: {len(days)} days from {days[0]} to {days[-1]} (UTC), and the later ones, which rest on them")
+    late = sum(stream.replaced for stream in streams if stream.is_live)
+    if late:
+        typer.echo(f"  {late:,} rows have ids of closed days: after go_live these do not change, quarantine will hold the rows")
 
 
 @contextmanager

@@ -7,25 +7,30 @@ from typing import Any
 
 import typer
 
+from returnml.commands.findings import say_findings
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import DataPaths, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import DataPaths, Settings
 
 
 def status(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show landed days, tables, quarantine, refused files and what is deployed."""
-    paths = load_settings(data=data).paths
-    found = _collect(paths)
-    typer.echo(json.dumps(found, indent=2)) if as_json else _print(found, paths)
+    """Show landed days, tables, quarantine, refused files and what is deployed; exit code 1 where that cannot be trusted."""
+    settings = settings_of_root(data)
+    found = _collect(settings)
+    typer.echo(json.dumps(found, indent=2)) if as_json else _print(found, settings.paths)
+    say_findings(found["findings"], as_json)
 
 
-def _collect(paths: DataPaths) -> dict[str, Any]:
+def _collect(settings: Settings) -> dict[str, Any]:
+    import msgspec
+
     from returnml.contracts.columns import STREAMS
-    from returnml.release.deployment import DeploymentError, read_state
+    from returnml.release.proof import proof_of
     from returnml.sources.landing import LandingError, days
     from returnml.store.generation_manifest import (
         StoreError,
@@ -34,6 +39,7 @@ def _collect(paths: DataPaths) -> dict[str, Any]:
     from returnml.tasks.registry import tasks
     from returnml.warehouse.contents import warehouse_status
 
+    paths = settings.paths
     found: dict[str, Any] = {"data": str(paths.root), "landing": {}, "tables": [], "quarantine": [], "refused_files": []}
     try:
         for stream in STREAMS:
@@ -43,9 +49,11 @@ def _collect(paths: DataPaths) -> dict[str, Any]:
         if paths.warehouse.exists():
             with opened(paths.warehouse, read_only=True) as con:
                 found |= warehouse_status(con).as_data()
-        found["deployment"] = {task: read_state(paths.deployment_state(task)).roles for task in tasks()}
+        proofs = {task: proof_of(settings, task) for task in tasks()}
+        found["deployment"] = {task: proof.state.roles for task, proof in proofs.items()}
+        found["findings"] = [msgspec.to_builtins(f) for proof in proofs.values() for f in proof.findings]
         found["generations"] = list(read_pointer(paths.store).generations) if paths.store.exists() else []
-    except (LandingError, DeploymentError, StoreError) as error:
+    except (LandingError, StoreError) as error:
         refuse(str(error))
     return found
 

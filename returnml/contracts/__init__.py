@@ -1,1 +1,4 @@
-"""Contracts of the data: as delivered, validated, features, scores. Never imports dagster."""
+"""Contracts of the data: the delivered columns, the rules of one row, and both as schemas.
+
+Must not be here: SQL, Dagster, what a feature is.
+"""

@@ -140,15 +140,18 @@ def _too_large(column: str, bits: int) -> Rule:
     return Rule(f"{column.removesuffix('_cents')}_too_large", column, f"must be below 2^{bits}", pl.col(column) >= 2**bits)
 
 
+_OTHER_CURRENCY = Rule(validator.CURRENCY_DIFFERS, "currency", "is not the shop's: different currencies are never added")
 _DUPLICATE_LINE = "equals an earlier row in all columns but the id"
 _DUPLICATE_ID = "was delivered before"
 
 _OTHER_ROWS: dict[str, tuple[Rule, ...]] = {
     "orders": (
+        _OTHER_CURRENCY,
         Rule("duplicate_line", "line_id", _DUPLICATE_LINE),
         Rule("duplicate_id", "line_id", _DUPLICATE_ID),
     ),
     "returns": (
+        _OTHER_CURRENCY,
         Rule("duplicate_line", "return_id", _DUPLICATE_LINE),
         Rule("unknown_order_line", "line_id", "is not known, and customer and article are not given"),
         Rule("return_before_order", "returned_at", "lies before the order"),

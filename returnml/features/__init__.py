@@ -1,5 +1,6 @@
 """Feature definitions, declared once and shared by batch and serving.
 
-Belongs here: windows, declarations, derived expressions, the SQL compiler, the tile arithmetic of the online
-engine and the feature sets themselves. Must not be here: database connections, Dagster, HTTP, model code.
+Belongs here: windows, declarations, derived expressions; in rooms of their own the feature sets (``sets``), the SQL compiler
+(``sql``) and the tile arithmetic of the online engine (``tiles``), which do not know each other. Must not be here: database
+connections, Dagster, HTTP, model code.
 """

@@ -149,8 +149,8 @@ class InputKind(StrEnum):
 
     INTEGER = "integer"  # the column's value; null stays missing
     PRESENT = "present"  # 1 where the column is not null, else 0
-    LETTER_SIZE = "letter_size"  # the text's rank among sizes in letters; missing where it is none (``fit``)
-    NUMBER_SIZE = "number_size"  # twice the text's number; missing where it is none (``fit``)
+    LETTER_SIZE = "letter_size"  # the text's rank among sizes in letters; missing where it is none (``fit_codes``)
+    NUMBER_SIZE = "number_size"  # twice the text's number; missing where it is none (``fit_codes``)
     TEXT = "text"  # the string's short code (``text_codes``): it tells values apart, its order means nothing
     SINCE = "since"  # microseconds from the column's instant to requested_at
     HOUR_OF_DAY = "hour_of_day"  # of requested_at, UTC, 0 to 23

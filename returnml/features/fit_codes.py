@@ -1,7 +1,7 @@
 """What texts say about fit, as integers: sizes on their scales, and reasons of returns that name the size.
 
-The same in Python, for events and requests, as in SQL (``sql_fit``; a test holds one against the other). A text that is
-on no scale says nothing: an exact spelling counts, nothing is guessed.
+The same in Python, for events and requests, as in SQL (``sql.fit_expressions``; a test holds one against the other). A text
+that is on no scale says nothing: an exact spelling counts, nothing is guessed.
 """
 
 from __future__ import annotations

@@ -4,23 +4,23 @@ A segment is named after the first ``seq`` in it. A record is a fixed header (le
 payload; the checksum covers all but itself. A record torn by a kill can only be the last one of the last segment: it
 was never acknowledged, and is cut off before the next one is written. Damage anywhere else is an error.
 
-One writer at a time (a file lock is held for its turn); any number of readers.
+One writer at a time (``turn``); any number of readers.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from returnml.files import sync_folder
+from returnml.ledger.turn import Turn
 
 _HEADER = struct.Struct("<IIQQ")
 _CHECKED = struct.Struct("<IQQ")
@@ -143,16 +143,15 @@ class LogWriter:
         self.folder = folder
         self.segment_bytes = segment_bytes
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(folder / ".writer.lock", "w")  # noqa: SIM115  (locked for a turn at a time)
+        self._turn = Turn(folder / ".writer.lock")
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until no other writer has its turn, in this process or another, and take it."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait until no other writer has its turn, in this process or another, and take it.
+
+        Raises:
+            TurnError: see ``Turn.taken``.
+        """
+        return self._turn.taken()
 
     def tail(self, position: Position, at_most: int | None = None) -> tuple[list[Record], Position]:
         """The records from ``position`` on, and where the next one goes; a torn tail is cut off. Only in one's turn.
@@ -236,7 +235,7 @@ class LogWriter:
         return Position(position.segment, position.byte + len(content))
 
     def close(self) -> None:
-        self._lock.close()
+        self._turn.close()
 
 
 def _cut(file: Path, size: int) -> None:

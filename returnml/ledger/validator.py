@@ -1,25 +1,35 @@
 """Whether an event is accepted: one pure function, asked once, inside the transaction that applies the event.
 
 Its verdict is logged beside the event; batch honours the logged verdict and never judges a second time. Rule names are
-those of the quarantine tables. An orphan (a return for a line nobody knows) that names its customer and article is
-accepted and marked: it counts in raw return windows and labels nothing.
+those of the quarantine tables.
+
+An orphan (a return of a line that nobody knows yet) is accepted and marked. Where it names its customer and article it
+counts in their raw return windows at once. When its line comes, the order's verdict says which waiting returns are linked
+to it, and which contradict it and stay orphans.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+import msgspec
 
 from returnml.features.sets.shop import (
     ORDERS,
     RETURNS,
 )
-from returnml.instants import instant
+from returnml.instants import (
+    instant,
+    instant_us,
+)
 from returnml.ledger.events import SCHEMA_VERSION, AnyEvent, InspectionCompleted, OrderPlaced, ReturnReceived
 
 VERDICTS = ("as_new", "worn", "damaged", "empty_box", "wrong_article")
 MAX_AHEAD = timedelta(minutes=5)
+CURRENCY_DIFFERS = "currency_differs"
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
@@ -32,8 +42,47 @@ class KnownLine:
     returned_quantity: int
 
 
+class WaitingReturn(msgspec.Struct, array_like=True, frozen=True):
+    """An orphan that says of which line it is.
+
+    Attributes:
+        returned_at_us: when it happened.
+        is_named: whether it names customer and article, and so counts in their windows already.
+    """
+
+    return_id: str
+    returned_at_us: int
+    quantity: int
+    refund_cents: int
+    reason: str | None
+    is_named: bool
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A waiting return meets its line.
+
+    Attributes:
+        rule: why it stays an orphan; None where it is linked.
+    """
+
+    return_id: str
+    line_id: str
+    rule: str | None = None
+
+
 class Known(Protocol):
-    """What has been applied so far."""
+    """What has been applied so far.
+
+    Attributes:
+        currency: the only one that amounts may be in; None before there is any.
+    """
+
+    @property
+    def currency(self) -> str | None: ...
+
+    def waiting(self, line_id: str) -> Sequence[WaitingReturn]:
+        """The orphans of a line that is not known, in the order in which they came."""
+        ...
 
     def line(self, line_id: str) -> KnownLine | None: ...
 
@@ -44,12 +93,17 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Accepted, or refused by a rule about a field (``lines[2].quantity``)."""
+    """Accepted, or refused by a rule about a field (``lines[2].quantity``).
+
+    Attributes:
+        links: of an order: the returns that waited for its lines, by return id.
+    """
 
     rule: str | None = None
     field: str | None = None
     message: str | None = None
     is_orphan: bool = False
+    links: tuple[Link, ...] = ()
 
     @property
     def is_accepted(self) -> bool:
@@ -74,11 +128,33 @@ def validate(event: AnyEvent, known: Known, now_us: int) -> Verdict:
         return Verdict("time_in_future", "occurred_at", f"{event.occurred_at.isoformat()} is after {now.isoformat()}")
     if event.occurred_at < EARLIEST:
         return Verdict("time_too_early", "occurred_at", f"{event.occurred_at.isoformat()} is before {EARLIEST.date()}")
+    if not isinstance(event, InspectionCompleted) and known.currency not in (None, event.currency):
+        return Verdict(CURRENCY_DIFFERS, "currency", other_currency(event.currency, known.currency))
     if isinstance(event, OrderPlaced):
         return _order(event, known)
     if isinstance(event, ReturnReceived):
         return _return(event, known)
     return _inspection(event, known)
+
+
+def other_currency(found: str, shops: str | None) -> str:
+    """What is said of an amount in another currency than the shop's."""
+    return f"{found}, but the shop's amounts are in {shops}: different currencies are never added (setting shop.currency)"
+
+
+def link(waiting: Sequence[WaitingReturn], line_id: str, ordered_at_us: int, quantity: int) -> list[Link]:
+    """What becomes of the returns that waited for a line, first come first served."""
+    links, left = [], quantity
+    for one in waiting:
+        rule = None
+        if one.returned_at_us < ordered_at_us:
+            rule = "return_before_order"
+        elif one.quantity > left:
+            rule = "return_larger_than_order"
+        else:
+            left -= one.quantity
+        links.append(Link(one.return_id, line_id, rule))
+    return links
 
 
 def _order(event: OrderPlaced, known: Known) -> Verdict:
@@ -104,7 +180,9 @@ def _order(event: OrderPlaced, known: Known) -> Verdict:
             return Verdict("quantity_too_large", f"{at}.quantity", f"{line.quantity}")
         if _too_wide(line.quantity * line.unit_price_cents, ORDERS.columns["line_value_cents"]):
             return Verdict("line_value_too_large", f"{at}.unit_price_cents", f"{line.quantity} x {line.unit_price_cents}")
-    return ACCEPTED
+    at_us = instant_us(event.occurred_at)
+    links = [one for n in event.lines for one in link(known.waiting(n.line_id), n.line_id, at_us, n.quantity)]
+    return Verdict(links=tuple(sorted(links, key=lambda one: one.return_id))) if links else ACCEPTED
 
 
 def _return(event: ReturnReceived, known: Known) -> Verdict:
@@ -123,9 +201,8 @@ def _return(event: ReturnReceived, known: Known) -> Verdict:
         return Verdict("refund_too_large", "refund_cents", f"{event.refund_cents}")
     line = known.line(event.line_id) if event.line_id is not None else None
     if line is None:
-        if not (event.customer_id or "").strip() or not (event.article_id or "").strip():
-            message = f"line {event.line_id!r} is unknown, and customer_id and article_id are not both given"
-            return Verdict("unknown_order_line", "line_id", message)
+        if not (event.line_id or "").strip() and not is_named(event):
+            return Verdict("unknown_order_line", "line_id", "no line is given, and customer_id and article_id are not both")
         return Verdict(is_orphan=True)
     if event.occurred_at < instant(line.ordered_at_us):
         return Verdict("return_before_order", "occurred_at", f"{event.occurred_at.isoformat()} is before the order")
@@ -133,6 +210,11 @@ def _return(event: ReturnReceived, known: Known) -> Verdict:
         message = f"{event.quantity} pieces, but {line.quantity - line.returned_quantity} of {line.quantity} are left"
         return Verdict("return_larger_than_order", "quantity", message)
     return ACCEPTED
+
+
+def is_named(event: ReturnReceived) -> bool:
+    """Whether a return says by itself in whose windows it counts."""
+    return bool((event.customer_id or "").strip() and (event.article_id or "").strip())
 
 
 def _inspection(event: InspectionCompleted, known: Known) -> Verdict:

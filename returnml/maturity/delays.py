@@ -8,7 +8,7 @@ Kalbfleisch and Lawless 1989, JASA 84) conditions on what each cohort could have
 up to ``j``, and ``F(a) = product over j > a of (1 - g(j))``. It is the chain-ladder estimate (Mack 1993, ASTIN Bulletin
 23) written as probabilities, and needs no constant return rate. Why not a library: ``docs/decisions/maturity.md``.
 
-Not here: what a cohort still owes (``maturity_projection``), and which events count (``warehouse.run_off``).
+Not here: what a cohort still owes (``projection``), and which events count (``warehouse.forecasts.run_off``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Weights with which lines whose label is still open may be trained on.
 
 A line of age ``a`` that has not come back may still do so. With ``F(a)`` the share of returns that are known by age ``a``
-(independent of the features; see ``maturity_delays``), ``s`` whether its return is known and ``p`` its probability:
+(independent of the features; see ``delays``), ``s`` whether its return is known and ``p`` its probability:
 
     s = 1: a certain positive, seen with probability p F(a) where p was meant      -> weight 1 / F(a)
     s = 0: a negative with probability (1 - p) / (1 - p F(a)), a young return else -> that as weight

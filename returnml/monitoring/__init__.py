@@ -1,1 +1,4 @@
-"""Drift and matured performance. Never imports dagster."""
+"""Measures of how the world and the served vectors look against what they should be. Pure.
+
+Must not be here: SQL (``returnml.warehouse.monitoring``), Dagster, whom to tell.
+"""

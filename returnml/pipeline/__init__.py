@@ -1,5 +1,5 @@
 """The Dagster wing: assets, their checks, resources, jobs, schedules, sensors and partitions.
 
 Belongs here: what Dagster needs to know, in thin bodies that call the pure packages. Must not be here: SQL, formulas,
-file formats. ``returnml.definitions`` assembles it; nothing but that and the commands imports it.
+file formats. ``location`` assembles it; nothing but ``returnml.definitions`` and the commands imports it.
 """

@@ -93,11 +93,9 @@ def reject_release(context: dg.OpExecutionContext, config: WordConfig, settings:
 @dg.op(description="Makes MLflow's aliases repeat the deployment state of every task again.")
 def reconcile_aliases(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) -> None:
     from returnml.modeling.mlflow.model_registry import project_aliases
-    from returnml.release.deployment import read_state
+    from returnml.release.proof import proven_state
 
-    done = {
-        task: project_aliases(read_state(settings.paths.deployment_state(task)), task, settings.paths.mlflow) for task in tasks()
-    }
+    done = {task: project_aliases(proven_state(settings, task), task, settings.paths.mlflow) for task in tasks()}
     changed, unregistered = ({task: getattr(p, part) for task, p in done.items()} for part in ("changed", "unregistered"))
     context.add_output_metadata({"changed": changed, "unregistered": unregistered})
 
@@ -105,10 +103,12 @@ def reconcile_aliases(context: dg.OpExecutionContext, settings: dg.ResourceParam
 def _say(context: dg.OpExecutionContext, word: Callable[..., DeploymentState], config: WordConfig, settings: Settings) -> None:
     from returnml.modeling.mlflow.model_registry import project_aliases
     from returnml.release.folder import load_release, release_folder
+    from returnml.release.seal import seal_of
 
     release = load_release(release_folder(settings.paths.releases, config.version))
     clock = clock_of(settings.replay_clock)
-    state = word(settings.paths.deployment_state(release.manifest.task), release, by=config.by, why=config.why, clock=clock)
+    path, seal = settings.paths.deployment_state(release.manifest.task), seal_of(settings.trail)
+    state = word(path, release, by=config.by, why=config.why, clock=clock, seal=seal)
     project_aliases(state, release.manifest.task, settings.paths.mlflow)
     context.add_output_metadata({role: held or "none" for role, held in state.roles.items()})
 

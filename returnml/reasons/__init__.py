@@ -1,1 +1,4 @@
-"""Why a line got its score: exact contributions, and reasons in plain words. Pure; shared with serving."""
+"""Why a line got its score: exact contributions, and reasons in plain words. Pure; shared with serving.
+
+Must not be here: how an explainer is made from trees (``returnml.modeling.export``).
+"""

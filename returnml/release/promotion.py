@@ -6,8 +6,10 @@ import msgspec
 
 from returnml.clock import Clock
 from returnml.files import sha256
-from returnml.release.deployment import AuditRecord, DeploymentError, audit_path, verify_audit
+from returnml.release.deployment import AuditRecord, DeploymentError
 from returnml.release.folder import Release, load_release, release_folder, write_release
+from returnml.release.proof import proof_of
+from returnml.release.seal import seal_of
 from returnml.release.transitions import Settled, settle
 from returnml.settings import Settings
 
@@ -38,7 +40,8 @@ def promote(version: str, source: Settings, target: Settings, *, by: str, why: s
     }
     task = release.manifest.task
     state, approval = target.paths.deployment_state(task), target.of_task(task).gates.require_approval
-    return settle(state, arrived, approval, by, clock, said=f"promoted from {source.profile}: {why}", evidence=evidence)
+    said, seal = f"promoted from {source.profile}: {why}", seal_of(target.trail)
+    return settle(state, arrived, approval, by, clock, said=said, evidence=evidence, seal=seal)
 
 
 def copy_release(release: Release, target: Settings) -> Release:
@@ -52,8 +55,9 @@ def copy_release(release: Release, target: Settings) -> Release:
 
 
 def _made_champion(source: Settings, release: Release) -> AuditRecord:
-    state, version = source.paths.deployment_state(release.manifest.task), release.version
-    records = [r for r in verify_audit(audit_path(state)) if r.after.get("champion") == version != r.before.get("champion")]
+    task, version = release.manifest.task, release.version
+    found = proof_of(source, task).refuse_damaged().records
+    records = [r for r in found if r.after.get("champion") == version != r.before.get("champion")]
     if not records:
-        raise DeploymentError(f"{state}: {version} never decided here; only what did is promoted")
+        raise DeploymentError(f"{task}: {version} never decided here; only what did is promoted")
     return records[-1]

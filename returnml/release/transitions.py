@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from returnml.clock import Clock
-from returnml.release.deployment import (
-    AuditRecord,
-    DeploymentError,
-    DeploymentState,
-    audit_path,
-    read_state,
-    transition,
-    verify_audit,
-)
+from returnml.release.commit import transition
+from returnml.release.deployment import AuditRecord, DeploymentError, DeploymentState
 from returnml.release.folder import Release, load_release, release_folder
 from returnml.release.manifest import MODEL_FILE
+from returnml.release.proof import prove
+from returnml.release.seal import UNSIGNED, Seal
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,7 @@ def settle(
     *,
     said: str = "",
     evidence: Mapping[str, str] | None = None,
+    seal: Seal = UNSIGNED,
 ) -> Settled:
     """Let a candidate decide if its gates hold; or wait, where a person must say so.
 
@@ -51,15 +47,16 @@ def settle(
         evidence: kept in the audit record.
 
     Raises:
-        DeploymentError: if the state moved on meanwhile, or the audit trail cannot be trusted.
+        DeploymentError: if the state moved on meanwhile; or state, trail and manifests do not prove each other.
         ReleaseError: if the champion's folder is not what its manifest says.
     """
-    state, version, manifest = read_state(path), candidate.version, candidate.manifest
+    proof = prove(path, candidate.path.parent, seal).refuse_damaged()
+    state, version, manifest = proof.state, candidate.version, candidate.manifest
     if manifest.rejected:
         return Settled("rejected", f"gates that do not hold: {', '.join(manifest.rejected)}", state)
     if state.champion == version:
         return Settled("champion", "it decides already", state)
-    refusal = _last_word(path, version)
+    refusal = _last_word(proof.records, version)
     if refusal is not None:
         return Settled("rejected", f"{refusal.by} rejected it: {refusal.why}", state)
     verdict: Literal["champion", "pending"] = "pending"
@@ -75,28 +72,29 @@ def settle(
         held = f"its gates hold, but it was compared with {manifest.compared_with or 'no champion'}, not with what decides"
     why = f"{said}; {held}" if said else held
     after = state.with_champion(version) if verdict == "champion" else state.with_pending(version)
-    settled = transition(path, state, after, action=f"make_{verdict}", by=by, why=why, clock=clock, evidence=evidence)
+    settled = transition(path, state, after, action=f"make_{verdict}", by=by, why=why, clock=clock, evidence=evidence, seal=seal)
     return Settled(verdict, why, settled)
 
 
-def approve(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> DeploymentState:
+def approve(path: Path, release: Release, *, by: str, why: str, clock: Clock, seal: Seal = UNSIGNED) -> DeploymentState:
     """Let the release that waits decide.
 
     Raises:
-        DeploymentError: if it does not wait.
+        DeploymentError: if it does not wait; or state, trail and manifests do not prove each other.
     """
-    state = _awaiting(path, release.version)
-    return transition(path, state, state.with_champion(release.version), action="approve", by=by, why=why, clock=clock)
+    state = _awaiting(path, release, seal)
+    after = state.with_champion(release.version)
+    return transition(path, state, after, action="approve", by=by, why=why, clock=clock, seal=seal)
 
 
-def reject(path: Path, release: Release, *, by: str, why: str, clock: Clock) -> DeploymentState:
+def reject(path: Path, release: Release, *, by: str, why: str, clock: Clock, seal: Seal = UNSIGNED) -> DeploymentState:
     """Refuse the release that waits; made again, it does not wait again.
 
     Raises:
-        DeploymentError: if it does not wait.
+        DeploymentError: if it does not wait; or state, trail and manifests do not prove each other.
     """
-    state = _awaiting(path, release.version)
-    return transition(path, state, state.with_pending(None), action="reject", by=by, why=why, clock=clock)
+    state = _awaiting(path, release, seal)
+    return transition(path, state, state.with_pending(None), action="reject", by=by, why=why, clock=clock, seal=seal)
 
 
 def _is_same_model(candidate: Release, champion: str) -> bool:
@@ -109,15 +107,15 @@ def _is_same_model(candidate: Release, champion: str) -> bool:
     )
 
 
-def _awaiting(path: Path, version: str) -> DeploymentState:
+def _awaiting(path: Path, release: Release, seal: Seal) -> DeploymentState:
     """The state in which a release waits."""
-    state = read_state(path)
-    if state.pending != version:
-        raise DeploymentError(f"{path}: {version} is not pending (pending: {state.pending or 'none'})")
+    state = prove(path, release.path.parent, seal).refuse_damaged().state
+    if state.pending != release.version:
+        raise DeploymentError(f"{path}: {release.version} is not pending (pending: {state.pending or 'none'})")
     return state
 
 
-def _last_word(path: Path, version: str) -> AuditRecord | None:
+def _last_word(records: list[AuditRecord], version: str) -> AuditRecord | None:
     """The record of a person's refusal, if that was the last that was said about the release."""
-    about = [r for r in verify_audit(audit_path(path)) if version in (r.before.get("pending"), r.after.get("champion"))]
+    about = [r for r in records if version in (r.before.get("pending"), r.after.get("champion"))]
     return about[-1] if about and about[-1].action == "reject" else None

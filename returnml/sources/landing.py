@@ -1,64 +1,75 @@
 """The landing format: daily Parquet files with a sidecar, content-hashed and versioned (``docs/architecture.md``).
 
-What belongs here: how a delivered day is written, listed and found. What must not: what the rows mean.
+What belongs here: how landed files are listed and found. What must not: how they are written (``landing_writer``), what the
+rows mean.
 
     <landing>/<stream>/<YYYY-MM-DD>/<NNNN>-<sha256[:12]>.parquet    and the same name with .json, the sidecar
+    <landing>/deliveries/<NNNNNN>.json                              a delivery: all that a source handed over at once
 
-**Killed at any moment, a reader sees the old state or the new one.** Both files are first written in full under their
-hidden temporary names; then the sidecar takes its final name, then the Parquet file. A sidecar whose Parquet file still
-has its temporary name is therefore a delivery in progress, not an error: readers pass over it and the next writer clears it.
+**A day is the sum of its versions.** A version of mode ``replace`` is the whole day; one of mode ``append`` adds rows, and takes
+the place of the rows whose ids it has. **A delivery is there or not.** A file of a delivery that has no record yet is not seen.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import re
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import msgspec
-import polars as pl
 
-from returnml.clock import Clock
-from returnml.contracts.columns import STREAMS, DeliveredStream
-from returnml.files import (
-    UNDECODABLE,
-    locked,
-    sha256,
-    sync_folder,
-    write_synced,
-)
-from returnml.sources.delivered_frame import to_delivered
+from returnml.contracts.columns import STREAMS
+from returnml.files import UNDECODABLE
+
+Mode = Literal["append", "replace"]
+
+PENDING = "pending.json"
+"""The record of a delivery that is being written, or that a kill has cut short: none of its files is seen."""
 
 _NAME = re.compile(r"(?P<version>\d{4,})-(?P<digest>[0-9a-f]{12})\.(?P<kind>parquet|json)")
-_ROWS_PER_GROUP = 131_072
+_RECORD = re.compile(r"(?P<delivery>\d{6,})\.json")
 
 
 class LandingError(ValueError):
     """A landing folder that cannot be read unambiguously; the message names the file and the rule it breaks."""
 
 
-class _Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sidecar's content, in the order in which it is written."""
-
-    stream: str
-    day: date
-    version: int
-    sha256: str
-    rows: int
-    source: str
-    delivered_at_us: int
-
-
-class LandingFile(msgspec.Struct, frozen=True):
-    """One delivered version of one day of one stream.
+class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a delivery did, in rows as the source handed them over; ``lost`` in ids.
 
     Attributes:
-        version: counts from 1; the highest is the current one.
+        new: of ids that were not there.
+        replaced: of ids that were there with other values, or on another day.
+        unchanged: that were there already, and are not written again.
+        lost: ids that were there and are there no more.
+    """
+
+    new: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    lost: int = 0
+
+    def __add__(self, other: Changes) -> Changes:
+        own, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return Changes(*(a + b for a, b in zip(own, others, strict=True)))
+
+
+class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sidecar's content, in the order in which it is written. Older ones end after ``delivered_at_us``.
+
+    Attributes:
+        version: counts from 1 within the day.
         sha256: hex digest of the Parquet file's bytes.
+        rows: in the file.
         source: where the rows came from, for people.
         delivered_at_us: microseconds since the epoch (UTC).
+        mode: ``replace``: the file is the whole day; ``append``: it adds to the versions before it.
+        delivery: number of the delivery's record; none in older files.
+        has_own_ids: the source's ids tell its rows apart; else they were made from a row's place in its file.
+        changes: what the delivery did to this day.
     """
 
     stream: str
@@ -68,107 +79,125 @@ class LandingFile(msgspec.Struct, frozen=True):
     rows: int
     source: str
     delivered_at_us: int
-    path: Path
+    mode: Mode = "replace"
+    delivery: int | None = None
+    has_own_ids: bool = False
+    changes: Changes | None = None
 
 
-def parquet_bytes(stream: DeliveredStream, frame: pl.DataFrame) -> bytes:
-    """The Parquet file of ``frame``: the same rows in any order give the same bytes.
+class LandingFile(Sidecar, frozen=True, forbid_unknown_fields=False):
+    """One version of one day of one stream: its sidecar, and where it is."""
 
-    Contract columns come in contract order with contract types (absent optional ones as nulls), extra columns after
-    them by name; rows are sorted by time and id (rows that share both by everything else).
+    path: Path = Path()
+
+
+class StreamRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a delivery brought of one stream; ``digest`` is of the rows' content, where the source has no ids of its own."""
+
+    stream: str
+    rows: int
+    changes: Changes
+    digest: str | None = None
+
+
+class DeliveryRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a source handed over at once.
+
+    Attributes:
+        delivery: counts from 1.
+        replaced: the period that was replaced, in words; none for an append.
+        files: ``<stream>/<day>/<version>`` of each.
+    """
+
+    delivery: int
+    source: str
+    delivered_at_us: int
+    replaced: str | None
+    streams: tuple[StreamRecord, ...]
+    files: tuple[str, ...]
+
+
+def records(landing: Path) -> list[DeliveryRecord]:
+    """All deliveries, in their order.
 
     Raises:
-        ValueError: if a required column is missing or a column cannot have the contract's type.
+        LandingError: naming a record that cannot be read.
     """
-    delivered = to_delivered(stream, frame)
-    by = [stream.time_column, stream.id_column]
-    others = [name for name in delivered.columns if name not in by]
-    buffer = io.BytesIO()
-    delivered.sort(*by, *others, maintain_order=True).write_parquet(
-        buffer, compression="zstd", compression_level=3, statistics=True, row_group_size=_ROWS_PER_GROUP
-    )
-    return buffer.getvalue()
+    folder = landing / "deliveries"
+    return [read_record(folder / f"{number:06d}.json") for number in sorted(committed(landing))]
 
 
-def write_day(
-    landing: Path, stream: DeliveredStream, day: date, frame: pl.DataFrame, source: str, clock: Clock
-) -> LandingFile | None:
-    """Deliver one day of a stream as its next version.
-
-    Args:
-        frame: the day's rows, see :func:`parquet_bytes`; no rows is a valid delivery ("nothing happened").
-
-    Returns:
-        The new version, or ``None`` where the current version has the very same bytes.
+def read_record(path: Path) -> DeliveryRecord:
+    """One record, finished or pending.
 
     Raises:
-        LandingError: if the day's folder is not readable unambiguously.
-        ValueError: if the frame does not fit the stream.
+        LandingError: where it cannot be read.
     """
-    content = parquet_bytes(stream, frame)
-    digest = sha256(content)
-    folder = landing / stream.name / day.isoformat()
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(landing / ".lock"):
-        versions = _versions(folder, stream.name, day)
-        if versions and versions[-1].sha256 == digest:
-            return None
-        _clear_unfinished(folder)
-        version = versions[-1].version + 1 if versions else 1
-        sidecar = _Sidecar(stream.name, day, version, digest, frame.height, source, clock.now_us())
-        path = folder / f"{version:04d}-{digest[:12]}.parquet"
-        meta = path.with_suffix(".json")
-        write_synced(_temporary(path), content)
-        write_synced(_temporary(meta), msgspec.json.format(msgspec.json.encode(sidecar)) + b"\n")
-        os.replace(_temporary(meta), meta)
-        os.replace(_temporary(path), path)
-        sync_folder(folder)
-    return LandingFile(**msgspec.structs.asdict(sidecar), path=path)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DeliveryRecord)
+    except UNDECODABLE as error:
+        raise LandingError(f"{path}: {error} [delivery_record]") from error
+
+
+def committed(landing: Path) -> frozenset[int]:
+    """The numbers of the deliveries that are there as a whole."""
+    folder = landing / "deliveries"
+    names = os.listdir(folder) if folder.is_dir() else []
+    return frozenset(int(match["delivery"]) for name in names if (match := _RECORD.fullmatch(name)))
 
 
 def days(landing: Path, stream_name: str) -> list[date]:
     """The days of a stream that have a delivery, ascending.
 
     Raises:
-        LandingError: naming a folder whose name is no day.
+        LandingError: naming a folder whose name is no day, or a record that cannot be read.
     """
     folder = landing / _known(stream_name)
     if not folder.exists():
         return []
+    pending = landing / "deliveries" / PENDING
+    unfinished = set(read_record(pending).files) if pending.exists() else set()
     found = []
     for entry in os.scandir(folder):
         if entry.name.startswith("."):
             continue
         day = _day_of(Path(entry.path))
-        if any(name.endswith(".parquet") and not name.startswith(".") for name in os.listdir(entry.path)):
+        if any(
+            name.endswith(".parquet")
+            and not name.startswith(".")
+            and f"{stream_name}/{day}/{name.partition('-')[0]}" not in unfinished
+            for name in os.listdir(entry.path)
+        ):
             found.append(day)
     return sorted(found)
 
 
-def history(landing: Path, stream_name: str, day: date | None = None) -> list[LandingFile]:
+def history(
+    landing: Path, stream_name: str, day: date | None = None, deliveries: Collection[int] | None = None
+) -> list[LandingFile]:
     """All versions of one day, or of all days, by day and version.
 
-    Raises:
-        LandingError: see :func:`current_file`.
-    """
-    wanted = days(landing, stream_name) if day is None else [day]
-    return [file for d in wanted for file in _versions(landing / _known(stream_name) / d.isoformat(), stream_name, d)]
+    The files' bytes are not read: who loads one compares them with ``sha256``.
 
-
-def current_file(landing: Path, stream_name: str, day: date) -> LandingFile | None:
-    """The current version of a day, or ``None`` where nothing was delivered.
-
-    The file's bytes are not read: who loads it compares them with ``sha256``.
+    Args:
+        deliveries: those that count; by default all that are committed. One set for many days is one state of them.
 
     Raises:
         LandingError: naming the file, where two files claim one version, a file lacks its sidecar or a sidecar its
             file, a name is not of the format, or a sidecar contradicts the name or place of its file.
     """
-    versions = history(landing, stream_name, day)
-    return versions[-1] if versions else None
+    seen = committed(landing) if deliveries is None else deliveries
+    wanted = days(landing, stream_name) if day is None else [day]
+    return [f for d in wanted for f in _versions(landing / _known(stream_name) / d.isoformat(), stream_name, d, seen)]
 
 
-def _versions(folder: Path, stream_name: str, day: date) -> list[LandingFile]:
+def standing(versions: list[LandingFile]) -> list[LandingFile]:
+    """Of the versions of one day, in order, those that make it up: the last that replaced it, and what was appended since."""
+    last = max((at for at, file in enumerate(versions) if file.mode == "replace"), default=0)
+    return versions[last:]
+
+
+def _versions(folder: Path, stream_name: str, day: date, deliveries: Collection[int]) -> list[LandingFile]:
     if not folder.is_dir():
         return []
     names = sorted(os.listdir(folder))
@@ -181,7 +210,7 @@ def _versions(folder: Path, stream_name: str, day: date) -> list[LandingFile]:
         path = folder / name
         twin = path.with_suffix(".json" if match["kind"] == "parquet" else ".parquet")
         if twin.name not in final:
-            if match["kind"] == "json" and _temporary(twin).name in names:
+            if match["kind"] == "json" and temporary(twin).name in names:
                 continue
             raise LandingError(f"{path}: {twin.name} is missing beside it [landing_pair]")
         if match["kind"] == "json":
@@ -190,6 +219,8 @@ def _versions(folder: Path, stream_name: str, day: date) -> list[LandingFile]:
         expected = (stream_name, day, int(match["version"]), match["digest"])
         if (file.stream, file.day, file.version, file.sha256[:12]) != expected:
             raise LandingError(f"{twin}: its stream, day, version or hash contradicts its name or place [landing_sidecar]")
+        if file.delivery is not None and file.delivery not in deliveries:
+            continue
         if file.version in found:
             raise LandingError(f"{path}: {found[file.version].path.name} claims version {file.version} too [landing_version]")
         found[file.version] = file
@@ -198,10 +229,20 @@ def _versions(folder: Path, stream_name: str, day: date) -> list[LandingFile]:
 
 def _read_sidecar(sidecar: Path, path: Path) -> LandingFile:
     try:
-        content = msgspec.json.decode(sidecar.read_bytes(), type=_Sidecar)
+        content = msgspec.json.decode(sidecar.read_bytes(), type=Sidecar)
     except UNDECODABLE as error:
         raise LandingError(f"{sidecar}: {error} [landing_sidecar]") from error
-    return LandingFile(**msgspec.structs.asdict(content), path=path)
+    return landing_file(content, path)
+
+
+def landing_file(sidecar: Sidecar, path: Path) -> LandingFile:
+    """A version from its sidecar."""
+    return LandingFile(**{name: getattr(sidecar, name) for name in sidecar.__struct_fields__}, path=path)
+
+
+def temporary(path: Path) -> Path:
+    """The hidden name that a file has until it is whole."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def _known(stream_name: str) -> str:
@@ -218,17 +259,3 @@ def _day_of(folder: Path) -> date:
     if day.isoformat() != folder.name or not folder.is_dir():
         raise LandingError(f"{folder}: is no folder named YYYY-MM-DD [landing_day]")
     return day
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _clear_unfinished(folder: Path) -> None:
-    """Remove what a killed writer left: the sidecar first, so that the remains never look like a damaged delivery."""
-    unfinished = [folder / name for name in os.listdir(folder) if name.startswith(".") and name.endswith(".tmp")]
-    for temporary in unfinished:
-        if temporary.name.endswith(".parquet.tmp"):
-            (folder / temporary.name[1:].replace(".parquet.tmp", ".json")).unlink(missing_ok=True)
-    for temporary in unfinished:
-        temporary.unlink(missing_ok=True)

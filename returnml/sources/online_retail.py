@@ -15,9 +15,12 @@ import polars as pl
 from returnml.clock import Clock
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.privacy.customers import CustomerIds
-from returnml.sources.delivery import Delivered, Progress, deliver, silent
+from returnml.sources.delivery import Delivered, Words, deliver
+from returnml.sources.delivery_plan import Draft
 from returnml.sources.import_error import SourceError
+from returnml.sources.landing_writer import Progress, silent
 from returnml.sources.online_retail_linking import Coverage, link_returns
+from returnml.sources.replacement import utc_days
 from returnml.sources.table_files import read_csv
 
 RAW_COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
@@ -100,28 +103,38 @@ def to_streams(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, Coverage]
 
 
 def import_online_retail(
-    folder: Path, landing: Path, clock: Clock, customers: CustomerIds, progress: Progress = silent
+    folder: Path,
+    landing: Path,
+    clock: Clock,
+    customers: CustomerIds,
+    progress: Progress = silent,
+    *,
+    words: Words = Words(),  # noqa: B008
+    go_live_us: int | None = None,
 ) -> Imported:
     """Deliver all files of ``folder``; every raw row becomes one order line, or one return (two where it is split).
 
+    Each file is all there is of its day, which it replaces.
+
     Args:
         customers: what customer ids become.
+        words, go_live_us: see ``delivery.deliver``.
         progress: called before reading and after each delivered day of each stream.
 
     Raises:
-        SourceError: see :func:`read_files`; nothing is delivered then.
-        LandingError: where an existing landing day is damaged.
+        SourceError: see :func:`read_files`.
+        DeliveryRefused, LandingError: see ``delivery.deliver``; in all cases nothing is delivered.
     """
     progress("reading", 0, 0)
     raw = read_files(folder)
     orders, returns, coverage = to_streams(raw)
     covered: list[date] = raw["day"].unique().sort().to_list()
-    return Imported(
-        rows=raw.height,
-        orders=deliver(landing, ORDERS, orders, SOURCE, clock, customers, covered, progress),
-        returns=deliver(landing, RETURNS, returns, SOURCE, clock, customers, covered, progress),
-        coverage=coverage,
-    )
+    drafts = [
+        Draft(stream, frame, has_own_ids=False, replaced=utc_days(covered), covered=covered)
+        for stream, frame in ((ORDERS, orders), (RETURNS, returns))
+    ]
+    done = deliver(landing, drafts, SOURCE, clock, customers, go_live_us=go_live_us, words=words, progress=progress)
+    return Imported(rows=raw.height, orders=done[0], returns=done[1], coverage=coverage)
 
 
 def shop_customers(folder: Path) -> list[str]:

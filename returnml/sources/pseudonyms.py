@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from returnml.contracts.columns import ORDERS, DeliveredStream
-from returnml.privacy.customers import CustomerIds
+from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds
+from returnml.sources.import_error import SourceError
 from returnml.sources.landing import history
 
 COLUMN = "customer_id"
@@ -18,10 +19,14 @@ def pseudonymised(stream: DeliveredStream, frame: pl.DataFrame, customers: Custo
 
     What comes back of a line whose customer was forgotten lies under the line's old pseudonym, whoever it names: a new
     pseudonym beside an old line would link the two.
+
+    Raises:
+        SourceError: where ids are pseudonyms already: an export of ours is no delivery of the shop's.
     """
     if not customers.is_mapped or COLUMN not in stream.column_names or COLUMN not in frame.columns:
         return frame
     ids = frame[COLUMN].cast(pl.String)
+    _refuse_pseudonyms(stream, ids, customers)
     forgotten = pl.Series(COLUMN, [None] * frame.height, pl.String)
     if stream.id_column != "line_id" and "line_id" in frame.columns and (lines := customers.forgotten_lines()):
         owners = frame["line_id"].cast(pl.String).replace_strict(lines, default=None, return_dtype=pl.String)
@@ -30,6 +35,15 @@ def pseudonymised(stream: DeliveredStream, frame: pl.DataFrame, customers: Custo
     named = named.filter(named.str.strip_chars() != "")
     pseudonyms = ids.replace(dict(customers.register(named.to_list())))
     return frame.with_columns(pl.select(pl.coalesce(forgotten, pseudonyms)).to_series().alias(COLUMN))
+
+
+def _refuse_pseudonyms(stream: DeliveredStream, ids: pl.Series, customers: CustomerIds) -> None:
+    wrong = {customer_id for customer_id in ids.drop_nulls().unique() if customers.misnamed(customer_id)}
+    if wrong:
+        rows = ids.is_in(list(wrong)).arg_true()
+        why = customers.misnamed(ids[rows[0]])
+        message = f"{why} ({len(rows)} rows of {len(wrong)} customers, the first is row {rows[0] + 1})"
+        raise SourceError(stream.name, IS_PSEUDONYM, message, row=rows[0] + 1, column=COLUMN)
 
 
 def lines_of(landing: Path, pseudonym: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Compares two delivered versions of a landing day, row by row."""
+"""Compares what a landing day stood for at two of its versions, row by row."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from returnml.contracts.columns import STREAMS
-from returnml.sources.landing import LandingError, LandingFile, history
+from returnml.contracts.columns import STREAMS, DeliveredStream
+from returnml.sources.day_rows import day_rows
+from returnml.sources.landing import LandingError, LandingFile, history, standing
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ChangedRow:
 
 @dataclass(frozen=True)
 class Difference:
-    """What the newer version did to the older one; rows are told apart by the stream's id.
+    """What became of the day between two versions; rows are told apart by the stream's id.
 
     Where an id occurs more than once, its occurrences are compared in file order. Rows without an id share the id "".
     """
@@ -38,7 +39,7 @@ class Difference:
 
 
 def diff_versions(landing: Path, stream_name: str, day: date, old: int | None = None, new: int | None = None) -> Difference:
-    """Compare version ``old`` with ``new``; by default the current one with the one before it.
+    """Compare the day at version ``old`` with the day at ``new``; by default now with what it was one version before.
 
     Raises:
         LandingError: where the day or a version does not exist, or there is only one.
@@ -56,11 +57,12 @@ def diff_versions(landing: Path, stream_name: str, day: date, old: int | None = 
         if version not in versions:
             known = ", ".join(str(n) for n in versions)
             raise LandingError(f"{where}: there is no version {version}, only {known} [landing_version]")
-    return _compare(versions[old], versions[new], STREAMS[stream_name].id_column)
+    stream = STREAMS[stream_name]
+    before, after = (_rows([file for n, file in versions.items() if n <= version], stream) for version in (old, new))
+    return _compare(versions[old], versions[new], before, after)
 
 
-def _compare(old: LandingFile, new: LandingFile, id_column: str) -> Difference:
-    before, after = (_rows(file, id_column) for file in (old, new))
+def _compare(old: LandingFile, new: LandingFile, before: pl.DataFrame, after: pl.DataFrame) -> Difference:
     shared = [name for name in before.columns if name in after.columns and not name.startswith("__")]
     keys = ["__id", "__occurrence"]
     joined = before.select(*keys, *shared).join(after.select(*keys, *shared), on=keys, suffix=" new", maintain_order="left")
@@ -80,12 +82,6 @@ def _compare(old: LandingFile, new: LandingFile, id_column: str) -> Difference:
     )
 
 
-def _rows(file: LandingFile, id_column: str) -> pl.DataFrame:
-    try:
-        frame = pl.read_parquet(file.path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise LandingError(f"{file.path}: {str(error).splitlines()[0]} [unreadable_parquet]") from error
-    if id_column not in frame.columns:
-        raise LandingError(f"{file.path}: column {id_column!r} is missing [required_column]")
-    frame = frame.with_columns(pl.col(id_column).fill_null("").alias("__id"))
+def _rows(versions: list[LandingFile], stream: DeliveredStream) -> pl.DataFrame:
+    frame = day_rows(standing(versions), stream).with_columns(pl.col(stream.id_column).fill_null("").alias("__id"))
     return frame.with_columns(pl.int_range(pl.len()).over("__id").alias("__occurrence"))

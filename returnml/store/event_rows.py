@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from returnml.features import fit_codes
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.instants import instant_us
 from returnml.ledger.events import OrderPlaced, ReturnReceived
+from returnml.ledger.validator import WaitingReturn, is_named
 
 ORDERS_TABLE, RETURNS_TABLE = "core.orders", "core.returns"
 _NO_KEYS = (None,) * len(KEY_COLUMNS)
@@ -45,10 +46,26 @@ def order_rows(event: OrderPlaced) -> Iterator[tuple[Row, StoredLine]]:
 
 
 def return_row(event: ReturnReceived, line: StoredLine | None) -> Row:
-    """A return with its line's keys; an orphan (``line`` is None) has the customer and article that it names."""
-    keys = line.keys if line is not None else (event.customer_id, event.article_id, *_NO_KEYS[2:])
+    """A return with its line's keys; an orphan (``line`` is None) has the customer and article, if it names both."""
+    own = (event.customer_id, event.article_id, *_NO_KEYS[2:]) if is_named(event) else _NO_KEYS
+    return _return_columns(own if line is None else line.keys, event.quantity, event.refund_cents, event.reason)
+
+
+def linked_row(waiting: WaitingReturn, line: StoredLine) -> Row:
+    """What a return that waited adds when its line comes: the line's keys, but those that it named and counts by already."""
+    keys = (None, None, *line.keys[2:]) if waiting.is_named else line.keys
+    return _return_columns(keys, waiting.quantity, waiting.refund_cents, waiting.reason)
+
+
+def waiting_return(event: ReturnReceived) -> WaitingReturn:
+    """What is kept of an orphan until its line comes."""
+    at_us = instant_us(event.occurred_at)
+    return WaitingReturn(event.return_id, at_us, event.quantity, event.refund_cents, event.reason, is_named(event))
+
+
+def _return_columns(keys: Sequence[str | None], quantity: int, refund_cents: int, reason: str | None) -> Row:
     columns: dict[str, Any] = dict(zip(KEY_COLUMNS, keys, strict=True))
-    columns["quantity"] = event.quantity
-    columns["refund_cents"] = event.refund_cents
-    columns |= fit_codes.return_columns(event.reason)
+    columns["quantity"] = quantity
+    columns["refund_cents"] = refund_cents
+    columns |= fit_codes.return_columns(reason)
     return RETURNS_TABLE, columns

@@ -7,6 +7,7 @@ anything; after the flush nothing can be lost.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ import msgspec
 from returnml.clock import Clock
 from returnml.features.declarations import FeatureSet
 from returnml.instants import instant
+from returnml.ledger.content import content_of
 from returnml.ledger.event_records import (
     Judged,
     decode_payload,
     encode_payload,
 )
-from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent
+from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent, OrderPlaced
 from returnml.ledger.log import LogWriter, Record, read
 from returnml.ledger.validator import ACCEPTED, Verdict, validate
 from returnml.privacy.customers import CustomerIds
@@ -39,7 +41,9 @@ from returnml.store.backend import (
 from returnml.store.generation_manifest import StoreError
 from returnml.store.keys import encode_key
 from returnml.store.live_state import LiveState
-from returnml.store.naming import Naming
+from returnml.store.naming import Naming, misnamed
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -47,17 +51,22 @@ AT_ONCE = 5_000
 """Events of the log that are applied in one go."""
 
 
-EVENT_ID_TAKEN = "event_id_taken"
-"""The rule that refuses an event whose id was used for another one. It is not in the ledger."""
+CONFLICT = "conflict"
+"""The rule that refuses an event whose id was used for one of other content. It is not in the ledger."""
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True):
-    """What became of an event id: the position of its event, and the rule that refused it, if one did."""
+    """What became of an event id: the position of its event, the rule that refused it, if one did, and its content's digest.
+
+    Attributes:
+        content: see ``ledger.content``; None where it was noted by a version that did not.
+    """
 
     seq: int
     rule: str | None = None
     field: str | None = None
     message: str | None = None
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,11 @@ class Applied:
 
     outcome: Outcome
     is_duplicate: bool
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether its id belongs to another event: nothing of this one was taken in."""
+        return self.outcome.rule == CONFLICT
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -91,12 +105,16 @@ class EventWriter:
     Args:
         feature_set: one that the generation must serve. Its tiles are kept for all that it serves.
         customers: what the customer ids of events become; no id of the shop gets into ledger or store.
+        currency: of all amounts; default: that of the first.
 
     Raises:
         OSError: where the ledger's folder cannot be written.
     """
 
-    def __init__(self, backend: Backend, feature_set: FeatureSet, clock: Clock, customers: CustomerIds) -> None:
+    def __init__(
+        self, backend: Backend, feature_set: FeatureSet, clock: Clock, customers: CustomerIds, currency: str | None = None
+    ) -> None:
+        self._currency = currency
         self._backend = backend
         self._feature_set = feature_set
         self._clock = clock
@@ -119,7 +137,7 @@ class EventWriter:
             while True:
                 with self._backend.writing() as transaction:
                     generation = self._published(transaction)
-                    state = LiveState(transaction, generation)
+                    state = LiveState(transaction, generation, self._currency)
                     mark, is_at_end = self._catch_up(transaction, state)
                     if is_at_end:
                         return self._take_in(transaction, state, mark, generation.cut_off_us, events)
@@ -136,12 +154,12 @@ class EventWriter:
         for event in events:
             before = transaction.get(EVENTS, event_key(event))
             if before is not None:
-                answers.append(Applied(_repeated(decode_outcome(before), event, state), True))
+                answers.append(Applied(self._repeated(decode_outcome(before), event, state), True))
                 continue
             seq += 1
             known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
             own = named(event)
-            judged = Judged(own, validate(own, state, known_at_us))
+            judged = Judged(own, misnamed(event, self._customers) or validate(own, state, known_at_us))
             records.append(Record(seq, known_at_us, encode_payload(judged)))
             answers.append(Applied(self._take(transaction, state, records[-1], judged), False))
         position = mark.position
@@ -234,6 +252,26 @@ class EventWriter:
         write_mark(transaction, mark)
         return mark, len(tail) < AT_ONCE
 
+    def _repeated(self, before: Outcome, event: AnyEvent, state: LiveState) -> Outcome:
+        """What is answered to an event whose id was taken in before."""
+        if before.content is None:
+            is_same = before.rule is not None or state.has(event)
+        else:
+            is_same = before.content == content_of(event) and self._has_its_customer(event, state)
+        if is_same:
+            return before
+        logger.warning("event id %r was sent again with other content: event %d stands", event.event_id, before.seq)
+        message = f"event {before.seq} has this id and other content: it stands, and nothing of this one is taken in"
+        return Outcome(before.seq, CONFLICT, "event_id", message)
+
+    def _has_its_customer(self, event: AnyEvent, state: LiveState) -> bool:
+        """Whether an order names the customer that its lines lie under; of somebody without a key, or forgotten, who can tell."""
+        if not isinstance(event, OrderPlaced):
+            return True
+        line_id = event.lines[0].line_id
+        name, owner = self._customers.find(event.customer_id), state.owner(line_id)
+        return name in (None, owner) or owner is None or self._customers.forgotten_line(line_id) is not None
+
     def _take(self, transaction: Transaction, state: LiveState, record: Record, judged: Judged) -> Outcome:
         """Note the event's id and let it take effect if it was accepted."""
         outcome = _note(transaction, record.seq, judged)
@@ -267,14 +305,6 @@ def events_about(customer: str, ledger: Path, after_seq: int = 0) -> Iterator[tu
                 yield judged.event, judged.verdict
 
 
-def _repeated(before: Outcome, event: AnyEvent, state: LiveState) -> Outcome:
-    """What is answered to an event whose id was taken in before."""
-    if before.rule is not None or state.has(event):
-        return before
-    message = f"event {before.seq} has this id and is another one: nothing of this one is taken in"
-    return Outcome(before.seq, EVENT_ID_TAKEN, "event_id", message)
-
-
 def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
     outcome = outcome_of(seq, judged)
     transaction.put(EVENTS, event_key(judged.event), _ENCODE(outcome))
@@ -284,7 +314,7 @@ def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
 def outcome_of(seq: int, judged: Judged) -> Outcome:
     """What is answered to an event that was judged so."""
     verdict = judged.verdict
-    return Outcome(seq, verdict.rule, verdict.field, verdict.message)
+    return Outcome(seq, verdict.rule, verdict.field, verdict.message, content_of(judged.event))
 
 
 def event_key(event: LedgerEvent) -> bytes:

@@ -17,8 +17,10 @@ from pathlib import Path
 
 from returnml.clock import Clock
 from returnml.ledger.events import OrderPlaced
-from returnml.privacy.keyring import Forgetting, Keyring
+from returnml.privacy.customers import NOT_THE_SHOPS
+from returnml.privacy.keyring import Forgetting, Keyring, is_pseudonym
 from returnml.release.erasures import Erasure, read_erasures, record_erasure
+from returnml.release.seal import UNSIGNED, Seal
 from returnml.store.event_writer import (
     EventWriter,
     events_about,
@@ -40,25 +42,37 @@ class Forgetter:
         landed: the lines in landing files; those in the ledger are found here.
     """
 
-    def __init__(self, keyring: Keyring, writer: EventWriter, ledger: Path, audit: Path, landed: LinesOf, clock: Clock) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        writer: EventWriter,
+        ledger: Path,
+        audit: Path,
+        landed: LinesOf,
+        clock: Clock,
+        seal: Seal = UNSIGNED,
+    ) -> None:
         self._keyring = keyring
         self._writer = writer
         self._ledger = ledger
         self._audit = audit
         self._landed = landed
         self._clock = clock
+        self._seal = seal
 
     def forget(self, customer_id: str, by: str, why: str) -> bool:
         """Forget a customer, by the shop's id. False where the id has no key: never seen, or forgotten before, all of it.
 
         Raises:
-            ForgettingRefused: where ``by`` or ``why`` say the id, which would keep it for good.
+            ForgettingRefused: where ``by`` or ``why`` say the id, which would keep it for good; or the id is a pseudonym.
             KeyringError, StoreError, LogError, TrailError, OSError: to be called again; what was done stays done.
         """
         if not customer_id:
             raise ForgettingRefused("an id without a character is nobody's")
         if customer_id in by or customer_id in why:
             raise ForgettingRefused("who asks and why stay in the audit trail: they must not say the customer's id")
+        if is_pseudonym(customer_id):
+            raise ForgettingRefused(NOT_THE_SHOPS)
         name = self._keyring.find(customer_id)
         is_known = self._keyring.is_being_forgotten(customer_id)
         if name is not None:
@@ -83,7 +97,7 @@ class Forgetter:
             TrailError: where the audit trail, which says whose they are, cannot be trusted.
             KeyringError: to be called again.
         """
-        removed = self._keyring.remove(erasure.pseudonym for erasure in read_erasures(self._audit))
+        removed = self._keyring.remove(erasure.pseudonym for erasure in read_erasures(self._audit, self._seal))
         self.finish()
         return removed
 
@@ -91,7 +105,7 @@ class Forgetter:
         self._keyring.keep_lines(begun.pseudonym, self._lines(begun.pseudonym))
         seq = self._writer.erase(begun.pseudonym)
         erasure = Erasure(pseudonym=begun.pseudonym, at_us=begun.at_us, by=begun.by, why=begun.why, seq=seq)
-        recorded = record_erasure(self._audit, erasure)
+        recorded = record_erasure(self._audit, erasure, self._seal)
         self._keyring.finish_forgetting(begun.pseudonym)
         return recorded
 

@@ -13,10 +13,11 @@ GROUPS = 0x40
 """Groups are numbered below this. In a generation a group's own section holds heads, in the live part tiles."""
 TILES, LISTS = 0x40, 0x80
 """Added to a group's number: a generation's tiles; the lists of values of ``distinct`` measures."""
-LINES, RETURNS, INSPECTIONS = 0xF0, 0xF1, 0xF2
-"""Sections of the index: what is known of order lines, and which returns and inspections there are."""
+LINES, RETURNS, INSPECTIONS, WAITING, SHOP = 0xF0, 0xF1, 0xF2, 0xF3, 0xF4
+"""Sections of the index: what is known of order lines, which returns and inspections there are, the returns that wait for a
+line, and what is known of the shop."""
 
-_SECTIONS = {LINES: "order line", RETURNS: "return", INSPECTIONS: "inspection"}
+_SECTIONS = {LINES: "order line", RETURNS: "return", INSPECTIONS: "inspection", WAITING: "waiting return", SHOP: "shop"}
 _MAX_PART = 0xFFFE
 _HASHED = b"\xff\xff"
 _PREFIXES = [bytes([group]) for group in range(256)]
@@ -36,6 +37,10 @@ def encode_key(group: int, parts: Iterable[str]) -> bytes:
         ValueError: for a part of more than 65,534 bytes.
     """
     return bounded(_PREFIXES[group] + b"".join([encode_part(part) for part in parts]))
+
+
+CURRENCY = b"\xf4\x00\x08currency"
+"""Where the currency of all amounts is kept."""
 
 
 def bounded(key: bytes) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
 
+import msgspec
+
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.log import LogWriter, read
-from returnml.store.backend import EVENTS, STATE, Backend, Mark, Published, read_mark, write_mark, write_published
+from returnml.store.backend import EVENTS, STATE, Backend, Mark, Published, Transaction, read_mark, write_mark, write_published
 from returnml.store.event_writer import (
     AT_ONCE,
     apply_judged,
@@ -18,11 +22,50 @@ from returnml.store.event_writer import (
     note_tail,
     outcome_of,
 )
+from returnml.store.generation import Generation
 from returnml.store.generation_manifest import (
     GenerationManifest,
     StoreError,
+    read_pointer,
 )
 from returnml.store.live_state import LiveState
+
+logger = logging.getLogger(__name__)
+
+
+def install_and_publish(backend: Backend, generation: Generation, is_anew: bool = False) -> None:
+    """Bring a generation of this host's folder to where it is read, and publish it; see ``publish_live``.
+
+    What was loaded of it is removed where it cannot be published.
+
+    Raises:
+        StoreError, LogError: see ``Backend.install`` and ``publish_live``.
+    """
+    backend.install(generation.path)
+    try:
+        publish_live(backend, generation, is_anew)
+    except Exception:
+        _remove_unpublished(backend)
+        raise
+
+
+def _remove_unpublished(backend: Backend) -> None:
+    try:
+        published = backend.published()
+        backend.keep_only([*read_pointer(backend.root).generations, *([published] if published else [])])
+    except StoreError as error:
+        logger.warning("what was loaded and not published is removed by the next publication: %s", error)
+
+
+@contextmanager
+def in_turn(backend: Backend) -> Iterator[Transaction]:
+    """A transaction in a writer's turn: whoever writes the store without it could hold up those who have it, for ever."""
+    log = LogWriter(ledger_folder(backend.root))
+    try:
+        with log.turn(), backend.writing() as transaction:
+            yield transaction
+    finally:
+        log.close()
 
 
 def publish_live(backend: Backend, generation: Published, is_anew: bool = False) -> None:
@@ -48,7 +91,7 @@ def publish_live(backend: Backend, generation: Published, is_anew: bool = False)
             transaction.clear(STATE)
             replay_ledger(LiveState(transaction, generation), folder, manifest)
             write_mark(transaction, mark)
-            write_published(transaction, manifest.name)
+            write_published(transaction, manifest.name, backend.owner)
     finally:
         log.close()
 
@@ -92,11 +135,13 @@ def noted_otherwise(backend: Backend, until_seq: int) -> Iterator[str]:
     records = takewhile(lambda record: record.seq <= until_seq, read(ledger_folder(backend.root)))
     while batch := list(islice(records, AT_ONCE)):
         noted = {event_key(one.event): outcome_of(record.seq, one) for record in batch for one in [decode_payload(record)]}
-        with backend.writing() as transaction:
+        with in_turn(backend) as transaction:
             transaction.load(EVENTS, list(noted))
             for key, outcome in noted.items():
                 found = transaction.get(EVENTS, key)
-                if found is None or decode_outcome(found) != outcome:
-                    noted_as = None if found is None else decode_outcome(found)
+                noted_as = None if found is None else decode_outcome(found)
+                if noted_as is not None and noted_as.content is None:  # of a version that did not note it
+                    outcome = msgspec.structs.replace(outcome, content=None)
+                if noted_as != outcome:
                     yield f"what became of event {outcome.seq} is noted as {noted_as}, the ledger says {outcome}"
                     return

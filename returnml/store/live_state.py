@@ -13,27 +13,38 @@ import msgspec
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.tiles.live_tiles import LiveTiles
 from returnml.ledger.events import AnyEvent, InspectionCompleted, LedgerEvent, OrderPlaced, ReturnReceived
-from returnml.ledger.validator import KnownLine, Verdict
+from returnml.ledger.validator import KnownLine, Link, Verdict, WaitingReturn
 from returnml.store.backend import STATE, Published, Transaction
 from returnml.store.event_rows import (
+    ORDERS_TABLE,
+    RETURNS_TABLE,
     Row,
     StoredLine,
+    linked_row,
     order_rows,
     return_row,
+    waiting_return,
 )
-from returnml.store.keys import INSPECTIONS, LINES, LISTS, RETURNS, encode_key
+from returnml.store.generation_manifest import StoreError
+from returnml.store.keys import CURRENCY, INSPECTIONS, LINES, LISTS, RETURNS, WAITING, encode_key
 
 Parts = tuple[str, ...]
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _CUSTOMER = "customer_id"
+_DECODE_WAITING = msgspec.msgpack.Decoder(list[WaitingReturn]).decode
 _DECODE_LINE = msgspec.msgpack.Decoder(StoredLine).decode
 
 
 class LiveState:
-    """The state inside one writing transaction; also what the validator asks (``validator.Known``)."""
+    """The state inside one writing transaction; also what the validator asks (``validator.Known``).
 
-    def __init__(self, transaction: Transaction, generation: Published) -> None:
+    Args:
+        currency: that the shop declares; asked for by the validator alone.
+    """
+
+    def __init__(self, transaction: Transaction, generation: Published, currency: str | None = None) -> None:
+        self._declared = currency
         self._transaction = transaction
         self.generation = generation
         self._layout = generation.manifest.layout
@@ -48,13 +59,14 @@ class LiveState:
         keys: list[bytes] = []
         for event in events:
             if isinstance(event, OrderPlaced):
-                keys += [encode_key(LINES, (line.line_id,)) for line in event.lines]
+                keys += [encode_key(section, (line.line_id,)) for section in (LINES, WAITING) for line in event.lines]
             elif isinstance(event, InspectionCompleted):
                 keys += [encode_key(INSPECTIONS, (event.inspection_id,)), encode_key(RETURNS, (event.return_id,))]
             elif isinstance(event, ReturnReceived):
                 keys.append(encode_key(RETURNS, (event.return_id,)))
                 if event.line_id is not None:
-                    keys.append(encode_key(LINES, (event.line_id,)))
+                    keys += [encode_key(section, (event.line_id,)) for section in (LINES, WAITING)]
+        keys.append(CURRENCY)
         self._transaction.load(STATE, keys)
         self._history = dict(zip(keys, self.generation.read(keys), strict=True))
 
@@ -68,6 +80,27 @@ class LiveState:
         """The customer of an order line that is known."""
         stored = self._line(line_id)
         return None if stored is None else stored.keys[KEY_COLUMNS.index(_CUSTOMER)]
+
+    @property
+    def currency(self) -> str | None:
+        """The currency of all amounts.
+
+        Raises:
+            StoreError: where the store holds amounts in another one than the shop declares.
+        """
+        held = self._get(CURRENCY)
+        if held is None:
+            return self._declared
+        if self._declared not in (None, held.decode()):
+            raise StoreError(
+                f"shop.currency is {self._declared}, the store has amounts in {held.decode()}: currencies are never added"
+            )
+        return held.decode()
+
+    def waiting(self, line_id: str) -> list[WaitingReturn]:
+        """The orphans of a line that is not known, in the order in which they came."""
+        value = self._get(encode_key(WAITING, (line_id,)))
+        return [] if value is None else _DECODE_WAITING(value)
 
     def has_return(self, return_id: str) -> bool:
         return self._get(encode_key(RETURNS, (return_id,))) is not None
@@ -85,10 +118,16 @@ class LiveState:
 
     def apply(self, event: AnyEvent, verdict: Verdict, known_at_us: int) -> None:
         """Let an accepted event take effect."""
+        if not isinstance(event, InspectionCompleted) and self._get(CURRENCY) is None:
+            self._changed[CURRENCY] = event.currency.encode()
         if isinstance(event, OrderPlaced):
+            lines = {}
             for row, line in order_rows(event):
-                self._changed[encode_key(LINES, (row[1]["line_id"],))] = _ENCODE(line)
+                lines[row[1]["line_id"]] = line
                 self.add(row, known_at_us)
+            self._link(verdict.links, lines, known_at_us)
+            for line_id, line in lines.items():
+                self._changed[encode_key(LINES, (line_id,))] = _ENCODE(line)
         elif isinstance(event, InspectionCompleted):
             self._changed[encode_key(INSPECTIONS, (event.inspection_id,))] = b""
         else:
@@ -99,8 +138,24 @@ class LiveState:
                 quantity = returned.returned_quantity + event.quantity
                 changed = msgspec.structs.replace(returned, returned_quantity=quantity)
                 self._changed[encode_key(LINES, (event.line_id,))] = _ENCODE(changed)
+            elif verdict.is_orphan and (event.line_id or "").strip():
+                self._wait(event)
             self._changed[encode_key(RETURNS, (event.return_id,))] = b""
             self.add(return_row(event, returned), known_at_us)
+
+    def _wait(self, event: ReturnReceived) -> None:
+        line_id = event.line_id or ""
+        self._changed[encode_key(WAITING, (line_id,))] = _ENCODE([*self.waiting(line_id), waiting_return(event)])
+
+    def _link(self, links: Sequence[Link], lines: dict[str, StoredLine], known_at_us: int) -> None:
+        """Let the returns that waited for the lines take effect; ``lines`` get what was returned of them."""
+        waited = {one.return_id: one for line_id in {link.line_id for link in links} for one in self.waiting(line_id)}
+        for link in links:  # by return id, as ``seq`` has them in batch
+            if link.rule is None:
+                one, line = waited[link.return_id], lines[link.line_id]
+                self.add(linked_row(one, line), known_at_us)
+                lines[link.line_id] = msgspec.structs.replace(line, returned_quantity=line.returned_quantity + one.quantity)
+            self._changed[encode_key(WAITING, (link.line_id,))] = _ENCODE([])
 
     def erase(self, customer: str, events: Iterable[tuple[LedgerEvent, Verdict]]) -> None:
         """Drop every tile, and every list of values, whose key names a customer.
@@ -121,7 +176,8 @@ class LiveState:
 
     def _rows(self, event: LedgerEvent, verdict: Verdict) -> list[Row]:
         if isinstance(event, OrderPlaced):
-            return [row for row, _ in order_rows(event)]
+            # A return that was linked has its line's keys, too.
+            return [row for (_, columns), _ in order_rows(event) for row in ((ORDERS_TABLE, columns), (RETURNS_TABLE, columns))]
         if isinstance(event, ReturnReceived):
             known = event.line_id if not verdict.is_orphan else None
             return [return_row(event, None if known is None else self._line(known))]

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
-from returnml.privacy.customers import CustomerIds
+from returnml.ledger.events import AnyEvent, InspectionCompleted, OrderPlaced, ReturnReceived
+from returnml.ledger.validator import Verdict
+from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds
+from returnml.privacy.keyring import is_pseudonym
 
 Owner = Callable[[str], str | None]
 """The customer of an order line that is known."""
@@ -47,14 +49,14 @@ class Naming:
         return self._known(line_id) or self._customers.forgotten_line(line_id)
 
     def _name(self, customer_id: str) -> str:
-        if _is_blank(customer_id):
+        if _is_nobody(customer_id):
             return customer_id
         # A return of a line whose order was refused a moment ago was not foreseen.
         return self._names.get(customer_id) or self._customers.register([customer_id])[customer_id]
 
 
 def _named(events: Sequence[AnyEvent], owner: Owner) -> list[str]:
-    """Who is named as a customer; not by a return whose line says it. A blank id names nobody: the validator refuses it."""
+    """Who is named as a customer; not by a return whose line says it. A blank id, or a pseudonym, names nobody: it is refused."""
     lines: set[str] = set()
     named: list[str] = []
     for event in events:
@@ -65,8 +67,14 @@ def _named(events: Sequence[AnyEvent], owner: Owner) -> list[str]:
             line_id = event.line_id
             is_known = line_id is not None and (line_id in lines or owner(line_id) is not None)
             named += [] if is_known else [event.customer_id]
-    return [customer_id for customer_id in named if not _is_blank(customer_id)]
+    return [customer_id for customer_id in named if not _is_nobody(customer_id)]
 
 
-def _is_blank(customer_id: str) -> bool:
-    return not customer_id.strip()
+def misnamed(event: AnyEvent, customers: CustomerIds) -> Verdict | None:
+    """The refusal of an event that names its customer by a pseudonym, where the shop's own ids are asked for."""
+    problem = None if isinstance(event, InspectionCompleted) else customers.misnamed(event.customer_id)
+    return None if problem is None else Verdict(IS_PSEUDONYM, "customer_id", problem)
+
+
+def _is_nobody(customer_id: str) -> bool:
+    return not customer_id.strip() or is_pseudonym(customer_id)

@@ -14,8 +14,8 @@ from returnml.ledger.decoding import Malformed, decode_event
 from returnml.ledger.events import AnyEvent
 from returnml.settings import KafkaSettings
 from returnml.store.event_writer import (
-    EVENT_ID_TAKEN,
     Applied,
+    Outcome,
 )
 from returnml.store.inlet import EventInlet, EventsUnavailable
 from returnml.streaming.client import StreamingError, consumer, library, reason
@@ -31,6 +31,8 @@ COMMIT_SECONDS = 10.0
 """How long the end waits for the brokers' word about the last commits: brokers that left may never give it."""
 CLOSE_SECONDS = 10.0
 """How long it then waits for their word about leaving the group."""
+ASK_SECONDS = 10.0
+"""How long it waits for their word about how far the group is."""
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Taken:
     Attributes:
         messages: whose offsets may be committed.
         dead: messages that are no events, or have another one's id, and are kept as dead letters.
+        conflicts: how many of these have the id of an event of other content.
         waits: how often the store (or the place of dead letters) was away.
         trouble: what is wrong now; None when nothing is.
     """
@@ -49,6 +52,7 @@ class Taken:
     duplicates: int = 0
     refused: int = 0
     dead: int = 0
+    conflicts: int = 0
     waits: int = 0
     trouble: str | None = None
 
@@ -71,32 +75,43 @@ class EventConsumer:
         self._changed = changed
         # None: not assigned anything yet, or any more; empty: given no partition.
         self._assigned: set[tuple[str, int]] | None = None
-        self._at_end: set[tuple[str, int]] = set()
+        # The ends that were met, and are not behind us yet.
+        self._at_end: dict[tuple[str, int], int] = {}
         # What the brokers have not confirmed yet, and what of it they were asked for and have not answered.
         self._done: dict[tuple[str, int], int] = {}
         self._asked: dict[tuple[str, int], int] = {}
         self._held: list[Any] = []
+        self._passed: dict[tuple[str, int], int] = {}
+        self._is_waiting = False
 
-    def run(self, should_stop: Callable[[], bool], *, until_end: bool = False) -> None:
+    def run(self, should_stop: Callable[[], bool], *, until_end: bool = False) -> bool:
         """Take events in until told to stop; what is durable then is committed.
 
         Args:
-            until_end: also stop where every message that is there has been taken in.
+            until_end: also stop where the group has taken in every message that is there, whoever of it has which partition:
+                what a dead member had comes to this one, or to another that reads it to its end.
+
+        Returns:
+            Whether that end was reached; false also where it was not asked for.
 
         Raises:
             StreamingError: where Kafka cannot be used as the settings say.
         """
         self._client = consumer(self._settings, self.tell, self._committed)
+        is_at_end = False
         try:
             self._client.subscribe([self._settings.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
-            while not should_stop() and not (until_end and self._is_at_end()):
+            while not should_stop() and not is_at_end:
                 batch = self._gather()
                 if batch and not self._take(batch, should_stop):
                     break
+                self._pass_ends()
                 self._commit()
+                is_at_end = until_end and not batch and self._is_at_end()
             self._settle()
         finally:
             self._close()
+        return is_at_end
 
     def tell(self, trouble: str | None) -> None:
         """Show what is wrong; None: nothing any more."""
@@ -118,10 +133,10 @@ class EventConsumer:
         error = message.error()
         place = (message.topic(), message.partition())
         if error is None:
-            self._at_end.discard(place)
+            self._at_end.pop(place, None)
             return False
         if error.code() == library().KafkaError._PARTITION_EOF:
-            self._at_end.add(place)
+            self._at_end[place] = message.offset()
         elif error.fatal():
             raise StreamingError(error.str())
         else:
@@ -143,14 +158,15 @@ class EventConsumer:
             return False
         if sent and not self._insist(lambda: applied.extend(self._inlet.submit([event for _, event in sent])), should_stop):
             return False
-        outcomes = [(message, answer.outcome) for (message, _), answer in zip(sent, applied, strict=True)]
-        others = [_letter(m, o.rule, o.field or "", o.message or "") for m, o in outcomes if o.rule == EVENT_ID_TAKEN]
+        answered = [(message, answer) for (message, _), answer in zip(sent, applied, strict=True)]
+        others = [_conflict(message, answer.outcome) for message, answer in answered if answer.is_conflict]
         if others and not self._insist(lambda: self._dead_letters.keep(others), should_stop):
             return False
         taken = self.taken
         taken.messages += len(batch)
         taken.dead += len(dead) + len(others)
-        refused = sum(outcome.rule is not None for _, outcome in outcomes) - len(others)
+        taken.conflicts += len(others)
+        refused = sum(answer.outcome.rule is not None for answer in applied) - len(others)
         duplicates = sum(answer.is_duplicate and answer.outcome.rule is None for answer in applied)
         taken.refused += refused
         taken.duplicates += duplicates
@@ -241,17 +257,55 @@ class EventConsumer:
     def _lose(self, _: Any, partitions: Sequence[Any]) -> None:
         lost = {(p.topic, p.partition) for p in partitions}
         self._assigned = ((self._assigned or set()) - lost) or None
-        self._at_end -= lost
         for place in lost:
+            self._at_end.pop(place, None)
             self._done.pop(place, None)
 
+    def _pass_ends(self) -> None:
+        """An end lies beyond the last message where a transaction's marker follows it: commit that it was reached.
+
+        Only once everything before it was taken: what is done of its partition ends there.
+        """
+        for place, end in self._at_end.items():
+            if self._passed.get(place) != end:
+                self._passed[place] = self._done[place] = end
+
     def _is_at_end(self) -> bool:
-        return self._assigned is not None and self._assigned <= self._at_end and not self._held
+        """Whether we have been given our part and read it, and the group has read all others."""
+        if self._assigned is None or self._held or not self._assigned <= self._at_end.keys():
+            return False
+        kafka = library()
+        try:
+            topic = self._client.list_topics(self._settings.topic, ASK_SECONDS).topics[self._settings.topic]
+            places = [(self._settings.topic, partition) for partition in sorted(topic.partitions)]
+            others = [kafka.TopicPartition(*place) for place in places if place not in self._assigned]
+            committed = self._client.committed(others, ASK_SECONDS) if others else []
+            behind = [place for place in committed if self._is_behind(place)]
+        except kafka.KafkaException as error:
+            self.tell(f"how far the group is cannot be told: {reason(error)}")
+            return False
+        if behind:
+            named = ", ".join(str(place.partition) for place in behind)
+            self.tell(f"waiting for the group: partitions {named} of {self._settings.topic} are not read to the end")
+            self._is_waiting = True
+            return False
+        if self._is_waiting:
+            self.tell(None)
+        return bool(places)
+
+    def _is_behind(self, place: Any) -> bool:
+        """Whether the group has messages of a partition, which is another member's, before it."""
+        low, high = self._client.get_watermark_offsets(place, ASK_SECONDS)
+        return high > low and place.offset < high
 
 
 def _decode(message: Any) -> AnyEvent | Malformed:
     value = message.value()
     return Malformed("malformed", "$", "a message without a value") if value is None else decode_event(value)
+
+
+def _conflict(message: Any, outcome: Outcome) -> DeadLetter:
+    return _letter(message, outcome.rule or "", outcome.field or "", outcome.message or "")
 
 
 def _letter(message: Any, rule: str, field: str, why: str) -> DeadLetter:

@@ -1,6 +1,6 @@
 """What each group of features adds: the study's model with a group left out, and with it alone beside the order itself.
 
-Everything is fitted and measured on the rolling origins of ``reference_study``; no line from August on is looked at.
+Everything is fitted and measured on the rolling origins of ``online_retail_study``; no line from August on is looked at.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def ablate(
     """Fit every choice of features on every fold.
 
     Args:
-        lines: ``ordered_at``, ``customer_id`` and ``returned`` of every line, see ``reference_study.match_reference``.
+        lines: ``ordered_at``, ``customer_id`` and ``returned`` of every line, see ``online_retail_study.match_reference``.
         x: float32, shape (lines, features).
         seeds: one booster each; their log-odds are averaged.
         progress: called with what is about to be fitted.

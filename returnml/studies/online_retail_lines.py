@@ -52,7 +52,7 @@ def prepare(
     for stream in (ORDERS, RETURNS):
         progress(f"validate {stream.name}")
         ingest_raw(con, stream, FIRST, LAST, paths.landing, settings)
-        build_core(con, stream, FIRST, LAST)
+        build_core(con, stream, FIRST, LAST, settings.shop.currency)
     progress("derive outcomes")
     build_outcomes(con, FIRST, LAST, settings.label)
     progress("compute features")
@@ -72,7 +72,7 @@ def study_lines(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, window_
     test line ends, before its grace has passed.
 
     Returns:
-        The lines (see ``modeling.reference_study.match_reference``), ordered by (ordered_at, line_id), and float32 of
+        The lines (see ``online_retail_study.match_reference``), ordered by (ordered_at, line_id), and float32 of
         shape (lines, features).
     """
     columns = ", ".join(f'f."{name}" AS "feature.{name}"' for name in feature_set.outputs)
@@ -81,7 +81,7 @@ def study_lines(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, window_
         SELECT l.line_id, l.order_id, l.article_id, l.quantity::BIGINT AS quantity, l.ordered_at, l.customer_id,
                (l.line_id IN (
                    SELECT r.line_id FROM core.returns r JOIN core.orders o USING (line_id)
-                   WHERE r.returned_at - o.ordered_at <= to_days($window) AND r.is_cancellation IS NOT TRUE
+                   WHERE r.returned_at - o.ordered_at <= to_days($window) AND r.is_cancellation IS NOT TRUE AND NOT r.is_orphan
                ))::TINYINT AS returned,
                {columns}
         FROM core.orders l JOIN features.order_lines f USING (line_id)

@@ -35,5 +35,8 @@ RETURNS = Spine(
     is_served=False,
 )
 
-INSPECTABLE = "(SELECT * FROM core.returns WHERE NOT is_orphan AND NOT coalesce(is_cancellation, false))"
-"""A query: the returns of the spine ``RETURNS``."""
+INSPECTABLE = (
+    "(SELECT r.* REPLACE (o.customer_id AS customer_id, o.article_id AS article_id) FROM core.returns AS r "
+    "JOIN core.orders AS o USING (line_id) WHERE NOT r.is_orphan AND NOT coalesce(r.is_cancellation, false))"
+)
+"""A query: the returns of the spine ``RETURNS``, from when their line is known."""

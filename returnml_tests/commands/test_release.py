@@ -10,10 +10,12 @@ from typer.testing import CliRunner, Result
 
 from returnml.cli import app
 from returnml.clock import VirtualClock
-from returnml.release.deployment import audit_path, read_state, verify_audit
+from returnml.release.deployment import read_state
 from returnml.release.folder import Release, write_release
+from returnml.release.proof import prove_trail
 from returnml.release.transitions import settle
-from returnml.settings import DataPaths, Settings
+from returnml.settings import DataPaths, Settings, SettingsError
+from returnml_tests.roots import rooted
 from returnml_tests.serving.shop import manifest
 
 
@@ -35,7 +37,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[DataPaths, D
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RETURNML_DATA", raising=False)
-    return DataPaths(dev), DataPaths(prod)
+    return DataPaths(rooted(dev)), DataPaths(rooted(prod))
 
 
 def write(paths: DataPaths, seed: int, require_approval: bool, **changed: object) -> Release:
@@ -66,7 +68,7 @@ def test_from_dev_to_prod_by_hand(roots: tuple[DataPaths, DataPaths], monkeypatc
     assert "decides (revision 2)" in out
     assert "does not know the champion" in out
     assert read_state(prod.deployment_state("return_risk")).champion == good.version
-    assert [(r.action, r.by) for r in verify_audit(audit_path(prod.deployment_state("return_risk")))] == [
+    assert [(r.action, r.by) for r in prove_trail(prod.deployment_state("return_risk")).records] == [
         ("make_pending", "ann"),
         ("approve", "bea"),
     ]
@@ -111,6 +113,18 @@ def test_what_cannot_be_done_is_refused_in_one_line(roots: tuple[DataPaths, Data
         assert len(result.output.splitlines()) == 1
 
 
+@pytest.mark.parametrize("prod", ["", "[profiles.prod]\n", "[profiles.prod]\n[profiles.prod.serving]\nworkers = 2\n"])
+def test_a_target_that_is_not_declared_gets_nothing(roots: tuple[DataPaths, DataPaths], prod: str):
+    dev, _ = roots
+    good = write(dev, 1, False)
+    Path("returnml.toml").write_text(f'data = "{dev.root}-default"\n[profiles.dev]\ndata = "{dev.root}"\n{prod}')
+    before = set(dev.root.parent.rglob("*"))
+    result = run("promote", good.version, "--to", "prod", "--by", "a", "--why", "b")
+    assert isinstance(result.exception, SettingsError)
+    assert "[profiles.prod]" in str(result.exception)
+    assert set(dev.root.parent.rglob("*")) == before
+
+
 def test_the_jobs_say_the_same(tmp_path: Path):
     from returnml.pipeline.location import build_defs
 
@@ -129,7 +143,7 @@ def test_the_jobs_say_the_same(tmp_path: Path):
     assert defs.resolve_job_def("release_reconcile").execute_in_process().success
     state = settings.paths.deployment_state("return_risk")
     assert read_state(state).champion == second.version
-    assert [(r.action, r.by) for r in verify_audit(audit_path(state))] == [
+    assert [(r.action, r.by) for r in prove_trail(state).records] == [
         ("make_pending", "test"),
         ("reject", "ann"),
         ("make_pending", "test"),

@@ -15,6 +15,7 @@ from returnml.modeling.making.candidate import train_release
 from returnml.settings import DataPaths
 from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
+from returnml_tests.roots import rooted
 from returnml_tests.serving.shop import make_champion_of
 
 APP = typer.Typer()
@@ -24,7 +25,7 @@ APP.command()(score)
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with a warehouse and one release, not deployed."""
-    root = tmp_path_factory.mktemp("data")
+    root = rooted(tmp_path_factory.mktemp("data"))
     paths = DataPaths(root)
     con = warehouse(order_lines())
     snapshot = build_snapshot(con, TASK, START + timedelta(days=200), paths.training, SETTINGS.label)

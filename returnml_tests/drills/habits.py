@@ -46,7 +46,7 @@ def habits(paths: DataPaths) -> dict[str, dict[str, Any]]:
         f"SELECT line_id, {columns} FROM features.order_lines WHERE day > (SELECT max(day) - {DAYS} FROM features.order_lines)"
     ).pl()
     con.close()
-    truth = pl.read_parquet(paths.truth / "*.parquet").select("line_id", "abuse", "sizes_of_article")
+    truth = pl.read_parquet(sorted(paths.truth.glob("*.parquet")), glob=False).select("line_id", "abuse", "sizes_of_article")
     lines = lines.join(truth, on="line_id").sort("line_id")
     is_abuser = pl.col("abuse") != "none"
     others = lines.filter(~is_abuser)

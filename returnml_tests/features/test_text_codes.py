@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.features.declarations import Aggregation, Operation, Stream
-from returnml.features.sql import dialect as sql_dialect
+from returnml.features.sql import dialect
 from returnml.features.text_codes import text_code
 from returnml.features.windows import Window
 
 CON = duckdb.connect()
-QUERY = f"select {sql_dialect.text_code('t')} from (select unnest(?::VARCHAR[]) as t)"
+QUERY = f"select {dialect.text_code('t')} from (select unnest(?::VARCHAR[]) as t)"
 
 
 @settings(max_examples=50)

@@ -34,6 +34,7 @@ from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.inference.conftest import OF_LINE, OF_ORDER, OF_RETURN, present
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -111,7 +112,7 @@ class LiveDays:
 
     def __init__(self, data: Path, source: Path) -> None:
         self.moments = world(source)
-        self.clock = FileClockDriver(DataPaths(data).replay_clock, start_us(GO_LIVE) - 1)
+        self.clock = FileClockDriver(DataPaths(rooted(data)).replay_clock, start_us(GO_LIVE) - 1)
         self.settings = Settings(
             data=str(data),
             go_live=f"{GO_LIVE}T00:00:00+00:00",
@@ -127,6 +128,7 @@ class LiveDays:
         self.statuses: dict[str, str] = {}
         self.duplicates = 0
         self.order: Event = {}
+        self.sent: Event = {}
         self.marks: list[int] = []
         _deploy(data)
 
@@ -135,7 +137,9 @@ class LiveDays:
         with TestClient(create_app(self.settings, self.clock)) as client:
             while self.moments and self.moments[0].at_us < until_us:
                 moment = self.moments.pop(0)
-                self.order = moment.orders[0] if moment.orders else self.order
+                if moment.orders:
+                    self.order = moment.orders[0]
+                    self.sent = _event("order", moment.at_us, self.order)
                 self.reach(moment.at_us - 1)
                 for order in moment.orders:
                     answer = client.post("/v1/score", json=order)
@@ -156,7 +160,7 @@ class LiveDays:
         with TestClient(create_app(self.settings, self.clock)) as client:
             self.send(
                 client,
-                _event("order", at_us, known),
+                self.sent,
                 orphan | {"occurred_at": late, "customer_id": known["customer_id"], "article_id": line["article_id"]},
                 orphan | {"occurred_at": late, "event_id": f"nobody:{n}", "return_id": f"nobody-{n}"},
                 order | {"event_id": f"late:{n}", "order_id": f"late-{n}", "lines": [line | {"line_id": f"late-{n}"}]},

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from returnml.ledger.events import AnyEvent
-from returnml.ledger.validator import KnownLine, Verdict, validate
+from returnml.ledger.validator import KnownLine, Link, Verdict, WaitingReturn, validate
 
 NOW_US = 1_750_000_000_000_000  # 2025-06-15T15:06:40Z
 ORDER = {
@@ -22,7 +22,14 @@ INSPECTION = {
 
 
 class Known:
-    """One line of three pieces with one returned (by return r0, inspected as i0)."""
+    """One line of three pieces with one returned (by return r0, inspected as i0); returns that wait for line l1."""
+
+    def __init__(self, currency=None, waiting=()):
+        self.currency = currency
+        self._waiting = waiting
+
+    def waiting(self, line_id):
+        return self._waiting if line_id == "l1" else ()
 
     def line(self, line_id):
         return KnownLine(1_749_000_000_000_000, 3, 1) if line_id == "known" else None
@@ -34,8 +41,8 @@ class Known:
         return inspection_id == "i0"
 
 
-def judge(event, **changes) -> Verdict:
-    return validate(msgspec.convert({**event, **changes}, AnyEvent), Known(), NOW_US)
+def judge(event, known=None, **changes) -> Verdict:
+    return validate(msgspec.convert({**event, **changes}, AnyEvent), known or Known(), NOW_US)
 
 
 def line(**changes):
@@ -71,7 +78,7 @@ def test_good_events_are_accepted(event):
         (RETURN, {"quantity": 1 << 24}, "quantity_too_large", "quantity"),
         (RETURN, {"refund_cents": 1 << 36}, "refund_too_large", "refund_cents"),
         (RETURN, {"line_id": None}, "unknown_order_line", "line_id"),
-        (RETURN, {"line_id": "x", "customer_id": "c"}, "unknown_order_line", "line_id"),
+        (RETURN, {"line_id": " ", "customer_id": "c"}, "unknown_order_line", "line_id"),
         (RETURN, {"occurred_at": "2025-06-01T00:00:00Z"}, "return_before_order", "occurred_at"),
         (RETURN, {"quantity": 3}, "return_larger_than_order", "quantity"),
         (INSPECTION, {"inspection_id": "i0"}, "duplicate_id", "inspection_id"),
@@ -93,6 +100,37 @@ def test_the_limits_themselves_are_accepted():
 
 def test_an_orphan_that_names_its_keys_is_accepted_and_marked():
     assert judge(RETURN, line_id="x", customer_id="c", article_id="a") == Verdict(is_orphan=True)
+    assert judge(RETURN, line_id=None, customer_id="c", article_id="a") == Verdict(is_orphan=True)
+
+
+def test_a_return_that_names_its_line_alone_waits_for_it():
+    assert judge(RETURN, line_id="x") == judge(RETURN, line_id="x", customer_id="c") == Verdict(is_orphan=True)
+
+
+def test_an_order_links_the_returns_that_waited_first_come_first_served():
+    ordered_us = 1_749_999_600_000_000
+    waiting = [
+        WaitingReturn("r9", ordered_us - 1, 1, 0, None, False),
+        WaitingReturn("r3", ordered_us, 1, 0, None, False),
+        WaitingReturn("r2", ordered_us, 2, 0, None, True),
+        WaitingReturn("r1", ordered_us, 1, 0, None, False),
+    ]
+    assert judge(ORDER, Known(waiting=waiting)) == Verdict(
+        links=(
+            Link("r1", "l1"),
+            Link("r2", "l1", "return_larger_than_order"),
+            Link("r3", "l1"),
+            Link("r9", "l1", "return_before_order"),
+        )
+    )
+    assert judge(ORDER, Known(waiting=waiting), lines=line(quantity=0)).links == ()
+
+
+@pytest.mark.parametrize(("event", "rule"), [(ORDER, "currency_differs"), (RETURN, "currency_differs"), (INSPECTION, None)])
+def test_amounts_in_another_currency_than_the_shops_are_refused(event, rule):
+    verdict = judge(event, Known("USD"))
+    assert (verdict.rule, verdict.field) == (rule, rule and "currency")
+    assert judge(event, Known("EUR")).is_accepted
 
 
 @pytest.mark.parametrize(

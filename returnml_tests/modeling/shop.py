@@ -74,7 +74,8 @@ def warehouse(lines: pl.DataFrame) -> duckdb.DuckDBPyConnection:
     con.execute(
         "CREATE TABLE core.returns AS SELECT line_id, false AS is_cancellation, "
         "ordered_at + to_days(2 + (epoch(ordered_at)::BIGINT % 17)::INTEGER) AS returned_at, "
-        "ordered_at + to_days(2 + (epoch(ordered_at)::BIGINT % 17)::INTEGER) AS known_at FROM given WHERE returned = 1"
+        "ordered_at + to_days(2 + (epoch(ordered_at)::BIGINT % 17)::INTEGER) AS known_at, false AS is_orphan FROM given "
+        "WHERE returned = 1"
     )
     names = ", ".join(f"{name}::FLOAT AS {name}" for name in FEATURES)
     con.execute(

@@ -28,6 +28,7 @@ from returnml.privacy.customers import Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths, Settings
 from returnml.sources.delivery import deliver
+from returnml.sources.delivery_plan import Draft
 from returnml.sources.simulator.simulation import simulate_tables
 from returnml.sources.simulator.simulation_plan import Plan
 from returnml.store.lmdb.embedded import LmdbBackend
@@ -42,6 +43,7 @@ from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.bi_copy import publish_copy
 from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.drills.service import Connection, Service
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.waiting import eventually
 from returnml_tests.warehouse.line import build_line
@@ -106,7 +108,7 @@ class ErasureShop:
 @pytest.fixture
 def erasure_shop(tmp_path: Path) -> ErasureShop:
     root = tmp_path / "data"
-    settings = Settings(data=str(root), go_live=LIVE.isoformat() + "T00:00:00Z")
+    settings = Settings(data=str(rooted(root, "pseudonymise")), go_live=LIVE.isoformat() + "T00:00:00Z")
     clock = FileClockDriver(settings.paths.replay_clock, us(LIVE) - HOUR_US)
     tables = simulate_tables(Plan(FIRST, (LIVE - FIRST).days, 40, 7))
     customers = Pseudonyms(Keyring(settings.paths.keys))
@@ -115,7 +117,7 @@ def erasure_shop(tmp_path: Path) -> ErasureShop:
     for stream, frame in ((ORDERS, tables.orders), (RETURNS, tables.returns), (INSPECTIONS, tables.inspections)):
         if "customer_id" in frame.columns:
             frame = frame.with_columns(pl.col("customer_id").replace(busiest, ANNA))
-        deliver(settings.paths.landing, stream, frame, "a test", clock, customers, days)
+        deliver(settings.paths.landing, [Draft(stream, frame, True, covered=days)], "a test", clock, customers)
     shop.deploy(root)
     made = ErasureShop(root, settings, clock)
     clock.advance_to(us(LIVE) + 9 * HOUR_US)

@@ -42,8 +42,15 @@ def test_import_log_redeliver_and_diff(tmp_path: Path, source: Path) -> None:
     assert "2 raw rows: 1 order rows, 1 return rows" in text
     assert "linked to an order line: 1 of 1" in text
     (source / "2011-01-01.csv").write_text(f"{HEADER}\n{ROW.replace('2.00', '3.00')}\n{ROW.replace('1,22139', '9,22140')}\n")
+    refused = _run("import", "online-retail", source, "--data", data, code=2).stderr
+    assert "returns: 1 ids that were delivered before are missing in this delivery of 1 days" in refused
+    assert "C2-0001: say --replace where they are to be lost [ids_lost]" in refused
+    text = _run("import", "online-retail", source, "--replace", "--data", data).stdout
+    assert "orders: 1 days delivered, 0 unchanged; of 2 rows 1 new, 1 replaced, 0 unchanged; 0 ids lost" in text
+    assert "returns: 1 days delivered, 0 unchanged; of 0 rows 0 new, 0 replaced, 0 unchanged; 1 ids lost" in text
+    assert "to be run: 1 days from 2011-01-01 to 2011-01-01 (UTC), and the later ones" in text
     answer = json.loads(_run("import", "online-retail", source, "--data", data, "--json").stdout)
-    assert (answer["rows"], answer["orders"]["days_written"], answer["coverage"]["returns"]) == (2, 1, 0)
+    assert (answer["rows"], answer["orders"]["days_unchanged"], answer["coverage"]["returns"]) == (2, 1, 0)
 
     log = json.loads(_run("data", "log", "--data", data, "--json").stdout)
     assert [(r["stream"], r["day"], r["version"], r["rows"]) for r in log] == [
@@ -83,9 +90,14 @@ def test_csv_and_json_imports_of_the_same_rows_deliver_the_same_bytes(tmp_path: 
     }
     (tmp_path / "orders.json").write_text(json.dumps([row]))
     options = ["--mapping", EXAMPLE, "--data", tmp_path / "data"]
-    assert "1 orders: 1 days delivered" in _run("import", "csv", tmp_path / "orders.csv", *options).stdout
+    assert (
+        "orders: 1 days delivered, 0 unchanged; of 1 rows 1 new"
+        in _run("import", "csv", tmp_path / "orders.csv", *options).stdout
+    )
     answer = json.loads(_run("import", "json", tmp_path / "orders.json", *options, "--json").stdout)
-    assert answer["orders"] == {"stream": "orders", "days_written": 0, "days_unchanged": 1, "rows": 1}
+    orders = answer["orders"]
+    assert (orders["stream"], orders["days_written"], orders["days_unchanged"], orders["rows"]) == ("orders", 0, 1, 1)
+    assert (orders["new"], orders["replaced"], orders["unchanged"], orders["days"]) == (0, 0, 1, [])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -14,8 +15,10 @@ import pytest
 
 from returnml.clock import VirtualClock
 from returnml.contracts.columns import RETURNS
-from returnml.sources import landing as landing_module
-from returnml.sources.landing import LandingError, LandingFile, current_file, days, history, parquet_bytes, write_day
+from returnml.sources import landing_writer
+from returnml.sources.landing import LandingError, LandingFile, Mode, days, history, records, standing
+from returnml.sources.landing_writer import delivering, parquet_bytes
+from returnml_tests.landed import land_day, last_version
 
 DAY = date(2025, 3, 1)
 
@@ -36,13 +39,12 @@ def _frame(*quantities: int) -> pl.DataFrame:
     )
 
 
-def _write(folder: Path, frame: pl.DataFrame, now: int = 7) -> LandingFile | None:
-    return write_day(folder, RETURNS, DAY, frame, "a test", VirtualClock(now))
+def _write(folder: Path, frame: pl.DataFrame, now: int = 7, mode: Mode = "replace") -> LandingFile:
+    return land_day(folder, RETURNS, DAY, frame, VirtualClock(now), mode=mode)
 
 
 def test_file_and_sidecar_say_what_was_delivered(tmp_path: Path) -> None:
     file = _write(tmp_path, _frame(1, 2))
-    assert file is not None
     content = file.path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     assert file.path == tmp_path / "returns" / "2025-03-01" / f"0001-{digest[:12]}.parquet"
@@ -54,14 +56,19 @@ def test_file_and_sidecar_say_what_was_delivered(tmp_path: Path) -> None:
         "rows": 2,
         "source": "a test",
         "delivered_at_us": 7,
+        "mode": "replace",
+        "delivery": 1,
+        "has_own_ids": False,
+        "changes": {"new": 2, "replaced": 0, "unchanged": 0, "lost": 0},
     }
-    assert current_file(tmp_path, "returns", DAY) == file
+    assert history(tmp_path, "returns", DAY) == [file]
+    [record] = records(tmp_path)
+    assert (record.delivery, record.delivered_at_us, record.files) == (1, 7, ("returns/2025-03-01/0001",))
     assert sorted(os.listdir(file.path.parent)) == sorted([file.path.name, file.path.with_suffix(".json").name])
 
 
 def test_columns_follow_the_contract_and_rows_follow_time_and_id(tmp_path: Path) -> None:
     file = _write(tmp_path, _frame(1, 2))
-    assert file is not None
     frame = pl.read_parquet(file.path)
     assert frame.columns == [*RETURNS.column_names, "apple", "zebra"]
     assert frame["return_id"].to_list() == ["r1", "r0"]
@@ -75,70 +82,90 @@ def test_same_rows_in_another_order_are_the_same_bytes() -> None:
     assert parquet_bytes(RETURNS, frame) == parquet_bytes(RETURNS, frame.reverse().select(reversed(frame.columns)))
 
 
-def test_redelivery_is_a_new_version_only_where_bytes_differ(tmp_path: Path) -> None:
-    first = _write(tmp_path, _frame(1))
-    assert _write(tmp_path, _frame(1), now=8) is None
-    second = _write(tmp_path, _frame(2), now=9)
-    back = _write(tmp_path, _frame(1), now=10)
-    assert first is not None
-    assert second is not None
-    assert back is not None
-    assert (second.version, back.version, back.sha256) == (2, 3, first.sha256)
-    assert history(tmp_path, "returns") == [first, second, back]
-    assert current_file(tmp_path, "returns", DAY) == back
-    assert first.path.exists()
+def test_a_day_is_its_last_replacement_and_what_was_appended_since(tmp_path: Path) -> None:
+    files = [_write(tmp_path, _frame(n), mode=mode) for n, mode in enumerate(("append", "append", "replace", "append"), 1)]
+    assert history(tmp_path, "returns") == files
+    assert [file.version for file in files] == [1, 2, 3, 4]
+    assert [standing(files[:n]) for n in range(1, 5)] == [files[:1], files[:2], files[2:3], files[2:]]
+    assert standing([]) == []
+
+
+def test_a_sidecar_of_before_deliveries_is_a_replacement_of_its_day(tmp_path: Path) -> None:
+    file = _write(tmp_path, _frame(1))
+    sidecar = msgspec.json.decode(file.path.with_suffix(".json").read_bytes())
+    old = {name: sidecar[name] for name in ("stream", "day", "version", "sha256", "rows", "source", "delivered_at_us")}
+    file.path.with_suffix(".json").write_bytes(msgspec.json.encode(old))
+    (tmp_path / "deliveries" / "000001.json").unlink()
+    [found] = history(tmp_path, "returns")
+    assert (found.mode, found.delivery, found.has_own_ids, found.changes) == ("replace", None, False, None)
+    assert days(tmp_path, "returns") == [DAY]
 
 
 def test_nothing_delivered(tmp_path: Path) -> None:
-    assert days(tmp_path, "returns") == []
-    assert current_file(tmp_path, "returns", DAY) is None
+    assert days(tmp_path, "returns") == history(tmp_path, "returns", DAY) == records(tmp_path) == []
 
 
-@pytest.mark.parametrize("surviving_steps", range(5))
-def test_killed_writer_leaves_the_old_state_and_the_next_one_succeeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surviving_steps: int
-) -> None:
-    """The steps: two temporary files, two renames, one folder sync; after the last one the new state is there."""
-    old = _write(tmp_path, _frame(1))
-    steps = iter(range(surviving_steps))
+class KilledError(BaseException):
+    """What a kill does: nothing after it runs."""
 
-    class KilledError(BaseException):
-        pass
+
+STEPS = ("write_synced", "sync_folder", "replace")
+
+
+def _killed_after(steps: int, patch: pytest.MonkeyPatch) -> None:
+    left = iter(range(steps))
 
     def counted(function: Callable[..., None]) -> Callable[..., None]:
         def run(*args: object) -> None:
-            if next(steps, None) is None:
+            if next(left, None) is None:
                 raise KilledError
             return function(*args)
 
         return run
 
+    for name in STEPS:
+        place = landing_writer.os if name == "replace" else landing_writer
+        patch.setattr(place, name, counted(getattr(place, name)))
+
+
+@pytest.mark.parametrize("surviving_steps", range(10))
+def test_killed_writer_leaves_the_old_state_and_the_next_one_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surviving_steps: int
+) -> None:
+    """The steps: three for the pending record, five for the file and its sidecar, two for the record's number."""
+    old = _write(tmp_path, _frame(1))
     with monkeypatch.context() as patch:
-        patch.setattr(landing_module, "write_synced", counted(landing_module.write_synced))
-        patch.setattr(landing_module.os, "replace", counted(os.replace))
-        patch.setattr(landing_module, "sync_folder", counted(landing_module.sync_folder))
+        _killed_after(surviving_steps, patch)
         with pytest.raises(KilledError):
             _write(tmp_path, _frame(2))
-    renamed_both = surviving_steps == 4
-    current = current_file(tmp_path, "returns", DAY)
-    assert current is not None
-    assert (current == old) != renamed_both
+    is_there = surviving_steps == 9
+    assert (last_version(tmp_path, "returns", DAY) == old) != is_there
+    assert len(records(tmp_path)) == 1 + is_there
     assert days(tmp_path, "returns") == [DAY]
 
-    written = _write(tmp_path, _frame(2))
-    assert (written is None) == renamed_both
-    current = current_file(tmp_path, "returns", DAY)
-    assert current is not None
-    assert pl.read_parquet(current.path)["quantity"].to_list() == [2]
-    assert len(os.listdir(current.path.parent)) == 4
+    _write(tmp_path, _frame(2))
+    assert [pl.read_parquet(f.path)["quantity"].to_list() for f in history(tmp_path, "returns", DAY)][1:] == [[2]] * (
+        1 + is_there
+    )
+    assert len(os.listdir(old.path.parent)) == 4 + 2 * is_there
 
 
-def test_killed_first_delivery_is_no_delivery(tmp_path: Path) -> None:
+@pytest.mark.parametrize("surviving_steps", range(10))
+def test_a_first_delivery_that_was_killed_is_none_and_so_is_one_whose_clearing_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surviving_steps: int
+) -> None:
+    with monkeypatch.context() as patch:
+        _killed_after(8, patch)
+        with pytest.raises(KilledError):
+            _write(tmp_path, _frame(2))
+    with monkeypatch.context() as patch:
+        _killed_after(surviving_steps, patch)
+        with contextlib.suppress(KilledError), delivering(tmp_path):
+            pass
+        assert days(tmp_path, "returns") == history(tmp_path, "returns", DAY) == []
     file = _write(tmp_path, _frame(1))
-    assert file is not None
-    file.path.rename(file.path.with_name(f".{file.path.name}.tmp"))
-    assert days(tmp_path, "returns") == []
-    assert current_file(tmp_path, "returns", DAY) is None
+    assert history(tmp_path, "returns") == [file]
+    assert sorted(os.listdir(file.path.parent)) == sorted([file.path.name, file.path.with_suffix(".json").name])
 
 
 @pytest.mark.parametrize(
@@ -157,10 +184,9 @@ def test_killed_first_delivery_is_no_delivery(tmp_path: Path) -> None:
 )
 def test_damaged_day_is_refused_by_file_and_rule(tmp_path: Path, damage: Callable[[Path], object], message: str) -> None:
     file = _write(tmp_path, _frame(1))
-    assert file is not None
     damage(file.path)
     with pytest.raises(LandingError, match=message):
-        current_file(tmp_path, "returns", DAY)
+        history(tmp_path, "returns", DAY)
     with pytest.raises(LandingError):
         _write(tmp_path, _frame(2))
 
@@ -168,13 +194,11 @@ def test_damaged_day_is_refused_by_file_and_rule(tmp_path: Path, damage: Callabl
 def test_two_files_for_one_version_are_refused(tmp_path: Path) -> None:
     one = _write(tmp_path, _frame(1))
     other = _write(tmp_path / "elsewhere", _frame(2))
-    assert one is not None
-    assert other is not None
     for suffix in (".parquet", ".json"):
         source = other.path.with_suffix(suffix)
         (one.path.parent / source.name).write_bytes(source.read_bytes())
     with pytest.raises(LandingError, match=r"claims version 1 too \[landing_version\]"):
-        current_file(tmp_path, "returns", DAY)
+        history(tmp_path, "returns", DAY)
 
 
 def test_folder_that_is_no_day_and_unknown_stream_are_refused(tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.privacy.customers import AS_DELIVERED, Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.sources.delivery import deliver
-from returnml.sources.landing import current_file, days
+from returnml.sources.delivery_plan import Draft
+from returnml.sources.import_error import SourceError
+from returnml.sources.landing import days
 from returnml.sources.pseudonyms import pseudonymised
+from returnml_tests.landed import last_version
 
 
 @pytest.fixture
 def keyring(tmp_path):
-    return Keyring(tmp_path / "keys")
+    return Keyring(tmp_path / "keys", is_created=True)
 
 
 def ids(frame):
@@ -49,6 +52,17 @@ def test_a_column_that_is_no_contract_column_is_not_touched(keyring):
 def test_numbers_are_ids_too(keyring):
     frame = pl.DataFrame({"line_id": ["1"], "customer_id": [17850]})
     assert ids(pseudonymised(ORDERS, frame, Pseudonyms(keyring))) == [keyring.find("17850")]
+
+
+@pytest.mark.parametrize("stream", [ORDERS, RETURNS])
+def test_an_export_of_ours_is_not_taken_for_a_delivery_of_the_shop(keyring, stream):
+    ours = keyring.register(["anna"])["anna"]
+    frame = pl.DataFrame({"line_id": ["1", "2", "3", "4"], "customer_id": ["bert", ours, None, ours]})
+    with pytest.raises(SourceError, match=r"2 rows of 1 customers, the first is row 2.*\[customer_id_is_pseudonym\]") as error:
+        pseudonymised(stream, frame, Pseudonyms(keyring))
+    assert (error.value.row, error.value.column) == (2, "customer_id")
+    assert keyring.find("bert") is None
+    assert pseudonymised(stream, frame, AS_DELIVERED) is frame
 
 
 def test_as_delivered_changes_nothing(keyring):
@@ -84,8 +98,10 @@ def test_no_id_of_the_shop_is_in_a_landing_file_and_the_same_delivery_again_is_n
         }
     ).with_columns(pl.col("ordered_at").str.to_datetime(time_unit="us"))
     landing = tmp_path / "landing"
-    first, again = (deliver(landing, ORDERS, frame, "a test", VirtualClock(1), Pseudonyms(keyring)) for _ in range(2))
+    first, again = (
+        deliver(landing, [Draft(ORDERS, frame, True)], "a test", VirtualClock(1), Pseudonyms(keyring))[0] for _ in range(2)
+    )
     assert (first.days_written, again.days_written) == (2, 0)
-    found = [ids(pl.read_parquet(current_file(landing, "orders", day).path)) for day in days(landing, "orders")]
+    found = [ids(pl.read_parquet(last_version(landing, "orders", day).path)) for day in days(landing, "orders")]
     assert found == [[keyring.find("distinctive-anna")], [keyring.find("distinctive-bert")]]
     assert not [f for f in tmp_path.rglob("*") if f.is_file() and b"distinctive" in f.read_bytes()]

@@ -10,8 +10,9 @@ import pytest
 
 from returnml.clock import VirtualClock
 from returnml.contracts.columns import INSPECTIONS
-from returnml.sources.landing import LandingError, write_day
+from returnml.sources.landing import LandingError
 from returnml.sources.versions import ChangedRow, diff_versions
+from returnml_tests.landed import land_day
 
 DAY = date(2025, 3, 1)
 
@@ -25,7 +26,7 @@ def _deliver(landing: Path, verdicts: dict[str, str], **extra: str) -> None:
             "verdict": list(verdicts.values()),
         }
     ).with_columns(pl.lit(value).alias(name) for name, value in extra.items())
-    write_day(landing, INSPECTIONS, DAY, frame, "a test", VirtualClock(1))
+    land_day(landing, INSPECTIONS, DAY, frame, VirtualClock(1))
 
 
 def test_rows_and_columns_added_removed_and_changed(tmp_path: Path) -> None:
@@ -45,8 +46,8 @@ def test_repeated_ids_are_compared_by_occurrence(tmp_path: Path) -> None:
         "inspected_at": [datetime(2025, 3, 1)] * 2,
         "verdict": ["worn"] * 2,
     }
-    write_day(tmp_path, INSPECTIONS, DAY, pl.DataFrame(rows), "", VirtualClock(1))
-    write_day(tmp_path, INSPECTIONS, DAY, pl.DataFrame(rows).head(1), "", VirtualClock(1))
+    land_day(tmp_path, INSPECTIONS, DAY, pl.DataFrame(rows), VirtualClock(1))
+    land_day(tmp_path, INSPECTIONS, DAY, pl.DataFrame(rows).head(1), VirtualClock(1))
     difference = diff_versions(tmp_path, "inspections", DAY, 1, 2)
     assert (difference.added, difference.removed, difference.changed) == ([], ["a"], [])
 

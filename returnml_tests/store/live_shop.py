@@ -70,8 +70,16 @@ FEATURES = FeatureSet(
 )
 
 
+NAMED = ("customer_id", "article_id")
+
+
+def named(sent: ReturnReceived) -> bool:
+    """Whether an orphan says in whose windows it counts."""
+    return None not in (sent.customer_id, sent.article_id)
+
+
 def event(body: dict[str, Any], at_us: int) -> AnyEvent:
-    return msgspec.convert({**body, "occurred_at": instant(at_us), "currency": "EUR"}, AnyEvent)
+    return msgspec.convert({"currency": "EUR", **body, "occurred_at": instant(at_us)}, AnyEvent)
 
 
 class Ledger:
@@ -83,6 +91,7 @@ class Ledger:
         self.seqs: list[tuple[int, int]] = []
         self.ids: list[str] = []
         lines: dict[str, dict[str, Any]] = {}
+        orphans: dict[str, ReturnReceived] = {}
         for record in read(ledger_folder(store)):
             judged = decode_payload(record)
             sent = judged.event
@@ -94,8 +103,17 @@ class Ledger:
                 for line in sorted(sent.lines, key=lambda line: line.line_id):
                     lines[line.line_id] = {k: getattr(line, k, getattr(sent, k, None)) for k in KEY_COLUMNS}
                     self.orders.append((len(self.orders), record.known_at_us, record.seq, sent, line))
+                for one in judged.verdict.links:
+                    if one.rule is None:
+                        back = orphans[one.return_id]
+                        keys = lines[one.line_id] | (dict.fromkeys(NAMED) if named(back) else {})
+                        self.returns.append((len(self.returns), record.known_at_us, record.seq, back, keys, False))
             elif isinstance(sent, ReturnReceived):
-                own = dict.fromkeys(KEY_COLUMNS) | {"customer_id": sent.customer_id, "article_id": sent.article_id}
+                own = dict.fromkeys(KEY_COLUMNS)
+                if named(sent):
+                    own |= {name: getattr(sent, name) for name in NAMED}
+                if judged.verdict.is_orphan:
+                    orphans[sent.return_id] = sent
                 keys = own if judged.verdict.is_orphan else lines[sent.line_id or ""]
                 row = (len(self.returns), record.known_at_us, record.seq, sent, keys, judged.verdict.is_orphan)
                 self.returns.append(row)
@@ -130,9 +148,11 @@ class Ledger:
         for seq, at, _, sent, line in self.orders:
             columns = {k: getattr(line, k, getattr(sent, k, None)) for k in KEY_COLUMNS} | {"line_id": line.line_id}
             columns |= {"quantity": line.quantity, "line_value_cents": line.quantity * line.unit_price_cents}
+            columns |= {"currency": sent.currency}
             _insert(con, "orders", seq, at, columns | {"ordered_at": sent.occurred_at.replace(tzinfo=None)})
         for seq, at, _, sent, keys, is_orphan in self.returns:
             columns = keys | {"return_id": sent.return_id, "quantity": sent.quantity, "refund_cents": sent.refund_cents}
+            columns |= {"returned_at": sent.occurred_at.replace(tzinfo=None), "currency": sent.currency, "reason": sent.reason}
             _insert(con, "returns", seq, at, columns | {"line_id": sent.line_id, "is_orphan": is_orphan})
         return con
 

@@ -12,11 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from returnml.features.windows import DAY_US
 from returnml.ledger.event_records import decode_payload
-from returnml.ledger.events import OrderPlaced
+from returnml.ledger.events import OrderPlaced, ReturnReceived
 from returnml.ledger.log import read
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.event_writer import (
-    EVENT_ID_TAKEN,
     EventWriter,
     ledger_folder,
 )
@@ -62,6 +61,7 @@ RETURN = st.fixed_dictionaries(
         "return_id": IDS.map(lambda n: f"r{n}"),
         "line_id": st.one_of(st.none(), IDS.map(lambda n: f"l{n}")),
         "customer_id": st.one_of(st.none(), st.sampled_from(CUSTOMERS)),
+        "currency": st.sampled_from(["EUR"] * 9 + ["JPY"]),
         "article_id": st.just("x"),
         "quantity": st.just(1),
         "refund_cents": st.integers(0, 3),
@@ -116,14 +116,26 @@ class LiveStoreMachine(RuleBasedStateMachine):
         known = {name for judged in self.ledger() if judged.verdict.is_accepted for name in names(judged.event)}
         for one, answer in zip(sent, self.writers[writer].submit(sent), strict=True):
             outcome = answer.outcome
-            if outcome.rule == EVENT_ID_TAKEN:
+            if answer.is_conflict:
                 assert answer.is_duplicate
-                assert not names(one) <= known
+                assert self.taken(one.event_id) != one
                 continue
+            assert self.taken(one.event_id) == one
             assert outcome == self.answered.setdefault(one.event_id, outcome)
             if outcome.rule is None:
                 assert not answer.is_duplicate or names(one) <= known
                 known |= names(one)
+
+    def taken(self, event_id):
+        [found] = [judged.event for judged in self.ledger() if judged.event.event_id == event_id]
+        return found
+
+    @rule(writer=st.integers(0, 1), picked=st.randoms(use_true_random=False))
+    def send_again(self, writer, picked):
+        ledger = self.ledger()
+        for again in picked.sample(ledger, min(3, len(ledger))):
+            [answer] = self.writers[writer].submit([again.event])
+            assert (answer.is_duplicate, answer.outcome.rule) == (True, again.verdict.rule)
 
     def ledger(self):
         return [decode_payload(record) for record in read(ledger_folder(self.store))]
@@ -169,6 +181,7 @@ class LiveStoreMachine(RuleBasedStateMachine):
     def equals_the_oracle(self):
         ledger = Ledger(self.store)
         assert len(set(ledger.ids)) == len(ledger.ids)
+        self.orphans_are_linked_once()
         lines = [(c, s) for c in (*CUSTOMERS, "unknown") for s in SIZES]
         order = {"customer_id": [c for c, _ in lines], "size": [s for _, s in lines]}
         vectors = self.online.vectors(order, self.clock.now)
@@ -181,6 +194,28 @@ class LiveStoreMachine(RuleBasedStateMachine):
             for group in FEATURES.groups:
                 expected = group_aggregates(group, ledger.streams(), moment)
                 assert {name: raw[name][i] for name in expected} == expected
+
+    def orphans_are_linked_once(self):
+        """Whatever came first: a line's returns are those that it can take, each of them once, all in one currency."""
+        judged = [one for one in self.ledger() if one.verdict.is_accepted]
+        assert len({one.event.currency for one in judged}) <= 1
+        returns = [one for one in judged if isinstance(one.event, ReturnReceived)]
+        assert len({one.event.return_id for one in returns}) == len(returns)
+        links = [link for one in judged for link in one.verdict.links]
+        assert len({link.return_id for link in links}) == len(links)
+        linked = {link.return_id: link.line_id for link in links if link.rule is None}
+        linked |= {one.event.return_id: one.event.line_id for one in returns if not one.verdict.is_orphan}
+        pieces = {line.line_id: line.quantity for one in judged for line in getattr(one.event, "lines", ())}
+        for one in returns:
+            line_id = one.event.line_id
+            if one.event.return_id in linked:
+                assert linked[one.event.return_id] == line_id
+                pieces[line_id] -= one.event.quantity
+        assert all(left >= 0 for left in pieces.values())
+        for one in returns:  # nobody waits for a line that is there
+            if one.event.return_id not in linked and one.event.line_id in pieces:
+                [link] = [link for link in links if link.return_id == one.event.return_id]
+                assert link.rule in ("return_before_order", "return_larger_than_order")
 
     def teardown(self):
         for writer in self.writers:

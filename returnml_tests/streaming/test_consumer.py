@@ -30,7 +30,7 @@ FLOW = [
     returned(1, "n1-1"),
     inspected(1, "back1"),
     placed(2),
-    returned(2, "nowhere"),
+    returned(2, "nowhere", refund_cents=-1),
     returned(3, "nowhere", customer_id="c1", article_id="a1"),
     placed(1),
 ]
@@ -122,8 +122,18 @@ def test_a_message_with_the_id_of_another_event_is_a_dead_letter(kafka, data):
     chosen = settings(data, kafka.servers)
     assert counts(consume(chosen)) == (4, 2, 1, 0, 1)
     [kept] = logged(chosen.paths.dead_letters)
-    assert (kept.offset, kept.rule, kept.field, kept.value) == (1, "event_id_taken", "event_id", other)
+    assert (kept.offset, kept.rule, kept.field, kept.value) == (1, "conflict", "event_id", other)
     assert ids(data) == ["e1", "e3"]
+
+
+def test_a_correction_under_the_same_event_id_is_a_dead_letter_and_counted(kafka, data):
+    corrected = placed(1, country="AT")
+    kafka.send(TOPIC, [placed(1), corrected])
+    chosen = settings(data, kafka.servers)
+    done = consume(chosen)
+    assert (counts(done), done.taken.conflicts) == ((2, 1, 0, 0, 1), 1)
+    [kept] = logged(chosen.paths.dead_letters)
+    assert (kept.rule, kept.value, "other content" in kept.message) == ("conflict", corrected, True)
 
 
 def test_messages_that_are_no_events_go_to_the_dead_letter_topic(kafka, data):

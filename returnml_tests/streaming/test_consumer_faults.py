@@ -21,6 +21,7 @@ from returnml.settings import DataPaths
 from returnml.store.inlet import EventInlet
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import RedisProcess
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT
 from returnml_tests.streaming.stream_shop import GROUP, QUICK, TOPIC, consume, consumer, ids, placed, settings
@@ -204,15 +205,17 @@ main()
 """
 
 
-def start(data, kafka, *code, until_end=True):
+def start(data, kafka, *code, until_end=True, **variables):
     command = [sys.executable, *(code or ("-m", "returnml.cli")), "consume", "--data", str(data), "--json"]
     environment = os.environ | {
         "RETURNML_KAFKA__BOOTSTRAP_SERVERS": kafka.servers,
         "RETURNML_KAFKA__TOPIC": TOPIC,
         "RETURNML_KAFKA__GROUP_ID": GROUP,
         "RETURNML_KAFKA__BATCH_SIZE": "10",
+        "RETURNML_PRIVACY__CUSTOMER_IDS": "as_delivered",
         "RETURNML_KAFKA__OPTIONS__SESSION_TIMEOUT_MS": "4000",
         "RETURNML_KAFKA__OPTIONS__HEARTBEAT_INTERVAL_MS": "100",
+        **variables,
     }
     return subprocess.Popen(
         command + ["--until-end"] * until_end,
@@ -275,6 +278,52 @@ def test_sigterm_ends_it_cleanly(kafka, data):
     assert kafka.committed(GROUP, TOPIC) == 5
 
 
+STRATEGY = "partition.assignment.strategy"
+
+
+def a_member_that_is_stuck(kafka, tmp_path, topic, strategy):
+    """It has the topic, and takes nothing in: its store is not there."""
+    variable = {f"RETURNML_KAFKA__OPTIONS__{STRATEGY.upper().replace('.', '_')}": strategy, "RETURNML_KAFKA__TOPIC": topic}
+    stuck = start(tmp_path / "no_store", kafka, **variable)
+    eventually(lambda: "no generation is published" in stuck.stderr.readline())
+    return stuck
+
+
+@pytest.mark.parametrize(("partitions", "strategy"), [(2, "range"), (1, "cooperative-sticky")])
+def test_the_end_is_that_of_the_group_though_a_member_is_killed(kafka, data, tmp_path, partitions, strategy):
+    """A member is not at the end while another one's partition is not read: once that one is dead, it is its own."""
+    kafka.create_topic("many", partitions)
+    for partition in range(partitions):
+        kafka.send("many", [placed(30 * partition + n) for n in range(30)], partition)
+    stuck = a_member_that_is_stuck(kafka, tmp_path, "many", strategy)
+    beside, ended = consumer(settings(data, kafka.servers, topic="many", options=QUICK | {STRATEGY: strategy})), []
+    thread = threading.Thread(target=lambda: ended.append(beside.run(lambda: False, until_end=True)))
+    thread.start()
+    eventually(lambda: (beside.taken.trouble or "").startswith("waiting for the group: partitions "))
+    assert (beside.taken.messages, ended) == (30 * (partitions - 1), [])
+    stuck.kill()
+    stuck.communicate(timeout=PATIENCE_SECONDS)
+    thread.join(PATIENCE_SECONDS)
+    assert ended == [True]
+    assert (beside.taken.accepted, beside.taken.trouble) == (30 * partitions, None)
+    assert [kafka.committed(GROUP, "many", partition) for partition in range(partitions)] == [30] * partitions
+
+
+def test_until_end_stopped_before_it_says_so_and_fails(kafka, data, tmp_path):
+    kafka.create_topic("many", 2)
+    for partition in range(2):
+        kafka.send("many", [placed(30 * partition + n) for n in range(3)], partition)
+    stuck = a_member_that_is_stuck(kafka, tmp_path, "many", "range")
+    beside = start(data, kafka, RETURNML_KAFKA__TOPIC="many")
+    eventually(lambda: "waiting for the group" in beside.stderr.readline())
+    beside.send_signal(signal.SIGTERM)
+    out, error = beside.communicate(timeout=PATIENCE_SECONDS)
+    assert (beside.returncode, json.loads(out)["messages"]) == (1, 3)
+    assert "stopped before the end of many: waiting for the group: partitions " in error
+    stuck.kill()
+    stuck.communicate(timeout=PATIENCE_SECONDS)
+
+
 def be_given_the_partition(kafka):
     """Be a member of the group until nobody else has it, then leave."""
     other = Consumer({"bootstrap.servers": kafka.servers, "group.id": GROUP, "enable.auto.commit": False, **QUICK})
@@ -305,7 +354,7 @@ def test_a_writer_that_is_slower_than_the_group_allows_loses_nothing(kafka, data
 
 def test_a_redis_that_goes_away_is_waited_for(kafka, tmp_path, running):
     with closing(RedisProcess()) as server:
-        store = DataPaths(tmp_path / "data").store
+        store = DataPaths(rooted(tmp_path / "data")).store
         publish_generation(shop.warehouse(), shop.FEATURE_SETS, shop.CUT_OFF_US, server.backend(store))
         chosen = msgspec.structs.replace(settings(tmp_path / "data", kafka.servers), store=server.settings)
         kafka.send(TOPIC, [placed(1)])

@@ -42,7 +42,10 @@ def con() -> duckdb.DuckDBPyConnection:
         "CREATE TABLE core.outcomes (line_id VARCHAR, customer_id VARCHAR, ordered_at TIMESTAMP, mature_at TIMESTAMP, "
         "known_at TIMESTAMP, returned BIGINT)"
     )
-    con.execute("CREATE TABLE core.returns (line_id VARCHAR, returned_at TIMESTAMP, known_at TIMESTAMP, is_cancellation BOOLEAN)")
+    con.execute(
+        "CREATE TABLE core.returns (line_id VARCHAR, returned_at TIMESTAMP, known_at TIMESTAMP, is_cancellation BOOLEAN, "
+        "is_orphan BOOLEAN)"
+    )
     return con
 
 
@@ -60,7 +63,7 @@ def line(con: duckdb.DuckDBPyConnection, ordered_at: datetime, returned: int, cu
     )
     if returned:
         back = ordered_at + timedelta(days=2)
-        con.execute("INSERT INTO core.returns VALUES (?, ?, ?, false)", [f"l{count}", back, back + timedelta(days=1)])
+        con.execute("INSERT INTO core.returns VALUES (?, ?, ?, false, false)", [f"l{count}", back, back + timedelta(days=1)])
     return f"l{count}"
 
 

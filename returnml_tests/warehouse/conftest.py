@@ -17,7 +17,7 @@ import pytest
 from returnml.clock import VirtualClock
 from returnml.contracts.columns import STREAMS, DeliveredStream, Kind
 from returnml.settings import Settings
-from returnml.sources.landing import LandingFile, write_day
+from returnml.sources.landing import LandingFile
 from returnml.warehouse.ingest.raw_streams import (
     IngestReport,
     ingest_raw,
@@ -27,6 +27,7 @@ from returnml.warehouse.ingest.validate import (
     build_core,
 )
 from returnml.warehouse.partition import open_warehouse
+from returnml_tests.landed import land_day
 from returnml_tests.shared import SHARED, required
 
 POLARS_TYPES = {Kind.STRING: pl.String, Kind.INTEGER: pl.Int64, Kind.TIMESTAMP: pl.Datetime("us"), Kind.BOOLEAN: pl.Boolean}
@@ -81,15 +82,15 @@ class Shop:
         self.con, self.landing, self.settings = con, landing, settings or Settings()
         self.clock = VirtualClock(0)
 
-    def deliver(self, stream: str, day: date, rows: list[dict[str, Any]], at_us: int | None = None) -> LandingFile | None:
+    def deliver(self, stream: str, day: date, rows: list[dict[str, Any]], at_us: int | None = None, **how: Any) -> LandingFile:
         self.clock.advance_to(max(self.clock.now_us(), at_us or 0))
-        return write_day(self.landing, STREAMS[stream], day, frame(STREAMS[stream], rows), "test", self.clock)
+        return land_day(self.landing, STREAMS[stream], day, frame(STREAMS[stream], rows), self.clock, **how)
 
     def ingest(self, stream: str, first: date, last: date | None = None) -> IngestReport:
         return ingest_raw(self.con, STREAMS[stream], first, last or first, self.landing, self.settings)
 
     def build(self, stream: str, first: date, last: date | None = None) -> CoreReport:
-        return build_core(self.con, STREAMS[stream], first, last or first)
+        return build_core(self.con, STREAMS[stream], first, last or first, self.settings.shop.currency)
 
     def load(self, stream: str, first: date, last: date | None = None) -> CoreReport:
         self.ingest(stream, first, last)

@@ -48,6 +48,7 @@ BATCH_ANSWER: dict[str, Any] = {
     "accepted": 3,
     "duplicates": 1,
     "refused": 2,
+    "conflicts": 0,
     "events": [
         {"status": "accepted", "event_id": "e1", "seq": 1},
         {"status": "accepted", "event_id": "e2", "seq": 2},

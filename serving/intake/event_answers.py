@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from returnml.ledger.decoding import Malformed, decode_event
@@ -42,8 +44,10 @@ async def take_in(intake: EventIntake, body: bytes) -> EventAnswers:
             answers.append(None)
     applied = zip(events, await intake.submit(events), strict=True)
     given = [answer or _answer(*next(applied)) for answer in answers]
-    counts = {status: sum(a.status == status for a in given) for status in ("accepted", "duplicate", "refused")}
-    return EventAnswers(counts["accepted"], counts["duplicate"], counts["refused"], given)
+    accepted, duplicates, refused, conflicts = (
+        sum(answer.status == status for answer in given) for status in ("accepted", "duplicate", "refused", "conflict")
+    )
+    return EventAnswers(accepted, duplicates, refused, given, conflicts)
 
 
 def _items(body: bytes) -> list[msgspec.Raw]:
@@ -56,5 +60,6 @@ def _items(body: bytes) -> list[msgspec.Raw]:
 def _answer(event: AnyEvent, applied: Applied) -> EventAnswer:
     outcome = applied.outcome
     if outcome.rule is not None:
-        return EventAnswer("refused", event.event_id, outcome.seq, outcome.rule, outcome.field, outcome.message)
+        status: Literal["conflict", "refused"] = "conflict" if applied.is_conflict else "refused"
+        return EventAnswer(status, event.event_id, outcome.seq, outcome.rule, outcome.field, outcome.message)
     return EventAnswer("duplicate" if applied.is_duplicate else "accepted", event.event_id, outcome.seq)

@@ -55,13 +55,15 @@ class EventIntake:
         self._inlet = inlet
         self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
         self._waiting = 0
-        self._accepted = self._duplicates = self._refused = self._unavailable = self._turned_away = 0
+        self._accepted = self._duplicates = self._refused = self._conflicts = self._unavailable = self._turned_away = 0
         self._failure: str | None = None
 
     def status(self) -> EventStatus:
         """What was taken in, what was not, and why not now."""
         unavailable = self._unavailable + self._turned_away
-        return EventStatus(self._accepted, self._duplicates, self._refused, unavailable, self._waiting, self._failure)
+        return EventStatus(
+            self._accepted, self._duplicates, self._refused, unavailable, self._waiting, self._failure, self._conflicts
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -148,11 +150,13 @@ class EventIntake:
             logger.exception("applying the log failed")
 
     def _note(self, applied: Sequence[Applied]) -> None:
-        refused = sum(one.outcome.rule is not None for one in applied)
+        conflicts = sum(one.is_conflict for one in applied)
+        refused = sum(one.outcome.rule is not None for one in applied) - conflicts
         duplicates = sum(one.is_duplicate and one.outcome.rule is None for one in applied)
         self._refused += refused
+        self._conflicts += conflicts
         self._duplicates += duplicates
-        self._accepted += len(applied) - refused - duplicates
+        self._accepted += len(applied) - refused - conflicts - duplicates
         self._failure = None
 
     def _fail(self, group: list[_Submission], error: Exception) -> None:

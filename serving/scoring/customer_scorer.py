@@ -5,8 +5,8 @@ from __future__ import annotations
 from returnml.instants import instant
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
-from returnml.release.deployment import read_state
 from returnml.release.folder import load_release, release_folder
+from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.live import LiveStore
 from returnml.store.reading.online import OnlineFeatures
@@ -59,7 +59,7 @@ def open_risk(settings: Settings, store: LiveStore, policy: Policy) -> RiskReade
     Raises:
         DeploymentError, ReleaseError, ModelError: for what cannot be read or trusted.
     """
-    champion = read_state(settings.paths.deployment_state(TASK.name)).champion
+    champion = proven_state(settings, TASK.name).champion
     if champion is None:
         return None
     model = Model(load_release(release_folder(settings.paths.releases, champion)), TASK.feature_set)

@@ -12,10 +12,13 @@ import numpy as np
 from returnml.features.declarations import FeatureSet
 from returnml.features.sets.shop import ORDERS
 from returnml.instants import instant
+from returnml.ledger.validator import CURRENCY_DIFFERS, other_currency
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.reasons.ordering import Reason, Reasoner
 from returnml.store.backend import Snapshot
+from returnml.store.generation_manifest import StoreError
+from returnml.store.keys import CURRENCY
 from returnml.store.live import LiveStore
 from returnml.store.reading.online import (
     OnlineFeatures,
@@ -53,7 +56,17 @@ class Scored:
 class Scorer:
     """Scores orders with one model on the features of the store."""
 
-    def __init__(self, model: Model, store: LiveStore, feature_set: FeatureSet, decider: Decider, max_lines: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        store: LiveStore,
+        feature_set: FeatureSet,
+        decider: Decider,
+        max_lines: int,
+        currency: str | None = None,
+    ) -> None:
+        self._declared = currency
+        self._held: tuple[str, str | None] = ("", None)
         self.model = model
         self._store = store
         self._features = OnlineFeatures(feature_set, store)
@@ -72,6 +85,9 @@ class Scorer:
             InvalidOrder: naming the field that breaks a rule.
         """
         check_order(order, instant(max(now_us, self._store.generation.cut_off_us)), self._max_lines)
+        currency = self._currency()
+        if currency not in (None, order.currency):
+            raise InvalidOrder("currency", f"{other_currency(order.currency, currency)} [{CURRENCY_DIFFERS}]")
         reasoner = self._reasoner(order) if order.reasons else None
         columns = order_columns(order)
         vectors = self._features.vectors(columns, now_us)
@@ -102,6 +118,21 @@ class Scorer:
             ],
         )
         return Scored(scores, columns, vectors, self._decider.policy)
+
+    def _currency(self) -> str | None:
+        """That of the amounts which the features are made from; None before there are any.
+
+        Raises:
+            StoreError: where it is not the one that the shop declares.
+        """
+        generation, held = self._held
+        if held is None or generation != self._store.generation.name:
+            seen, published, live = self._store.read([CURRENCY])
+            value = (live or published)[0] or published[0]
+            generation, held = self._held = seen.generation.name, None if value is None else value.decode()
+        if self._declared is not None and held not in (None, self._declared):
+            raise StoreError(f"shop.currency is {self._declared}, generation {generation} has amounts in {held}")
+        return held or self._declared
 
     def _reasoner(self, order: Order) -> Reasoner:
         if self.model.reasoner is None:

@@ -1,4 +1,4 @@
-"""``fit`` as SQL expressions over a text."""
+"""``fit_codes`` as SQL expressions over a text."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ The method, for windows that move in one hop (days, or slots of five minutes): p
 a key's tiles give P(start of a step) at any step, read once per (key, step) that a moment needs, for all window edges
 at once; within the last step a running sum over its events gives the head. The value of a window is ``P(x) - P(edge)``
 with ``x = min(requested_at, until)``; it is 0 where ``x <= edge``. All frames are constant. Several measures travel
-packed in one integer (``sql_layout``).
+packed in one integer (``packing``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From each tile's own measures to the rows that are stored: of a tile and of all of its key's after it (see ``tiles``)."""
+"""From each tile's own measures to the rows that are stored: of a tile and of all of its key's after it (see ``arithmetic``)."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ class OnnxScorer:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._threads = threads
         self.inputs = int(self._session.get_inputs()[0].shape[1])

@@ -107,9 +107,11 @@ def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
 
         first, last = days_of(context)
         with session(warehouse) as con:
-            report = validate(con, stream, first, last)
+            report = validate(con, stream, first, last, settings.shop.currency)
             results = checks.core_results(name, stream, con, first, last, report, settings.quality)
         metadata = written(report.good, report.core.content_hash, quarantined=report.quarantined, by_rule=report.by_rule)
+        if stream is RETURNS:
+            metadata |= {"orphans": report.orphans, "links": report.links}
         return dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return core

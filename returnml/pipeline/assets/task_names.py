@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from returnml.modeling.fit.variants import VARIANTS
-from returnml.release.deployment import read_state
+from returnml.release.deployment import DeploymentError
+from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.tasks.declaration import Task
 
@@ -65,8 +66,15 @@ def table_key(table: str) -> dg.AssetKey:
 
 
 def deciding(settings: Settings, task: Task) -> str | None:
-    """The release that decides about a task's rows; None: none does yet."""
-    return read_state(settings.paths.deployment_state(task.name)).champion
+    """The release that decides about a task's rows; None: none does yet.
+
+    Raises:
+        dagster.Failure: where state, trail and manifests do not prove each other; a retry would not help.
+    """
+    try:
+        return proven_state(settings, task.name).champion
+    except DeploymentError as error:
+        raise dg.Failure(f"{task.name}: {error}", allow_retries=False) from error
 
 
 def champion(settings: Settings, task: Task) -> str:

@@ -13,7 +13,10 @@ from returnml.pipeline.assets.line_asset import (
     below,
     table_asset,
 )
-from returnml.pipeline.assets.task_names import keys_of
+from returnml.pipeline.assets.task_names import (
+    deciding,
+    keys_of,
+)
 from returnml.pipeline.checks import (
     missing_results,
     stop_on_error,
@@ -108,10 +111,9 @@ def build_candidate_model(task: Task) -> dg.AssetsDefinition:
         from returnml.modeling.mlflow.tracking import log_candidate
         from returnml.modeling.training.trained import read_trained
         from returnml.modeling.training.training_data import training_data
-        from returnml.release.deployment import read_state
 
         snapshot = read_snapshot(snapshot_folder(settings.paths.training, training_set))
-        champion = read_state(settings.paths.deployment_state(task.name)).champion
+        champion = deciding(settings, task)
         trained = read_trained(settings.paths.variants / task.name, leaderboard)
         data = training_data(snapshot, task, settings.of_task(task.name).training)
         candidate = build_release(trained, data, task, settings, settings.paths.releases, champion)
@@ -146,11 +148,10 @@ def build_evaluation(task: Task) -> dg.AssetsDefinition:
         from returnml.modeling.judging.evaluation import read_evaluation
         from returnml.modeling.judging.gates.verdict import read_verdict
         from returnml.pipeline.assets.evaluation_metadata import evaluation_metadata
-        from returnml.release.deployment import read_state
         from returnml.release.folder import load_release, release_folder
 
         release = load_release(release_folder(settings.paths.releases, candidate_model))
-        champion = read_state(settings.paths.deployment_state(task.name)).champion
+        champion = deciding(settings, task)
         against = load_release(release_folder(settings.paths.releases, champion)) if champion else None
         verdict = read_verdict(release)
         return dg.MaterializeResult(
@@ -186,12 +187,14 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         from returnml.modeling.mlflow.model_registry import project_aliases
         from returnml.pipeline.assets.evaluation_metadata import gates_markdown
         from returnml.release.folder import load_release, release_folder
+        from returnml.release.seal import seal_of
         from returnml.release.transitions import settle
 
         candidate = load_release(release_folder(settings.paths.releases, evaluation))
         verdict = read_verdict(candidate)
         approval = settings.of_task(task.name).gates.require_approval
-        settled = settle(settings.paths.deployment_state(task.name), candidate, approval, "dagster", clock)
+        state, seal = settings.paths.deployment_state(task.name), seal_of(settings.trail)
+        settled = settle(state, candidate, approval, "dagster", clock, seal=seal)
         projected = project_aliases(settled.state, task.name, settings.paths.mlflow)
         metadata: dict[str, Any] = {
             "candidate": candidate.version,

@@ -14,7 +14,10 @@ from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
 from returnml.privacy.customers import CustomerIds
 from returnml.privacy.keyring import KEY_BYTES
 from returnml.settings import DataPaths
-from returnml.sources.delivery import Delivered, Progress, deliver, silent
+from returnml.sources.delivery import Delivered, Words, deliver
+from returnml.sources.delivery_plan import Draft
+from returnml.sources.landing_writer import Progress, silent
+from returnml.sources.replacement import utc_days
 from returnml.sources.simulator.baskets import draw_lines
 from returnml.sources.simulator.behaviour import describe
 from returnml.sources.simulator.delivered_columns import (
@@ -68,17 +71,27 @@ def simulate_tables(plan: Plan) -> Tables:
     )
 
 
-def simulate(plan: Plan, paths: DataPaths, clock: Clock, customers: CustomerIds, progress: Progress = silent) -> Simulated:
+def simulate(
+    plan: Plan,
+    paths: DataPaths,
+    clock: Clock,
+    customers: CustomerIds,
+    progress: Progress = silent,
+    *,
+    words: Words = Words(),  # noqa: B008
+    go_live_us: int | None = None,
+) -> Simulated:
     """Simulate and deliver every day of the span: three landing streams, and ``<truth>/<day>.parquet``.
 
-    Days on which nothing came back or was inspected are delivered empty.
+    The days of the span are replaced by it; those on which nothing came back or was inspected are delivered empty.
 
     Args:
         customers: what customer ids become; a simulated customer's new key is always the same.
         progress: called before the drawing and after each delivered day.
+        words, go_live_us: see ``delivery.deliver``.
 
     Raises:
-        LandingError: where an existing landing day is damaged.
+        DeliveryRefused, LandingError: see ``delivery.deliver``: another simulation has other lines; nothing is written then.
     """
     progress("drawing orders and returns", 0, plan.days)
     tables = simulate_tables(plan)
@@ -88,12 +101,13 @@ def simulate(plan: Plan, paths: DataPaths, clock: Clock, customers: CustomerIds,
         f"lines_per_customer={plan.lines_per_customer}"
     )
     named = customers.drawing(simulated_key)
-    delivered = {
-        stream.name: deliver(paths.landing, stream, frame, source, clock, named, days, progress)
+    drafts = [
+        Draft(stream, frame, has_own_ids=True, replaced=utc_days(days), covered=days)
         for stream, frame in ((ORDERS, tables.orders), (RETURNS, tables.returns), (INSPECTIONS, tables.inspections))
-    }
+    ]
+    done = deliver(paths.landing, drafts, source, clock, named, go_live_us=go_live_us, words=words, progress=progress)
     _write_truth(paths.truth, tables.truth)
-    return Simulated(**delivered, mean_probability=float(tables.truth["probability_label"].to_numpy().mean()))
+    return Simulated(done[0], done[1], done[2], mean_probability=float(tables.truth["probability_label"].to_numpy().mean()))
 
 
 def shop_customers(plan: Plan) -> list[str]:

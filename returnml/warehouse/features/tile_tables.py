@@ -31,6 +31,7 @@ from returnml.warehouse.features.tile_chain import (
     TileChain,
     read_chain,
 )
+from returnml.warehouse.ingest.currency import check_one_currency
 from returnml.warehouse.partition import replace_partition, transaction
 from returnml.warehouse.tables import column_types
 
@@ -59,9 +60,11 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
     Raises:
         StaleTilesError: where the days before are missing or stale; the message names the days to backfill.
         FeatureError: where a value or a total exceeds its bits.
+        MixedCurrencies: where amounts of several currencies would be added.
     """
     if last < first:
         raise ValueError(f"{group.tile_table}: last day {last} before first day {first}")
+    check_one_currency(con)
     con.execute("create schema if not exists features")
     chain = read_chain(con, group)
     chain = _prepare_table(con, group, chain)

@@ -62,6 +62,7 @@ from returnml.warehouse.features.tile_source import (
     tile_chains,
     tile_intervals,
 )
+from returnml.warehouse.ingest.currency import check_one_currency
 
 
 @dataclass
@@ -112,6 +113,7 @@ def compute_windows(
     Raises:
         FeatureError: where a column is absent, an instant is missing, or a value exceeds its declared bits.
         StaleTilesError: where the tiles to be read are missing or stale.
+        MixedCurrencies: where amounts of several currencies would be added.
     """
     declared = groups.groups if isinstance(groups, FeatureSet) else tuple(groups)
     prepared = prepare(con, declared, spine, (), from_tiles)
@@ -132,6 +134,7 @@ def prepare(
     from_tiles: bool | None = None,
 ) -> Prepared:
     """Compute every window of a spine into temporary tables; see ``compute_windows``."""
+    check_one_currency(con)
     key_columns = tuple(dict.fromkeys(k for g in groups for k in g.keys))
     _check_spine(con, spine, [*MOMENT_COLUMNS, *key_columns, *carried])
     cardinalities = {}

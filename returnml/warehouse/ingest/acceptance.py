@@ -15,6 +15,7 @@ import polars as pl
 
 from returnml.contracts.columns import RETURNS
 from returnml.contracts.rules import rule_ranks
+from returnml.warehouse.ingest.links import stage_links
 from returnml.warehouse.partition import registered
 
 
@@ -29,23 +30,47 @@ class ContestedReturn:
     is_settled: bool = False
 
 
-def accept(candidates: Iterable[ContestedReturn], left: Mapping[str, int], taken: Iterable[str]) -> list[tuple[int, str]]:
+@dataclass(frozen=True)
+class ContestedLink:
+    """An orphan that may be linked to its line (``links``); ``pos``: of its row, where that is a candidate itself."""
+
+    number: int
+    pos: int | None
+    line_id: str
+    quantity: int
+    is_settled: bool
+
+
+def accept(
+    candidates: Iterable[ContestedReturn | ContestedLink],
+    left: Mapping[str, int],
+    taken: Iterable[str],
+    refused: list[int],
+) -> list[tuple[int, str]]:
     """Judge candidates in the given order.
 
     Args:
         left: pieces of each order line that no earlier accepted return has used.
         taken: ids of earlier accepted returns.
+        refused: the numbers of links that do not fit, or whose orphan is refused, are added to it.
 
     Returns:
         (position, rule) of every broken rule.
 
     >>> twice = [ContestedReturn(n, f"r{n}", "l", q) for n, q in ((1, 3), (2, 3), (3, 2))]
-    >>> accept(twice, {"l": 5}, ())
+    >>> accept(twice, {"l": 5}, (), [])
     [(2, 'return_larger_than_order')]
     """
     remaining, ids = dict(left), set(taken)
     broken: list[tuple[int, str]] = []
+    gone: set[int | None] = set()
     for row in candidates:
+        if isinstance(row, ContestedLink):
+            if row.pos in gone or (row.quantity > remaining[row.line_id] and not row.is_settled):
+                refused.append(row.number)
+            else:
+                remaining[row.line_id] -= row.quantity
+            continue
         failures = []
         if row.return_id in ids and not row.is_settled:
             failures.append("duplicate_id")
@@ -53,6 +78,7 @@ def accept(candidates: Iterable[ContestedReturn], left: Mapping[str, int], taken
             failures.append("return_larger_than_order")
         if failures:
             broken.extend((row.pos, rule) for rule in failures)
+            gone.add(row.pos)
             continue
         ids.add(row.return_id)
         if row.line_id is not None:
@@ -60,15 +86,17 @@ def accept(candidates: Iterable[ContestedReturn], left: Mapping[str, int], taken
     return broken
 
 
-def judge_returns(con: duckdb.DuckDBPyConnection, first: date) -> None:
-    """Add ``duplicate_id`` and ``return_larger_than_order`` to ``broken`` (tables of ``validate.build_core``).
+def judge_returns(con: duckdb.DuckDBPyConnection, first: date, last: date) -> None:
+    """Add ``duplicate_id`` and ``return_larger_than_order`` to ``broken`` (tables of ``validate.build_core``), and keep in
+    ``LINK`` the orphans that meet their line on these days and fit it: after the returns of their day.
 
     Reads accepted returns of the days before ``first`` for the lines and ids at hand.
     """
+    stage_links(con, first, last)
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE open_returns AS
-        SELECT c.pos, c.return_id, f.line_id, c.quantity, c.ledger_seq IS NOT NULL AS is_settled
+        SELECT c.pos, c.return_id, f.line_id, c.quantity, c.ledger_seq IS NOT NULL AS is_settled, c.known_day
         FROM candidate c JOIN reference f USING (pos)
         WHERE c.pos NOT IN (SELECT pos FROM broken)
         """
@@ -76,7 +104,11 @@ def judge_returns(con: duckdb.DuckDBPyConnection, first: date) -> None:
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE open_lines AS
-        WITH wanted AS (SELECT line_id, sum(quantity) AS quantity FROM open_returns WHERE line_id IS NOT NULL GROUP BY line_id),
+        WITH wanted AS (
+            SELECT line_id, sum(quantity) AS quantity FROM (
+                SELECT line_id, quantity FROM open_returns UNION ALL SELECT line_id, quantity FROM link
+            ) WHERE line_id IS NOT NULL GROUP BY line_id
+        ),
         used AS (
             SELECT line_id, sum(quantity) AS quantity FROM core.returns
             WHERE known_day < ? AND NOT is_orphan AND line_id IN (SELECT line_id FROM wanted) GROUP BY line_id
@@ -94,19 +126,28 @@ def judge_returns(con: duckdb.DuckDBPyConnection, first: date) -> None:
         """,
         [first],
     )
-    # a line is contested where not all its candidates fit; an id where it occurs twice or is taken
+    # a line is contested where not all its candidates fit, or an orphan wants it; an id where it occurs twice or is taken
     contested = con.execute(
         """
-        SELECT pos, return_id, line_id, quantity, is_settled FROM open_returns
-        WHERE line_id IN (SELECT line_id FROM open_lines WHERE wanted > remaining)
+        SELECT known_day, pos, return_id, line_id, quantity, is_settled FROM open_returns
+        WHERE line_id IN (SELECT line_id FROM link) OR pos IN (SELECT pos FROM link)
+           OR line_id IN (SELECT line_id FROM open_lines WHERE wanted > remaining)
            OR return_id IN (SELECT return_id FROM open_returns GROUP BY return_id HAVING count(*) > 1)
            OR return_id IN (SELECT return_id FROM taken_ids)
         ORDER BY pos
         """
     ).fetchall()
-    left = con.execute("SELECT line_id, remaining FROM open_lines").fetchall() if contested else []
-    taken = con.execute("SELECT return_id FROM taken_ids").fetchall() if contested else []
-    broken = accept((ContestedReturn(*row) for row in contested), dict(left), (row[0] for row in taken))
+    links = con.execute("SELECT known_day, number, pos, line_id, quantity, is_settled FROM link ORDER BY number").fetchall()
+    is_contested = bool(contested or links)
+    left = con.execute("SELECT line_id, remaining FROM open_lines").fetchall() if is_contested else []
+    taken = con.execute("SELECT return_id FROM taken_ids").fetchall() if is_contested else []
+    ordered: list[tuple[date, int, ContestedReturn | ContestedLink]] = []
+    ordered += [(day, 0, ContestedReturn(*row)) for day, *row in contested]
+    ordered += [(day, 1, ContestedLink(*row)) for day, *row in links]
+    ordered.sort(key=lambda item: item[:2])
+    refused: list[int] = []
+    broken = accept((item for _, _, item in ordered), dict(left), (row[0] for row in taken), refused)
+    con.execute("DELETE FROM link WHERE list_contains($refused, number)", {"refused": refused})
     for table in ("open_returns", "open_lines", "taken_ids"):
         con.execute(f"DROP TABLE temp.{table}")
     if broken:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
 from returnml.features.sets.shop import KEY_COLUMNS
-from returnml.features.sql import fit_expressions as sql_fit
+from returnml.features.sql import fit_expressions
+from returnml.warehouse.ingest.links import NAMED, NAMED_KEYS, link_select
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.ingest.schema import core_columns
 
@@ -17,23 +19,31 @@ FLAG_IS_OPEN = f"(is_returned IS NULL AND coalesce(json_extract_string(extra, '$
 """Of a row of ``core.orders``: its shop has a flag per line, and this one was not final yet: unknown, not kept."""
 
 
-def core_select(stream: DeliveredStream) -> str:
-    """The good rows of ``core.<stream>``, in the order of ``seq``."""
+def core_select(stream: DeliveredStream, first: date) -> str:
+    """The good rows of ``core.<stream>``, in the order of ``seq``.
+
+    Args:
+        first: day of the range: orphans of the days before may meet their line in it.
+    """
     if stream is RETURNS:
-        return _returns()
-    derived, source = "", ""
+        return _returns(first)
+    derived, source, last = "", "", ""
     if stream is ORDERS:
-        derived = f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(sql_fit.order_columns('c.size'))}"
+        derived = f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(fit_expressions.order_columns('c.size'))}"
     elif stream is INSPECTIONS:
-        copied = ", ".join(f'r."{name}"' for name in ("line_id", *KEY_COLUMNS))
+        copied = ", ".join(('r."line_id"', *(f'coalesce(o."{name}", r."{name}") AS "{name}"' for name in KEY_COLUMNS)))
         abuse = ", ".join(f"'{verdict}'" for verdict in ABUSE_VERDICTS)
         derived = f", {copied}, (c.verdict IN ({abuse}))::BIGINT AS is_abuse"
-        source = "JOIN reference f USING (pos) JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day"
+        source = (
+            "JOIN reference f USING (pos) JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day "
+            "LEFT JOIN core.orders o ON o.line_id = r.line_id AND NOT r.is_orphan"
+        )
+        last = " QUALIFY row_number() OVER (PARTITION BY c.pos ORDER BY r.is_orphan) = 1"  # as it is linked, where it is
     columns = ", ".join(f'c."{column.name}"' for column in core_columns(stream))
     return _numbered(
         stream,
         f"SELECT c.known_day, c.known_at, {columns}{derived}, c.extra, c.file, c.version, c.row_number, c.ledger_seq "
-        f"FROM candidate c {source} WHERE c.pos NOT IN (SELECT pos FROM broken)",
+        f"FROM candidate c {source} WHERE c.pos NOT IN (SELECT pos FROM broken)" + last,
     )
 
 
@@ -79,25 +89,28 @@ def _failed_column(stream: DeliveredStream) -> str:
 
 
 def _numbered(stream: DeliveredStream, select: str) -> str:
-    return f"SELECT *, {SEQ.format(id=stream.id_column)} AS seq FROM ({select}) ORDER BY seq"
+    ranked = f"{stream.id_column}, is_link" if stream is RETURNS else stream.id_column
+    return f"SELECT *, {SEQ.format(id=ranked)} AS seq FROM ({select}) ORDER BY seq"
 
 
 def _listed(expressions: Mapping[str, str]) -> str:
     return ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
 
 
-def _returns() -> str:
-    """Returns with their line's keys; an orphan keeps the customer and article that it names."""
-    own = {"line_id", "customer_id", "article_id"}
-    columns = ", ".join(f'c."{c.name}"' for c in core_columns(RETURNS) if c.name not in {"customer_id", "article_id"})
+def _returns(first: date) -> str:
+    """Returns with their line's keys; an orphan keeps the customer and article, where it names both. And the orphans that
+    meet their line.
+    """
+    columns = ", ".join(f'c."{c.name}"' for c in core_columns(RETURNS) if c.name not in NAMED_KEYS)
     copied = ", ".join(
-        f'coalesce(o."{name}", c."{name}") AS "{name}"' if name in own else f'o."{name}"'
+        f'coalesce(o."{name}", CASE WHEN {NAMED} THEN c."{name}" END) AS "{name}"' if name in NAMED_KEYS else f'o."{name}"'
         for name in ("order_id", "ordered_at", *KEY_COLUMNS)
     )
-    return _numbered(
-        RETURNS,
-        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, {copied}, {_listed(sql_fit.return_columns('c.reason'))}, "
+    own = (
+        f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, false AS is_link, {copied}, "
+        f"{_listed(fit_expressions.return_columns('c.reason'))}, "
         "c.extra, c.file, c.version, c.row_number, c.ledger_seq FROM candidate c JOIN reference f USING (pos) "
         "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
-        "WHERE c.pos NOT IN (SELECT pos FROM broken)",
+        "WHERE c.pos NOT IN (SELECT pos FROM broken)"
     )
+    return _numbered(RETURNS, f"WITH own AS ({own}) FROM own UNION ALL BY NAME {link_select(first)}")

@@ -1,7 +1,7 @@
 """Which landing files make up which known days, and whether each is what its sidecar says.
 
-Until ``go_live`` the highest version of a landing day is imported as that day. After it every delivered version is
-a delivery of its own, known on the day on which it was delivered: a closed day never changes.
+Until ``go_live`` the versions that make up a landing day (``landing.standing``) are imported as that day. After it every
+version is known on the day on which it was delivered: a closed day never changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from returnml.contracts.columns import DeliveredStream
 from returnml.contracts.delivered import header_failures
 from returnml.files import sha256
 from returnml.instants import day_of
-from returnml.sources.landing import LandingError, LandingFile, history
+from returnml.sources.import_error import first_line
+from returnml.sources.landing import LandingError, LandingFile, committed, history, standing
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Delivery:
         known_day: the partition it feeds.
         file: its path relative to the landing folder.
         is_imported: delivered before ``go_live``: rows are known when they occurred, else when they were delivered.
+        has_own_ids: rows are told apart by their ids, whatever their content.
     """
 
     stream: str
@@ -66,6 +68,7 @@ class Delivery:
     rows: int
     delivered_at_us: int
     is_imported: bool
+    has_own_ids: bool
 
 
 def find_deliveries(
@@ -74,19 +77,21 @@ def find_deliveries(
     """The files that feed the known days ``first`` to ``last``, and those whose sidecar cannot be used."""
     found: list[Delivery] = []
     refused: list[RefusedFile] = []
+    whole = committed(landing)
     for landing_day in _landing_days(landing / stream.name):
         is_in_range = first <= landing_day <= last
         if go_live_us is None and not is_in_range:
             continue
         try:
-            versions = history(landing, stream.name, landing_day)
+            versions = history(landing, stream.name, landing_day, whole)
         except LandingError as error:
             if is_in_range:
                 refused.append(_unusable(landing, stream.name, landing_day, error))
             continue
-        deliveries = [_delivery(landing, file, go_live_us) for file in versions]
-        found += [d for d in deliveries if d.is_imported][-1:]
-        found += [d for d in deliveries if not d.is_imported]
+        imported = [file for file in versions if go_live_us is None or file.delivered_at_us < go_live_us]
+        live = [file for file in versions if file not in imported]
+        found += [_delivery(landing, file, file.day, is_imported=True) for file in standing(imported)]
+        found += [_delivery(landing, file, day_of(file.delivered_at_us), is_imported=False) for file in live]
     chosen = [d for d in found if first <= d.known_day <= last]
     return sorted(chosen, key=lambda d: (d.known_day, d.file)), refused
 
@@ -97,15 +102,18 @@ def check_file(delivery: Delivery) -> pl.Schema:
     Raises:
         FileRefused: naming the file and the rule.
     """
-    data = delivery.path.read_bytes()
+    try:
+        data = delivery.path.read_bytes()
+    except OSError as error:
+        raise refuse(delivery, "unreadable_file", error.strerror or str(error)) from error
     if not data:
         raise refuse(delivery, "file_empty", "the file has no bytes")
     if sha256(data) != delivery.sha256:
         raise refuse(delivery, "sha256_mismatch", f"the {len(data)} bytes are not those that its sidecar describes")
     try:
         header = pl.read_parquet_schema(io.BytesIO(data))
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise refuse(delivery, "unreadable_parquet", str(error).splitlines()[0]) from error
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+        raise refuse(delivery, "unreadable_parquet", first_line(error)) from error
     return pl.Schema(header)
 
 
@@ -126,11 +134,10 @@ def refuse(delivery: Delivery, rule: str, message: str, column: str | None = Non
     return FileRefused(RefusedFile(delivery.stream, delivery.known_day, delivery.file, rule, column, message))
 
 
-def _delivery(landing: Path, file: LandingFile, go_live_us: int | None) -> Delivery:
-    is_imported = go_live_us is None or file.delivered_at_us < go_live_us
+def _delivery(landing: Path, file: LandingFile, known_day: date, is_imported: bool) -> Delivery:
     return Delivery(
         stream=file.stream,
-        known_day=file.day if is_imported else day_of(file.delivered_at_us),
+        known_day=known_day,
         landing_day=file.day,
         file=file.path.relative_to(landing).as_posix(),
         path=file.path,
@@ -139,6 +146,7 @@ def _delivery(landing: Path, file: LandingFile, go_live_us: int | None) -> Deliv
         rows=file.rows,
         delivered_at_us=file.delivered_at_us,
         is_imported=is_imported,
+        has_own_ids=file.has_own_ids,
     )
 
 

@@ -73,17 +73,18 @@ def refer(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -> None:
 
 
 def check_conflicts(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> None:
-    """An id that an event took stands once in core.
+    """An id that an event took stands once in core, links apart.
 
     Raises:
         LedgerConflict: where a row of an earlier day has it: the stream was landed as well as sent.
     """
+    first_rows = "AND NOT coalesce(c.is_link, false) AND NOT coalesce(o.is_link, false)" if stream is RETURNS else ""
     twice = con.execute(
         f"""
         SELECT c.file, c.ledger_seq, c.{stream.id_column}, o.file, o.known_day
         FROM core.{stream.name} c JOIN core.{stream.name} o USING ({stream.id_column})
         WHERE c.known_day BETWEEN ? AND ? AND c.ledger_seq IS NOT NULL
-          AND o.known_day <= c.known_day AND o.ledger_seq IS DISTINCT FROM c.ledger_seq ORDER BY c.ledger_seq LIMIT 1
+          AND o.known_day <= c.known_day AND o.ledger_seq IS DISTINCT FROM c.ledger_seq {first_rows} ORDER BY c.ledger_seq LIMIT 1
         """,
         [first, last],
     ).fetchall()

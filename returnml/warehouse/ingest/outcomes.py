@@ -18,6 +18,7 @@ from returnml.warehouse.ingest.core_sql import (
     FLAG_IS_OPEN,
     SEQ,
 )
+from returnml.warehouse.ingest.currency import check_one_currency
 from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import PartitionResult, combine_hashes, content_hashes, replace_partition, transaction
 
@@ -37,8 +38,12 @@ def build_outcomes(con: duckdb.DuckDBPyConnection, first: date, last: date, labe
     """Replace the days ``first`` to ``last`` of ``core.outcomes``, in one transaction.
 
     Needs ``core.orders`` and ``core.returns`` of all days before ``last``.
+
+    Raises:
+        MixedCurrencies: where refunds of several currencies would be added.
     """
     ensure_schema(con)
+    check_one_currency(con)
     # a line of day P was ordered at most this many days before it, or became known on the day before it
     reach = timedelta(days=label.window_days + label.grace_days + 1)
     with transaction(con):

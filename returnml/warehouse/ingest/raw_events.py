@@ -153,5 +153,6 @@ def _row(file: Path, record: Record) -> dict[str, Any]:
         "field": verdict.field,
         "message": verdict.message,
         "is_orphan": verdict.is_orphan,
+        "links": msgspec.json.encode(verdict.links).decode() if verdict.links else None,
         "file": f"{file.parent.name}/{file.name}",
     }

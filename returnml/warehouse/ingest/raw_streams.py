@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from returnml.contracts.columns import OPEN_FLAG, DeliveredStream
-from returnml.instants import instant_us
+from returnml.instants import written_us
 from returnml.settings import Settings
+from returnml.sources.import_error import first_line
 from returnml.warehouse.ingest.casting import (
     casts,
     extra_json,
@@ -74,8 +75,7 @@ def ingest_raw(
     One transaction. Nothing is raised for bad files: they are in the report.
     """
     ensure_schema(con)
-    go_live_us = None if settings.go_live is None else instant_us(datetime.fromisoformat(settings.go_live))
-    deliveries, refused = find_deliveries(landing, stream, first, last, go_live_us)
+    deliveries, refused = find_deliveries(landing, stream, first, last, written_us(settings.go_live))
     by_header: dict[tuple, list[Delivery]] = defaultdict(list)
     headers: dict[tuple, pl.Schema] = {}
     for delivery in deliveries:
@@ -100,6 +100,7 @@ def ingest_raw(
             if good and name not in (*stream.column_names, OPEN_FLAG):
                 added[name] = min(added.get(name, good[0].file), good[0].file)
     try:
+        _drop_superseded(con, stream, loaded)
         logged = stage_ledger_rows(con, stream, first, last)
         return _write(con, stream, first, last, deliveries, loaded, refused, added, logged)
     finally:
@@ -126,7 +127,7 @@ def _load(
                 _stage(con, stream, header, [delivery])
                 readable.append(delivery)
             except duckdb.Error as error:
-                refused.append(refuse(delivery, "unreadable_parquet", str(error).splitlines()[0]).refused)
+                refused.append(refuse(delivery, "unreadable_parquet", first_line(error)).refused)
     good: list[Delivery] = []
     found = _staged_files(con, stream, readable)
     for delivery in readable:
@@ -151,6 +152,7 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
             "known_day": [d.known_day for d in group],
             "version": [d.version for d in group],
             "is_imported": [d.is_imported for d in group],
+            "has_own_ids": [d.has_own_ids for d in group],
             "delivered_at_us": [d.delivered_at_us for d in group],
         }
     )
@@ -158,7 +160,7 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
         con.execute(
             f"""
             INSERT INTO staged BY NAME SELECT {order} FROM (
-                SELECT t.*, NULL::BIGINT AS ledger_seq, f.known_day, f.file, f.version, f.is_imported,
+                SELECT t.*, NULL::BIGINT AS ledger_seq, f.known_day, f.file, f.version, f.is_imported, f.has_own_ids,
                     CASE WHEN f.is_imported THEN t.{stream.time_column} ELSE make_timestamp(f.delivered_at_us) END AS known_at,
                     hash({hashed}, t.extra, t.uncast) AS row_hash
                 FROM (
@@ -170,6 +172,23 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
             """,
             {"paths": [str(d.path) for d in group]},
         )
+
+
+def _drop_superseded(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, loaded: list[Delivery]) -> None:
+    """Of the rows of imported history that share a day and an id only those of the last version stay (``landing``)."""
+    imported = [d.known_day for d in loaded if d.is_imported]
+    if len(imported) == len(set(imported)):
+        return
+    name = stream.id_column
+    con.execute(
+        f"""
+        DELETE FROM staged USING (
+            SELECT known_day, {name} AS id, max(version) AS last FROM staged
+            WHERE is_imported AND {name} IS NOT NULL GROUP BY ALL HAVING min(version) < max(version)
+        ) again WHERE staged.is_imported AND staged.known_day = again.known_day AND staged.{name} = again.id
+            AND staged.version < again.last
+        """
+    )
 
 
 def _staged_files(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, group: list[Delivery]) -> dict[str, dict]:

@@ -22,6 +22,7 @@ _RAW_FRONT = {
     "version": "INTEGER",
     "row_number": "BIGINT",
     "is_imported": "BOOLEAN",
+    "has_own_ids": "BOOLEAN",
     "ledger_seq": "BIGINT",
 }
 _RAW_BACK = {"extra": "JSON", "uncast": "JSON", "row_hash": "UBIGINT"}
@@ -51,6 +52,7 @@ _EVENTS = {
     "field": "VARCHAR",
     "message": "VARCHAR",
     "is_orphan": "BOOLEAN",
+    "links": "JSON",
     "file": "VARCHAR",
 }
 _FILES = {
@@ -113,7 +115,12 @@ def _derived(stream: DeliveredStream) -> dict[str, str]:
         copied = {"order_id": "VARCHAR", "ordered_at": "TIMESTAMP", **dict.fromkeys(KEY_COLUMNS, "VARCHAR")}
         present = set(RETURNS.column_names)
         said = dict.fromkeys(fit_codes.return_columns(None), "BIGINT")
-        return {"is_orphan": "BOOLEAN", **{name: t for name, t in copied.items() if name not in present}, **said}
+        return {
+            "is_orphan": "BOOLEAN",
+            "is_link": "BOOLEAN",
+            **{name: t for name, t in copied.items() if name not in present},
+            **said,
+        }
     if stream is INSPECTIONS:
         return {"line_id": "VARCHAR", **dict.fromkeys(KEY_COLUMNS, "VARCHAR"), "is_abuse": "BIGINT"}
     return {}

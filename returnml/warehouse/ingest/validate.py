@@ -2,7 +2,7 @@
 
 Rules of one row are judged by the pandera contract, a batch of days at a time; rules that need other rows here, in SQL and
 (where acceptance of one row depends on that of another) by a fold in ``acceptance``. Landing rows are taken in the order
-(known day, known at, file, row number), after the ledger's rows of their day, which were judged when they were sent
+(known day, known at, time, id, file, row number), after the ledger's rows of their day, which were judged when they were sent
 (``verdicts``); so a range built at once equals its days built one by one.
 """
 
@@ -22,11 +22,13 @@ from returnml.warehouse.ingest.core_sql import (
     core_select,
     quarantine_select,
 )
+from returnml.warehouse.ingest.currency import judge_currency
 from returnml.warehouse.ingest.ledger_verdicts import (
     check_conflicts,
     mark_refused,
     refer,
 )
+from returnml.warehouse.ingest.links import LINK
 from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import (
     PartitionResult,
@@ -46,7 +48,13 @@ class RowsLost(AssertionError):
 
 @dataclass(frozen=True)
 class CoreReport:
-    """What validation did. ``by_rule`` counts every quarantined row once, under the first rule that it breaks."""
+    """What validation did.
+
+    Attributes:
+        by_rule: counts every quarantined row once, under the first rule that it breaks.
+        orphans: how many of the good rows are returns of a line that nobody knew yet.
+        links: how many orphans, of these and earlier days, met their line.
+    """
 
     stream: str
     first: date
@@ -57,14 +65,22 @@ class CoreReport:
     by_rule: dict[str, int]
     core: PartitionResult
     quarantine: PartitionResult
+    orphans: int = 0
+    links: int = 0
 
 
-def build_core(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> CoreReport:
+def build_core(
+    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, currency: str | None = None
+) -> CoreReport:
     """Replace the known days ``first`` to ``last`` of ``core.<stream>`` and ``quarantine.<stream>`` from raw.
 
     Returns need the orders, and inspections the returns, of the same and earlier days in core.
 
+    Args:
+        currency: of the shop's amounts (``shop.currency``); default: the one that they have so far.
+
     Raises:
+        MixedCurrencies: where several are met and nothing says which is the shop's; nothing is written then.
         RowsLost: where a row would end in neither table or in both; nothing is written then.
         LedgerConflict: where events contradict what was landed; nothing is written then.
     """
@@ -73,17 +89,18 @@ def build_core(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: d
         rows_in = _number_candidates(con, stream, first, last)
         mark_refused(con)
         _judge_rows(con, stream, rows_in)
+        judge_currency(con, stream, first, last, currency)
         _judge_duplicate_lines(con, stream)
         _judge_references(con, stream)
         refer(con, stream)
         if stream is RETURNS:
-            judge_returns(con, first)
+            judge_returns(con, first, last)
         else:
             _judge_duplicate_ids(con, stream, first)
         report = _write(con, stream, first, last, rows_in)
         check_conflicts(con, stream, first, last)
-        for table in ("candidate", "broken", "reference"):
-            con.execute(f"DROP TABLE temp.{table}")
+        for table in ("candidate", "broken", "reference", LINK):
+            con.execute(f"DROP TABLE IF EXISTS temp.{table}")
     return report
 
 
@@ -93,7 +110,8 @@ def _number_candidates(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, 
         f"""
         CREATE TEMP TABLE candidate AS
         SELECT row_number() OVER (
-            ORDER BY known_day, ledger_seq NULLS LAST, known_at NULLS LAST, file, row_number) AS pos, *
+            ORDER BY known_day, ledger_seq NULLS LAST, known_at NULLS LAST, {stream.time_column} NULLS LAST,
+                {stream.id_column} NULLS FIRST, file, row_number) AS pos, *
         FROM raw.{stream.name} WHERE known_day BETWEEN ? AND ? ORDER BY pos
         """,
         [first, last],
@@ -131,15 +149,19 @@ def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in
 
 
 def _judge_duplicate_lines(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -> None:
-    """Rows equal to an earlier row of the day; only rows whose hash occurs twice are compared in full."""
+    """Where ids were made from places: rows equal to an earlier row of their file.
+
+    Across files the person who delivers was asked. Only rows whose hash occurs twice are compared in full.
+    """
     compared = ", ".join(f'"{c.name}"' for c in stream.columns if c.name != stream.id_column)
     con.execute(
         f"""
         INSERT INTO broken SELECT pos, ? FROM (
-            SELECT pos, row_number() OVER (PARTITION BY known_day, {compared}, extra::VARCHAR ORDER BY pos) AS n
+            SELECT pos, row_number() OVER (PARTITION BY known_day, file, {compared}, extra::VARCHAR ORDER BY pos) AS n
             FROM candidate SEMI JOIN (
-                SELECT known_day, row_hash FROM candidate ANTI JOIN broken USING (pos) GROUP BY ALL HAVING count(*) > 1
-            ) USING (known_day, row_hash)
+                SELECT known_day, file, row_hash FROM candidate ANTI JOIN broken USING (pos)
+                WHERE has_own_ids IS NOT TRUE GROUP BY ALL HAVING count(*) > 1
+            ) USING (known_day, file, row_hash)
             WHERE pos NOT IN (SELECT pos FROM broken)
         ) WHERE n > 1
         """,
@@ -164,7 +186,8 @@ def _judge_references(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -
         con.execute(
             """
             INSERT INTO broken SELECT c.pos, $rank FROM candidate c JOIN reference r USING (pos)
-            WHERE r.is_orphan AND (nullif(trim(c.customer_id), '') IS NULL OR nullif(trim(c.article_id), '') IS NULL)
+            WHERE r.is_orphan AND nullif(trim(c.line_id), '') IS NULL
+              AND (nullif(trim(c.customer_id), '') IS NULL OR nullif(trim(c.article_id), '') IS NULL)
             """,
             {"rank": ranks["unknown_order_line"]},
         )
@@ -179,7 +202,7 @@ def _judge_references(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -
     con.execute(
         """
         INSERT INTO reference
-        SELECT c.pos, r.return_id, r.return_id IS NULL
+        SELECT DISTINCT c.pos, r.return_id, r.return_id IS NULL
         FROM (SELECT pos, return_id, known_day FROM candidate ANTI JOIN broken USING (pos) WHERE ledger_seq IS NULL) c
         LEFT JOIN core.returns r ON r.return_id = c.return_id AND r.known_day <= c.known_day
         """
@@ -187,7 +210,7 @@ def _judge_references(con: duckdb.DuckDBPyConnection, stream: DeliveredStream) -
     con.execute("INSERT INTO broken SELECT pos, $rank FROM reference WHERE is_orphan", {"rank": ranks["unknown_return"]})
     con.execute(
         """
-        INSERT INTO broken SELECT c.pos, $rank FROM candidate c JOIN reference f USING (pos)
+        INSERT INTO broken SELECT DISTINCT c.pos, $rank FROM candidate c JOIN reference f USING (pos)
         JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day WHERE c.inspected_at < r.returned_at
         """,
         {"rank": ranks["inspection_before_return"]},
@@ -218,20 +241,29 @@ def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream
 
 def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int) -> CoreReport:
     inputs = _inputs(con, stream, first, last)
-    core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream), inputs_hash=inputs)
+    core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream, first), inputs_hash=inputs)
+    [(links,)] = con.execute(f"SELECT count(*) FROM {LINK}").fetchall() if stream is RETURNS else [(0,)]
+    [(orphans,)] = (
+        con.execute("SELECT count(*) FROM core.returns WHERE is_orphan AND known_day BETWEEN ? AND ?", [first, last]).fetchall()
+        if stream is RETURNS
+        else [(0,)]
+    )
     with registered(con, "rule_texts", rule_texts(stream)):
         quarantine = replace_partition(
             con, f"quarantine.{stream.name}", first, last, quarantine_select(stream), inputs_hash=inputs
         )
-    if rows_in != core.rows + quarantine.rows:
+    good = core.rows - links
+    if rows_in != good + quarantine.rows:
         raise RowsLost(
-            f"{stream.name} {first}..{last}: {rows_in} raw rows, but {core.rows} validated and {quarantine.rows} in quarantine"
+            f"{stream.name} {first}..{last}: {rows_in} raw rows, but {good} validated and {quarantine.rows} in quarantine"
         )
     by_rule = con.execute(
         f"SELECT rule, count(*) FROM quarantine.{stream.name} WHERE known_day BETWEEN ? AND ? GROUP BY rule ORDER BY 2 DESC, 1",
         [first, last],
     ).fetchall()
-    return CoreReport(stream.name, first, last, rows_in, core.rows, quarantine.rows, dict(by_rule), core, quarantine)
+    return CoreReport(
+        stream.name, first, last, rows_in, good, quarantine.rows, dict(by_rule), core, quarantine, int(orphans), int(links)
+    )
 
 
 def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:

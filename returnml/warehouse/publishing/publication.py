@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from returnml.contracts.columns import ORDERS, STREAMS
+from returnml.contracts.columns import ORDERS, RETURNS, STREAMS
 from returnml.features.declarations import FeatureSet
 from returnml.instants import day_of
 from returnml.ledger.log import first_record, last_record, read
@@ -92,12 +92,17 @@ def _check_events(con: duckdb.DuckDBPyConnection, ledger: Path, last_seq: int, k
 
 
 def _check_core(con: duckdb.DuckDBPyConnection, stream: str, last_seq: int) -> None:
-    """Each accepted event has its rows in core, and no other event has any."""
+    """Each accepted event has its rows in core, and no other event has any; with an order come those of the returns it links."""
+    linked = (
+        "UNION ALL SELECT seq, known_day, json_array_length(links) - len(json_extract_string(links, '$[*].rule')) AS rows "
+        f"FROM {TABLE} WHERE links IS NOT NULL AND is_accepted AND seq <= $last AND rows > 0"
+    )
     rows = "json_array_length(payload, '$.lines')" if stream == ORDERS.name else "1"
     wrong = con.execute(
         f"""
         SELECT coalesce(e.seq, c.seq), coalesce(e.known_day, c.known_day), coalesce(c.rows, 0), coalesce(e.rows, 0) FROM (
             SELECT seq, known_day, {rows} AS rows FROM {TABLE} WHERE type = $type AND is_accepted AND seq <= $last
+            {linked if stream == RETURNS.name else ""}
         ) e FULL JOIN (
             SELECT ledger_seq AS seq, min(known_day) AS known_day, count(*) AS rows FROM core.{stream}
             WHERE ledger_seq <= $last GROUP BY ledger_seq

@@ -23,8 +23,9 @@ from returnml.pipeline.checks import (
     spec,
     stop_on_error,
 )
-from returnml.release.deployment import audit_path, read_state, verify_audit
+from returnml.release.deployment import read_state
 from returnml.release.folder import Release, write_release
+from returnml.release.proof import prove_trail
 from returnml.settings import GateSettings, Settings
 from returnml.tasks.declared import return_risk
 from returnml_tests.serving.shop import manifest
@@ -148,4 +149,4 @@ def test_approval_is_waited_for(root: Path, tmp_path: Path):
     assert not scored(result)
     state = tmp_path / "deployment" / "return_risk" / "state.json"
     assert (read_state(state).champion, read_state(state).pending) == (None, first.version)
-    assert [r.action for r in verify_audit(audit_path(state))] == ["make_pending"]
+    assert [r.action for r in prove_trail(state).records] == ["make_pending"]

@@ -172,7 +172,7 @@ def test_events_that_contradict_what_is_known(data):
         assert evidence(client) == (2 + 4, 8)
     assert told == [
         ("accepted", None, None, True),
-        ("duplicate", None, None, True),
+        ("conflict", "conflict", "event_id", True),
         ("refused", "duplicate_id", "lines[0].line_id", True),
         ("refused", "duplicate_id", "lines[1].line_id", True),
         ("refused", "return_before_order", "occurred_at", True),
@@ -198,11 +198,40 @@ def test_an_id_that_another_event_has_is_refused_and_not_taken_for_a_duplicate(d
     more = placed("e1", lines=[*order["lines"], order["lines"][0] | {"line_id": "o9-2"}])
     with service(data) as client:
         assert answered(client, order) == [("accepted", None, None, True)]
-        taken = ("refused", "event_id_taken", "event_id", True)
+        taken = ("conflict", "conflict", "event_id", True)
         assert answered(client, back, seen | {"verdict": "worn"}, more, placed("e1", "o10")) == [taken] * 4
-        assert answered(client, order, placed("e1", country="AT")) == [("duplicate", None, None, True)] * 2
+        assert answered(client, order, order | {"device": None}) == [("duplicate", None, None, True)] * 2
         assert answered(client, back | {"event_id": "e2"}) == [("accepted", None, None, True)]
     assert verdicts(data) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"country": "AT"},
+        {"customer_id": "c2"},
+        {"voucher_code": "SPRING"},
+        {"lines": [{"quantity": 5}]},
+        {"lines": [{"unit_price_cents": 1}]},
+        {"occurred_at": "2011-06-15T11:58:00Z"},
+    ],
+    ids=str,
+)
+def test_an_event_id_again_with_other_content_is_a_conflict_that_is_seen(data, changed):
+    """A correction under the old id would be lost, were it called a duplicate."""
+    order = placed("e1")
+    lines = [old | new for old, new in zip(order["lines"], changed.get("lines", [{}]), strict=True)]
+    with service(data) as client:
+        send(client, [order, returned("e2", "r1", "o9-1")])
+        before = verdicts(data)
+        told = send(client, order | changed | {"lines": lines})
+        assert (told["accepted"], told["duplicates"], told["refused"], told["conflicts"]) == (0, 0, 0, 1)
+        [one] = told["events"]
+        assert (one["status"], one["rule"], one["seq"]) == ("conflict", "conflict", 1)
+        assert client.get("/health/ready").json()["events"]["conflicts"] == 1
+        assert 'returnml_events_conflict_total{worker=""} 1' in client.get("/metrics").text
+        assert send(client, [order, order | {"occurred_at": "2011-06-15T13:59:00+02:00"}])["duplicates"] == 2
+    assert verdicts(data) == before
 
 
 def test_an_orphan_counts_in_the_windows_of_the_keys_that_it_names(data):
@@ -271,7 +300,7 @@ def test_a_store_that_cannot_be_written_after_the_ledger_was(data):
 
 def test_whoever_watches_the_service_hears_that_no_event_can_be_taken_in(data):
     with service(data) as client:
-        send(client, [placed("e1"), placed("e1"), returned("e2", line_id="unknown")])
+        send(client, [placed("e1"), placed("e1"), returned("e2", line_id=None)])
         [segment] = DataPaths(data).ledger.glob("*.log")
         good = segment.read_bytes()
         segment.write_bytes(good[:-1])

@@ -68,6 +68,7 @@ def test_a_score_sees_an_event_right_after_its_202(client):
         "accepted": 1,
         "duplicates": 0,
         "refused": 0,
+        "conflicts": 0,
         "events": [{"status": "accepted", "event_id": "e1", "seq": 1}],
     }
     assert evidence(client) == (2 + 4, 1)
@@ -89,7 +90,7 @@ def test_each_item_of_a_batch_is_judged_by_itself_and_after_those_before_it(clie
         returned("e4", "r4", "o9-1", quantity=2),
         returned("e5", "r5", "o9-1"),
         returned("e6", "r1"),
-        returned("e7", "r7", "nowhere"),
+        returned("e7", "r7", None),
         returned("e8", "r8", "nowhere", customer_id="c1", article_id="a1"),
         {"type": "inspection", "event_id": "e9", "occurred_at": AT, "inspection_id": "i1", "return_id": "r1", "verdict": "worn"},
         {"type": "inspection", "event_id": "e10", "occurred_at": AT, "inspection_id": "i1", "return_id": "r1", "verdict": "worn"},
@@ -198,4 +199,4 @@ def test_a_body_that_is_no_json_is_refused(client, body):
 def test_too_many_events_at_once_are_refused(client):
     response = client.post("/v1/events", content=b"[" + b",".join([b"1"] * 10_001) + b"]")
     assert (response.status_code, "at most 10000" in response.json()["detail"]) == (422, True)
-    assert send(client, []) == {"accepted": 0, "duplicates": 0, "refused": 0, "events": []}
+    assert send(client, []) == {"accepted": 0, "duplicates": 0, "refused": 0, "conflicts": 0, "events": []}

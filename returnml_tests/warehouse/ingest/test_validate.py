@@ -170,7 +170,8 @@ _RETURN_RULES = {
     "refund_too_large": {"refund_cents": 1 << 36},
     "quantity_too_large": {"quantity": 1 << 24},
     "outside_landing_day": {"returned_at": datetime(2024, 5, 3)},
-    "unknown_order_line": {"line_id": "nowhere"},
+    "unknown_order_line": {"line_id": None, "customer_id": "c1"},
+    "currency_differs": {"currency": "USD"},
     "return_before_order": {"line_id": "later"},
     "return_larger_than_order": {"quantity": 3},
 }
@@ -198,10 +199,13 @@ def test_a_return_of_an_unknown_line_that_names_customer_and_article_is_an_orpha
 
 
 def test_a_line_known_only_tomorrow_is_unknown_today(shop: Shop):
+    """And tomorrow it was ordered after the return: that stays an orphan."""
     shop.deliver("orders", D3, [order("l1", datetime(2024, 5, 3))])
     shop.deliver("returns", D2, [returned("r1", "l1")])
     shop.load("orders", D1, D3)
-    assert shop.load("returns", D1, D3).by_rule == {"unknown_order_line": 1}
+    report = shop.load("returns", D1, D3)
+    assert (report.good, report.orphans, report.links, report.by_rule) == (1, 1, 0, {})
+    assert shop.rows("SELECT is_orphan, customer_id, article_id FROM core.returns") == [(True, None, None)]
 
 
 def test_accepted_returns_never_add_up_to_more_than_was_ordered(shop: Shop):
@@ -264,8 +268,8 @@ def test_a_lost_row_is_a_defect_and_nothing_is_written(shop: Shop, monkeypatch: 
     shop.deliver("orders", D1, [order("l1"), order("l3"), order("l2", quantity=0)])
     shop.ingest("orders", D1)
     raw = [row for row in shop.content() if row[0] == "raw.orders"]
-    lossy = validate.core_select(ORDERS).replace("FROM candidate", "FROM (FROM candidate WHERE pos > 1)")
-    monkeypatch.setattr(validate, "core_select", lambda _: lossy)
+    lossy = validate.core_select(ORDERS, D1).replace("FROM candidate", "FROM (FROM candidate WHERE pos > 1)")
+    monkeypatch.setattr(validate, "core_select", lambda *_: lossy)
 
     with pytest.raises(RowsLost, match="3 raw rows, but 1 validated and 1 in quarantine"):
         build_core(shop.con, ORDERS, D1, D1)

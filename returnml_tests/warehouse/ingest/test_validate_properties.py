@@ -74,7 +74,7 @@ def _accepted(orders: list[list[dict]], returns: list[list[dict]]) -> tuple[list
             seen.append(content)
             known_day, line = lines.get(row["line_id"], (9, {}))
             is_orphan = known_day > day
-            if is_repeated or (is_orphan and not (row["customer_id"] and row["article_id"])):
+            if is_repeated:
                 continue
             if not is_orphan and (row["returned_at"] < line["ordered_at"] or row["quantity"] > left[row["line_id"]]):
                 continue

@@ -14,7 +14,10 @@ from returnml.modeling.data.snapshot import (
     verify_snapshot,
 )
 from returnml.settings import LabelSettings
-from returnml.warehouse.training.training_rows import build_snapshot
+from returnml.warehouse.training.training_rows import (
+    NothingMature,
+    build_snapshot,
+)
 from returnml_tests.modeling.shop import FEATURE_SET, START, TASK, order_lines, warehouse
 
 FAR = START + timedelta(days=200)
@@ -53,8 +56,11 @@ def test_a_snapshot_says_when_the_first_return_that_counts_was_known(con: duckdb
     line, ordered = returned["row_id"][0], returned["anchor_at"][0]
     at = [ordered + timedelta(days=days) for days in (1, 6, 4)]
     con.execute("DELETE FROM core.returns WHERE line_id = ?", [line])
-    con.execute("INSERT INTO core.returns VALUES (?, true, ?, ?)", [line, at[0], at[0]])  # a cancellation counts for nothing
-    con.executemany("INSERT INTO core.returns VALUES (?, false, ?, ?)", [[line, at[1], at[1]], [line, at[2], at[2]]])
+    con.execute(
+        "INSERT INTO core.returns VALUES (?, true, ?, ?, false)", [line, at[0], at[0]]
+    )  # a cancellation counts for nothing
+    con.execute("INSERT INTO core.returns VALUES (?, false, ?, ?, true)", [line, at[0], at[0]])  # its line was not known yet
+    con.executemany("INSERT INTO core.returns VALUES (?, false, ?, ?, false)", [[line, at[1], at[1]], [line, at[2], at[2]]])
     lines = build_snapshot(con, TASK, FAR, tmp_path, LABEL).table()
     assert lines.filter(row_id=line)["label_known_at"][0] == at[2]
     assert lines["label_known_at"].is_null().to_list() == (lines["label"] == 0).to_list()
@@ -108,5 +114,15 @@ def test_changed_rows_are_noticed(con: duckdb.DuckDBPyConnection, tmp_path):
     snapshot = build_snapshot(con, TASK, FAR, tmp_path, LABEL)
     file = snapshot.path / ROWS_FILE
     pl.read_parquet(file).with_columns(label=1 - pl.col("label")).write_parquet(file)
-    with pytest.raises(SnapshotError, match="expected"):
+    with pytest.raises(SnapshotError, match="its rows are not those that its manifest was made for"):
         verify_snapshot(read_snapshot(snapshot.path))
+
+
+def test_without_any_return_or_flag_nothing_is_learnt(con: duckdb.DuckDBPyConnection, tmp_path):
+    con.execute("DELETE FROM core.returns")
+    with pytest.raises(
+        NothingMature, match=r"no return was delivered up to the cut-off .* what came back is unknown, not nothing"
+    ):
+        build_snapshot(con, TASK, FAR, tmp_path, LABEL)
+    con.execute("UPDATE core.orders SET is_returned = false")
+    assert build_snapshot(con, TASK, FAR, tmp_path, LABEL).rows == 400

@@ -15,11 +15,21 @@ from serving.state import ServingState
 Family = tuple[str, str, str, str]
 """Name, kind, what it is, and the status' field."""
 
-_SERVICE: tuple[Family, ...] = (("returnml_stale_answers_total", "counter", "Answers from stale features.", "stale_answers"),)
+_SERVICE: tuple[Family, ...] = (
+    ("returnml_stale_answers_total", "counter", "Answers from stale features.", "stale_answers"),
+    (
+        "returnml_store_findings",
+        "gauge",
+        "What is wrong with generation and ledger.",
+        "store_findings",
+    ),
+    ("returnml_store_scrubbed_timestamp_seconds", "gauge", "When the last pass over them ended.", "store_scrubbed_at"),
+)
 _EVENTS: tuple[Family, ...] = (
     ("returnml_events_accepted_total", "counter", "Events that are in the ledger and applied.", "accepted"),
     ("returnml_events_duplicate_total", "counter", "Events that were accepted before.", "duplicates"),
     ("returnml_events_refused_total", "counter", "Events that a rule refused.", "refused"),
+    ("returnml_events_conflict_total", "counter", "Events under the id of one of other content.", "conflicts"),
     ("returnml_events_unavailable_total", "counter", "Events that were answered 503.", "unavailable"),
     ("returnml_events_waiting", "gauge", "Events that wait to be written.", "waiting"),
 )
@@ -42,13 +52,20 @@ def metrics_route(service: ServingState, intake: EventIntake, log: InferenceLog,
     async def metrics() -> str:
         """Counters since the worker's start."""
         status = log.status()
-        lines = _exposed(_SERVICE, service, status.worker) + _exposed(_EVENTS, intake.status(), status.worker)
+        lines = _exposed(_SERVICE, service, status.worker) + _refused(service, status.worker)
+        lines += _exposed(_EVENTS, intake.status(), status.worker)
         lines += _exposed(_LOG, status, status.worker)
         if stream is not None:
             lines += _exposed(_STREAM, stream.status(), status.worker)
         return "\n".join(lines) + "\n"
 
     return metrics
+
+
+def _refused(service: ServingState, worker: str) -> list[str]:
+    name = "returnml_refused"
+    lines = [f"# HELP {name} 1 where a part that is there now could not be proven or loaded.", f"# TYPE {name} gauge"]
+    return lines + [f'{name}{{worker="{worker}",part="{part}"}} {is_refused}' for part, is_refused in service.refused.items()]
 
 
 def _exposed(families: Sequence[Family], status: object, worker: str) -> list[str]:

@@ -1,0 +1,42 @@
+"""Packages stay small and say what they are for."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = sorted(init.parent for top in ("returnml", "serving") for init in (ROOT / top).rglob("__init__.py"))
+MOST_MODULES = 20
+
+
+def modules(package: Path) -> set[str]:
+    return {file.stem for file in package.glob("*.py")} - {"__init__"}
+
+
+def name_of(package: Path) -> str:
+    return ".".join(package.relative_to(ROOT).parts)
+
+
+@pytest.mark.parametrize("package", [p for p in PACKAGES if p.name != "commands"], ids=name_of)
+def test_no_package_is_a_hall(package):
+    assert len(modules(package)) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=name_of)
+def test_no_module_is_named_like_a_package_beside_it(package):
+    assert modules(package) & {p.name for p in PACKAGES if p.parent == package} == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=name_of)
+def test_every_package_says_what_it_is_for(package):
+    assert ast.get_docstring(ast.parse((package / "__init__.py").read_text()))
+
+
+def test_every_module_is_in_a_package():
+    homeless = [
+        p for top in ("returnml", "serving") for p in (ROOT / top).rglob("*.py") if not (p.parent / "__init__.py").exists()
+    ]
+    assert homeless == []
