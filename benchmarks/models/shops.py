@@ -18,6 +18,7 @@ from returnml.features.sets.order_line import ORDER_LINE
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, load_settings
 from returnml.sources.delivery import deliver
+from returnml.sources.delivery_plan import Draft
 from returnml.sources.online_retail import read_files, to_streams
 from returnml.sources.simulator.simulation import simulate_tables
 from returnml.sources.simulator.simulation_plan import Plan
@@ -142,8 +143,9 @@ def warehouse_of(shop: Shop, root: Path, shared: Path) -> duckdb.DuckDBPyConnect
     days = pl.date_range(first, last, "1d", eager=True).to_list()
     if returns is None:
         returns = _no_returns()
-    for stream, frame in ((ORDERS, orders), (RETURNS, returns)):
-        deliver(settings.paths.landing, stream, frame, shop.name, VirtualClock(0), AS_DELIVERED, days)
+    drafts = [Draft(stream, frame, has_own_ids=True, covered=days) for stream, frame in ((ORDERS, orders), (RETURNS, returns))]
+    deliver(settings.paths.landing, drafts, shop.name, VirtualClock(0), AS_DELIVERED)
+    for stream in (ORDERS, RETURNS):
         ingest_raw(con, stream, first, last, settings.paths.landing, settings)
         build_core(con, stream, first, last)
     build_outcomes(con, first, last + timedelta(days=34), settings.label)
