@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import duckdb
 
@@ -270,7 +271,7 @@ def _check_spine(con: duckdb.DuckDBPyConnection, spine: str, needed: Sequence[st
         raise FeatureError(f"spine {spine}: requested_at lies before 1971")
 
 
-def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple:
+def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     row = con.execute(query).fetchone()
     if row is None:
         raise FeatureError(f"no row: {query}")
