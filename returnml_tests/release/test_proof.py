@@ -19,9 +19,9 @@ from returnml.files import (
     readable_json,
     sha256,
 )
+from returnml.findings import Finding, damages
 from returnml.release.commit import anchor, mend
 from returnml.release.deployment import AuditRecord, DeploymentError, DeploymentState, audit_path, read_state, state_after
-from returnml.release.findings import Finding, damages
 from returnml.release.folder import Release, write_release
 from returnml.release.proof import proof_of, prove, proven_state
 from returnml.release.seal import Seal, seal_of

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from returnml.cli import app
 from returnml.clock import VirtualClock
 from returnml.files import readable_json
+from returnml.findings import damages
 from returnml.instants import instant
 from returnml.ledger.event_records import (
     Judged,
@@ -34,7 +35,6 @@ from returnml.release.erasures import (
     read_erasures,
     record_erasure,
 )
-from returnml.release.findings import damages
 from returnml.release.trail import TrailError, heads, lines
 from returnml.settings import Settings
 from returnml_tests.release.test_proof import TASK, Shop, rewritten
