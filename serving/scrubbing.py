@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Thread, get_native_id
 
 from returnml.clock import Clock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.settings import StoreSettings
 from returnml.store.backend import Backend
 from returnml.store.generation_manifest import StoreError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.tiles.arithmetic import WORD
 from returnml.release.plain import NotPlain, plain_files
 from returnml.store.backend import Values

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.windows import Window
 from returnml.files import (
     UNDECODABLE,

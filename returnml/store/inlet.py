@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from returnml.clock import Clock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogError
 from returnml.privacy.customers import open_customers

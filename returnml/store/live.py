@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.store.backend import Backend, Found, Published, StoreUnavailable, read_generation
 from returnml.store.generation import open_generation
 from returnml.store.generation_manifest import (

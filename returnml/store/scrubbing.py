@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from returnml.clock import Clock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.files import (
     readable_json,
     replace_file,

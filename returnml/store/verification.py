@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.files import locked
 from returnml.findings import Finding
 from returnml.ledger.log import LogError, Record, last_record, read, segments

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from returnml.clock import VirtualClock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.release.commit import transition
 from returnml.release.deployment import DeploymentState, read_state

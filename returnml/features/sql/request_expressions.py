@@ -7,7 +7,7 @@ yield basket aggregates therefore holds whole requests. Null values are ignored;
 
 from __future__ import annotations
 
-from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
+from returnml.features.declarations import BasketAggregate, FeatureDeclarations, InputKind, Operation, RequestInput
 from returnml.features.sql.dialect import (
     micros,
     quote,
@@ -22,7 +22,7 @@ from returnml.features.text_codes import SHORT_DIGITS
 from returnml.features.windows import DAY_US, EPOCH_WEEKDAY, HOUR_US
 
 
-def carried_columns(feature_set: FeatureSet) -> tuple[str, ...]:
+def carried_columns(feature_set: FeatureDeclarations) -> tuple[str, ...]:
     """Spine columns that request inputs and basket aggregates read."""
     found = [r.column for r in feature_set.request if r.column]
     for b in feature_set.basket:
@@ -52,11 +52,11 @@ def basket_table(by: tuple[str, ...]) -> str:
     return "_".join(["pit_basket", *by])
 
 
-def basket_bys(feature_set: FeatureSet) -> tuple[tuple[str, ...], ...]:
+def basket_bys(feature_set: FeatureDeclarations) -> tuple[tuple[str, ...], ...]:
     return tuple(dict.fromkeys(b.by for b in feature_set.basket))
 
 
-def basket_statement(feature_set: FeatureSet, by: tuple[str, ...]) -> str:
+def basket_statement(feature_set: FeatureDeclarations, by: tuple[str, ...]) -> str:
     """The statement that leaves ``basket_table(by)``: ``mid`` and one column per basket aggregate with that ``by``."""
     keys = ["order_id", "t", *(quote(c) for c in by)]
     values = ", ".join(f"{_aggregate(b)} as {quote(b.name)}" for b in feature_set.basket if b.by == by)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.files import UNDECODABLE
 from returnml.store.backend import (
     MARK,

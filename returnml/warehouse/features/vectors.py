@@ -8,7 +8,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from returnml.features.declarations import FeatureSet, Operation
+from returnml.features.declarations import Operation
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.dialect import quote
 from returnml.features.sql.request_expressions import (
     basket_bys,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregate, KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.dialect import (
     DAY,
     HOPS,

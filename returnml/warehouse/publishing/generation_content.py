@@ -12,7 +12,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.dialect import (
     quote,
     text_code,
