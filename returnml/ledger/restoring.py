@@ -39,7 +39,7 @@ def _restore(ledger: Path, backup: Path) -> dict[str, int]:
         raise LogError(f"{backup}: has no segment of a ledger (*.log)")
     present = segments(ledger)
     first, last = (present[0].name, present[-1].name) if present else ("", "")
-    done = {}
+    done: dict[str, int] = {}
     for file in present:
         copy, is_last = copies.get(file.name), file.name == last
         try:

@@ -64,8 +64,8 @@ def ledger_lost_its_end(applied: int, last_seq: int) -> Finding:
     return Finding(
         code="ledger_lost_its_end",
         what=f"the live part has event {applied}, the ledger ends with {last_seq}",
-        meaning="acknowledged events are gone from the ledger: nothing is published or rebuilt, and none is taken in. Without a backup "
-        f"they are lost for good: that is accepted by removing the live part before {REBUILD}",
+        meaning="acknowledged events are gone from the ledger: nothing is published or rebuilt, and none is taken in. Without a "
+        f"backup they are lost for good: that is accepted by removing the live part before {REBUILD}",
         mend=_RESTORE,
     )
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from returnml.cli import app
-from returnml.clock import VirtualClock
+from returnml.clock import FileClockDriver, VirtualClock
 from returnml.files import sha256
 from returnml.instants import instant_us
 from returnml.ledger.events import AnyEvent
@@ -30,6 +31,7 @@ from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE
 from returnml.root import ROOT_FILE
 from returnml.settings import DataPaths
 from returnml.store.event_writer import EventWriter
+from returnml.warehouse.partition import open_warehouse
 from returnml_tests.release.test_proof import DAMAGES, Shop
 from returnml_tests.roots import rooted
 from returnml_tests.store import test_repairs
@@ -218,3 +220,63 @@ def test_another_root_on_the_same_server_is_named_and_gets_a_place_of_its_own(ma
     published = first.store.backend.published()
     other.run(finding["mend"], monkeypatch)
     assert (other.wrong(), first.store.backend.published()) == ([], published)
+
+
+def day_taken(root: Root) -> None:
+    with closing(open_warehouse(root.paths.warehouse)) as con:
+        con.execute("DELETE FROM core.orders")
+
+
+def delivered_anew(root: Root) -> None:
+    [sidecar] = root.paths.landing.rglob("orders/*/0001-*.json")
+    file = sidecar.with_suffix(".parquet")
+    again = file.with_name(file.name.replace("0001-", "0002-"))
+    again.write_bytes(file.read_bytes())
+    about = json.loads(sidecar.read_text()) | {"version": 2}
+    again.with_suffix(".json").write_text(json.dumps(about))
+
+
+def landing_bit(root: Root) -> None:
+    [file] = root.paths.landing.rglob("orders/*/*.parquet")
+    flipped(file, 5)
+
+
+@pytest.mark.parametrize(
+    ("plant", "code", "mend"),
+    [
+        (day_taken, "partition_changed", "returnml backfill --from 2024-05-01 --to 2024-05-01"),
+        (delivered_anew, "not_as_landed", "returnml backfill --from 2024-05-01 --to 2024-05-01"),
+        (landing_bit, "landing_damaged", "bring the file and its sidecar back from a backup"),
+    ],
+)
+def test_warehouse_and_landing_are_held_against_each_other(make_root, plant, code, mend):
+    root = make_root("lmdb")
+    plant(root)
+    [finding] = root.wrong()
+    assert (finding["code"], finding["mend"].startswith(mend)) == (code, True)
+
+
+def test_what_comes_from_the_future_is_named(make_root):
+    root = make_root("lmdb")
+    FileClockDriver(root.paths.replay_clock, instant_us(GO_LIVE))
+    found = root.wrong()
+    assert {finding["code"] for finding in found} == {"from_the_future"}
+    assert any("event 2" in finding["what"] for finding in found)
+
+
+def test_an_empty_folder_and_a_root_of_before_are_told_apart(tmp_path):
+    code = {}
+    for name in ("empty", "before"):
+        (tmp_path / name).mkdir()
+        if name == "before":
+            (tmp_path / name / "landing" / "orders").mkdir(parents=True)
+        done = CliRunner().invoke(app, ["doctor", "--json", "--data", str(tmp_path / name)])
+        [finding] = json.loads(done.stdout)["findings"]
+        code[name] = (done.exit_code, finding["code"])
+    assert code == {"empty": (1, "no_root"), "before": (1, "root_not_upgraded")}
+
+
+def test_without_the_line_the_warehouse_is_left_out_and_named(make_root, monkeypatch):
+    monkeypatch.setattr("returnml.health.examination.find_spec", lambda name: None)
+    found = make_root(None).doctor()
+    assert (list(found["left_out"]), len(found["checked"])) == (["warehouse"], 9)

@@ -28,6 +28,7 @@ from returnml.release.seal import Seal, seal_of
 from returnml.release.trail import Head, heads, lines
 from returnml.release.transitions import approve, reject, settle
 from returnml.settings import Settings, TrailSettings
+from returnml_tests.roots import rooted
 from returnml_tests.serving.shop import manifest
 
 CLOCK = VirtualClock(1_700_000_000_000_000)
@@ -38,7 +39,7 @@ class Shop:
     """A root in which two releases decided one after the other, a third waits, and a fourth is rejected by its gates."""
 
     def __init__(self, root: Path, trail: TrailSettings | None = None) -> None:
-        self.settings = Settings(data=str(root), trail=trail or TrailSettings())
+        self.settings = Settings(data=str(rooted(root)), trail=trail or TrailSettings())
         self.releases = self.settings.paths.releases
         self.state = self.settings.paths.deployment_state(TASK)
         self.trail = audit_path(self.state)

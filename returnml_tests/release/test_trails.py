@@ -38,6 +38,7 @@ from returnml.release.erasures import (
 from returnml.release.trail import TrailError, heads, lines
 from returnml.settings import Settings
 from returnml_tests.release.test_proof import TASK, Shop, rewritten
+from returnml_tests.roots import rooted
 
 CLOCK = VirtualClock(5)
 
@@ -48,7 +49,7 @@ def erased(n: int) -> Erasure:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    trail = Settings(data=str(tmp_path)).paths.erasures
+    trail = Settings(data=str(rooted(tmp_path))).paths.erasures
     for n in (1, 2, 3):
         record_erasure(trail, erased(n))
     return trail

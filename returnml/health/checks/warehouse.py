@@ -16,6 +16,8 @@ from returnml.settings import Settings
 from returnml.sources.import_error import first_line
 from returnml.sources.landing import LandingError, days
 from returnml.warehouse.ingest.deliveries import find_deliveries
+from returnml.warehouse.ingest.raw_events import event_hashes
+from returnml.warehouse.ingest.raw_streams import inputs_of
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.tables import column_types, present_tables
 
@@ -46,24 +48,28 @@ def find(settings: Settings, clock: Clock) -> Iterator[Finding]:
 
 
 def _against_landing(con: duckdb.DuckDBPyConnection, settings: Settings, stream: DeliveredStream) -> Iterator[Finding]:
-    """Rows of each landing file, and in ``raw``. Rows of refused files are none."""
+    """What each day of ``raw`` was made from, and what there is to make it from now: files that were not refused, and events."""
     landing, table = settings.paths.landing, f"raw.{stream.name}"
     try:
         landed = days(landing, stream.name)
     except LandingError:
         return  # the check of the landing files says so
-    written = {day for (day,) in con.execute("SELECT day FROM ops.partitions WHERE table_name = ?", [table]).fetchall()}
-    has_ledger = "ledger_seq" in column_types(con, table)
-    own = "WHERE ledger_seq IS NULL" if has_ledger else ""
-    held = dict(con.execute(f"SELECT file, count(*) FROM {table} {own} GROUP BY file").fetchall())
+    noted = dict(con.execute("SELECT day, inputs_hash FROM ops.partitions WHERE table_name = ?", [table]).fetchall())
     refused = {file for (file,) in con.execute("SELECT file FROM quarantine.files WHERE stream = ?", [stream.name]).fetchall()}
     go_live = written_us(settings.go_live)
     found = find_deliveries(landing, stream, landed[0], date.max, go_live)[0] if landed else []
-    counted = {d.file: d for d in found if d.file not in refused}
-    differing = sorted({d.known_day for d in counted.values() if d.known_day in written and held.get(d.file, 0) != d.rows})
+    loaded = [delivery for delivery in found if delivery.file not in refused]
+    inputs = inputs_of(loaded, event_hashes(con, stream, date.min, date.max))
+    differing = sorted(day for day, made_from in inputs.items() if day in noted and noted[day] != made_from)
     if differing:
-        yield _not_as_landed(table, differing, f"{len(differing)} days of {table} do not have the rows that were landed")
-    waiting = sorted({d.known_day for d in counted.values() if d.known_day not in written})
+        yield Finding(
+            code="not_as_landed",
+            where=table,
+            what=f"{len(differing)} days are made from other files or events than are there now, {differing[0]} first",
+            meaning="They were delivered again since, or go_live was changed: features and labels are of other rows.",
+            mend=f"returnml backfill --from {differing[0]} --to {max(noted)}",
+        )
+    waiting = sorted(inputs.keys() - noted.keys())
     if waiting:
         yield Finding(
             code="not_ingested",
@@ -73,26 +79,6 @@ def _against_landing(con: duckdb.DuckDBPyConnection, settings: Settings, stream:
             mend=f"returnml backfill --from {waiting[0]} --to {waiting[-1]}",
             is_damage=False,
         )
-    lost = sorted(set(held) - {d.file for d in found})
-    if lost:
-        yield Finding(
-            code="landing_file_lost",
-            where=table,
-            what=f"rows of {len(lost)} files are in the warehouse and the files are not among the landed ones, {lost[0]} first",
-            meaning="They are gone from the warehouse once their day is written again.",
-            mend="bring the files back from a backup; where a delivery has replaced them, run returnml backfill over their days",
-            is_command=False,
-        )
-
-
-def _not_as_landed(table: str, differing: list[date], what: str) -> Finding:
-    return Finding(
-        code="not_as_landed",
-        where=table,
-        what=f"{what}, {differing[0]} first",
-        meaning="They were delivered again since, or the table was changed: features and labels are of other rows.",
-        mend=f"returnml backfill --from {differing[0]} --to {differing[-1]}",
-    )
 
 
 def _against_notes(con: duckdb.DuckDBPyConnection, known: set[str]) -> Iterator[Finding]:
