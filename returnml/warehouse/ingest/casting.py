@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from returnml.contracts.columns import Column, DeliveredStream, Kind
-from returnml.features.sql.dialect import quote
+from returnml.features.sql.duckdb import DUCKDB
 from returnml.warehouse.ingest.schema import SQL_TYPES
 
 
@@ -46,11 +46,11 @@ def extra_json(stream: DeliveredStream, header: pl.Schema) -> str:
     added = [name for name in header if name not in stream.column_names]
     if not added:
         return "NULL::JSON"
-    return "json_object(" + ", ".join(f"{_text(name)}, {quote(name)}" for name in added) + ")"
+    return "json_object(" + ", ".join(f"{_text(name)}, {DUCKDB.quote(name)}" for name in added) + ")"
 
 
 def _cast(column: Column, dtype: pl.DataType) -> Cast:
-    name, sql_type = quote(column.name), SQL_TYPES[column.kind]
+    name, sql_type = DUCKDB.quote(column.name), SQL_TYPES[column.kind]
     if dtype == pl.Null:
         return Cast(column, f"NULL::{sql_type}", None)
     if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
