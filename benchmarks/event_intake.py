@@ -37,6 +37,7 @@ from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import RedisProcess
+from returnml_tests.roots import rooted
 
 
 def events(n: int, seed: int) -> list[dict]:
@@ -72,7 +73,7 @@ def publish_empty(backend: Backend) -> None:
 
 def over_http(folder: Path, sent: list[dict], size: int) -> float:
     """Seconds for all of them over one connection."""
-    publish_empty(LmdbBackend(DataPaths(folder / "http").store))
+    publish_empty(LmdbBackend(DataPaths(rooted(folder / "http", "pseudonymise")).store))
     bodies = [msgspec.json.encode(b) for b in batches(sent, size)]
     with served("serving.app:create_worker", folder / "http", "/v1/events") as (url, _), httpx.Client(timeout=60) as client:
         return seconds(lambda: [client.post(url, content=body).raise_for_status() for body in bodies])

@@ -25,7 +25,8 @@ import numpy as np
 
 from benchmarks.online_world import ARTICLES, CUSTOMERS, CUT_OFF_US, request, warehouse
 from returnml.clock import VirtualClock
-from returnml.features.declarations import FeatureSet, KeyGroup
+from returnml.features.declarations import KeyGroup
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.sets.shop import (
     ORDERS,

@@ -22,6 +22,7 @@ from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.streaming.client import consumer
 from returnml.streaming.consumer import EventConsumer
 from returnml.streaming.dead_letters import DeadLetterLog
+from returnml_tests.roots import rooted
 from returnml_tests.streaming.mock_kafka import MockKafka, mock_kafka
 
 TOPIC = "events"
@@ -30,7 +31,8 @@ TOPIC = "events"
 def consumed(folder: Path, kafka: MockKafka, count: int, size: int) -> float:
     """Seconds from joining the group to the last commit."""
     settings = Settings(
-        data=str(folder / "kafka"), kafka=KafkaSettings(bootstrap_servers=kafka.servers, topic=TOPIC, batch_size=size)
+        data=str(rooted(folder / "kafka", "pseudonymise")),
+        kafka=KafkaSettings(bootstrap_servers=kafka.servers, topic=TOPIC, batch_size=size),
     )
     publish_empty(LmdbBackend(settings.paths.store))
     clock = SystemClock()

@@ -65,7 +65,7 @@ def main() -> None:
     chance = random.Random(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        keyring = Keyring(folder / "keys")
+        keyring = Keyring(folder / "keys", is_created=True)
         ids = [f"customer-{n}" for n in range(options.customers)]
         print(f"register {len(ids):,} new customers   {seconds(lambda: keyring.register(ids)):6.1f} s")
         asked = [chance.choice(ids) for _ in range(LOOKUPS)]
@@ -89,7 +89,8 @@ def main() -> None:
         keyring.finish_forgetting(keyring.pending()[0].pseudonym)
         print(f"overwrite what was deleted {seconds(keyring.purge):6.2f} s")
         sent = events(options.events, seed=1)
-        for label, names in (("as delivered", AS_DELIVERED), ("pseudonymised", Pseudonyms(Keyring(folder / "own")))):
+        own = Pseudonyms(Keyring(folder / "own", is_created=True))
+        for label, names in (("as delivered", AS_DELIVERED), ("pseudonymised", own)):
             print(f"events/s, {label:<15}{intake(folder / label, sent, names):>10,.0f}")
 
 

@@ -36,6 +36,7 @@ from returnml.warehouse.forecasts.run_off import (
     read_run_offs,
 )
 from returnml.warehouse.partition import open_warehouse
+from returnml_tests.roots import rooted
 
 START = date(2025, 1, 1)
 
@@ -54,6 +55,7 @@ def run_line(settings: Settings, plan: Plan, release_day: int) -> None:
     from returnml.privacy.customers import AS_DELIVERED
     from returnml.sources.simulator.simulation import simulate
 
+    rooted(settings.paths.root)
     simulate(plan, settings.paths, VirtualClock(0), AS_DELIVERED)
     made = plan.start + timedelta(days=release_day)
     for job, first, last in (

@@ -10,7 +10,8 @@ import duckdb
 import msgspec
 
 from returnml.clock import VirtualClock
-from returnml.features.declarations import FeatureSet, KeyGroup
+from returnml.features.declarations import KeyGroup
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.shop import activity
 from returnml.features.windows import DAY_US
 from returnml.ledger.events import AnyEvent

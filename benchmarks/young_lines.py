@@ -27,6 +27,7 @@ from returnml.tasks.declared import return_risk
 from returnml.warehouse.ingest.cutoff import cut_off
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.training.training_rows import build_snapshot
+from returnml_tests.roots import rooted
 
 START = date(2025, 1, 1)
 SHOWN = ("auc", "average_precision", "log_loss", "brier", "calibration_error", "mean_probability", "base_rate")
@@ -39,6 +40,7 @@ def build_features(settings: Settings, plan: Plan) -> None:
     from returnml.privacy.customers import AS_DELIVERED
     from returnml.sources.simulator.simulation import simulate
 
+    rooted(settings.paths.root)
     simulate(plan, settings.paths, VirtualClock(0), AS_DELIVERED)
     # The line's own evaluation may stop it, as a model of the old world is not calibrated in the new one.
     run_job(settings, "whole_line", plan.start, plan.end - timedelta(days=1), is_quiet=True)

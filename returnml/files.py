@@ -61,11 +61,17 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def create_private(path: Path, content: bytes) -> None:
-    """Create a file that only its owner may read, whole or not at all; one that is there is left as it is, and not opened."""
+    """Create a file that only its owner may read; see ``create_whole``."""
+    create_whole(path, content, 0o600)
+
+
+def create_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Create a file, whole or not at all; one that is there is left as it is, and not opened."""
     if path.exists():
         return
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
+    os.chmod(temporary, mode)
     write_synced(Path(temporary), content)
     try:
         os.link(temporary, path)

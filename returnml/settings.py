@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+EARLIEST_YEAR, LATEST_YEAR = 1990, 2100
+"""Times before the first, or from the second on, are mistyped."""
 PROFILES = ("dev", "staging", "prod")
 
 
@@ -54,9 +57,17 @@ class ShopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         currency: ISO 4217 code of all its amounts. Undeclared it is that of the first amount; others are refused.
+        timezone: IANA name; of times in its files without an offset, unless a mapping has its own. Partitions are UTC days.
     """
 
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"timezone: {self.timezone!r} is no IANA time zone") from None
 
 
 class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,11 +104,15 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         backend: ``lmdb``: below the data root, for one host. ``redis``: on a server that several hosts score from.
         redis_url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; user and password may be in it.
         redis_prefix: of all keys; its hash tag keeps them on one node of a cluster.
+        scrub_every_hours: how often the service reads generation and ledger whole, to find what was damaged; 0: never.
+        scrub_megabytes_per_second: how fast it reads then.
     """
 
     backend: Literal["lmdb", "redis"] = "lmdb"
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_prefix: str = "{returnml}:"
+    scrub_every_hours: Annotated[float, msgspec.Meta(ge=0.0)] = 24.0
+    scrub_megabytes_per_second: Annotated[float, msgspec.Meta(gt=0.0)] = 16.0
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,8 +136,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bagging_fraction: float = 0.8
     lambda_l2: float = 10.0
     threads: int = 2
-    calibration_days: int = 14
-    holdout_days: int = 21
+    calibration_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 14
+    holdout_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 21
     young_lines: Literal["exclude", "weighted"] = "exclude"
 
 
@@ -329,9 +344,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, kind, example in (("go_live", datetime, "2025-03-01T00:00"), ("first_day", date, "2025-03-01")):
             text = getattr(self, name)
             try:
-                _ = None if text is None else kind.fromisoformat(text)
+                at = None if text is None else kind.fromisoformat(text)
             except ValueError:
                 raise ValueError(f"{name}: {text!r}, expected e.g. {example}") from None
+            if at is not None and not EARLIEST_YEAR <= at.year < LATEST_YEAR:
+                raise ValueError(f"{name}: {text!r}: expected a year from {EARLIEST_YEAR} to {LATEST_YEAR - 1}")
+        for name, days, least in (("window_days", self.label.window_days, 1), ("grace_days", self.label.grace_days, 0)):
+            if not least <= days <= 365:
+                raise ValueError(f"label.{name}: {days}: expected {least} to 365")
         for name, own in self.tasks.items():
             try:
                 self._changed(own)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from returnml.features.declarations import Aggregation, FeatureSet, InputKind, KeyGroup, Operation
+from returnml.features.declarations import Aggregation, InputKind, KeyGroup, Operation
+from returnml.features.feature_set import FeatureSet
 from returnml.features.fit_codes import (
     letter_size,
     number_size,

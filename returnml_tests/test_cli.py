@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from returnml.cli import app
 from returnml.features.sets.customer import CUSTOMER
 from returnml.features.sets.order_line import ORDER_LINE
+from returnml_tests.roots import rooted
 
 COMMANDS = (
     "simulate",
@@ -68,14 +69,14 @@ def test_features_of_one_set():
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, said, tmp_path):
-    refused = invoke(*words, "--data", str(tmp_path))
+    refused = invoke(*words, "--data", str(rooted(tmp_path)))
     assert refused.exit_code == 2
     assert said in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
 def test_status_of_an_empty_root(tmp_path):
-    found = json.loads(invoke("status", "--data", str(tmp_path), "--json").output)
+    found = json.loads(invoke("status", "--data", str(rooted(tmp_path)), "--json").output)
     assert found["tables"] == []
     assert found["deployment"]["return_risk"] == {"champion": None, "challenger": None, "previous": None, "pending": None}
 

@@ -22,6 +22,7 @@ from returnml.sources.simulator.simulation_plan import (
     Scenario,
 )
 from returnml.warehouse.partition import open_warehouse
+from returnml_tests.roots import rooted
 
 PROJECT = Path(__file__).resolve().parent.parent
 FIRST, SECOND, THIRD = date(2025, 1, 1), date(2025, 1, 2), date(2025, 1, 3)
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    settings = Settings(data=str(tmp_path_factory.mktemp("cli") / "50%41 off #1 [größe] {x} o'k"))
+    settings = Settings(data=str(rooted(tmp_path_factory.mktemp("cli") / "50%41 off #1 [größe] {x} o'k")))
     simulate(Plan(FIRST, 4, 30, 5, Scenario("none"), 30), settings.paths, VirtualClock(0), AS_DELIVERED)
     settings.paths.dagster.mkdir()
     return settings

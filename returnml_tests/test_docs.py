@@ -12,6 +12,7 @@ import typer
 from returnml.cli import app
 from returnml.settings import Settings
 from returnml.tasks.registry import tasks
+from returnml_tests.roots import rooted
 from serving.app import create_app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -145,7 +146,7 @@ def test_settings_are_documented_with_their_defaults():
 def test_routes_are_documented(tmp_path):
     table = re.findall(r"^\| `([A-Z]+) (\S+?)` \|", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE)
     documented = {(method, re.sub(r"\{\w+\}", "{}", path)) for method, path in table}
-    service = create_app(Settings(data=str(tmp_path / "data")))
+    service = create_app(Settings(data=str(rooted(tmp_path / "data"))))
     served = {
         (method, re.sub(r"\{[\w:]+\}", "{}", route.path))
         for route in service.routes

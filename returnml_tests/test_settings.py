@@ -2,7 +2,8 @@
 
 import pytest
 
-from returnml.settings import SettingsError, load_settings
+from returnml.contracts.rules import EARLIEST, LATEST
+from returnml.settings import EARLIEST_YEAR, LATEST_YEAR, SettingsError, load_settings
 
 FILE = """
 data = "elsewhere"
@@ -41,6 +42,12 @@ def test_a_list_in_a_variable_is_json():
 @pytest.mark.parametrize(
     ("text", "environ", "message"),
     [
+        ('[shop]\ntimezone = "Mars"', {}, r"timezone: 'Mars' is no IANA time zone .*\$\.shop"),
+        ('first_day = "1900-01-01"', {}, r"first_day: '1900-01-01': expected a year from 1990 to 2099"),
+        ('go_live = "20025-01-01"', {}, r"go_live: '20025-01-01', expected e\.g\."),
+        ('go_live = "2205-01-01"', {}, r"go_live: '2205-01-01': expected a year"),
+        ("[label]\nwindow_days = 3000", {}, r"label\.window_days: 3000: expected 1 to 365"),
+        ("[training]\nholdout_days = -1", {}, r">= 1 - at `\$\.training\.holdout_days`"),
         ("[training]\nsede = 1", {}, "sede.*training"),
         ("", {"RETURNML_TRAINING__SEED": "x"}, r"\$\.training\.seed"),
         ("", {"RETURNML_VARIANTS__NAMES": "[plain]"}, "RETURNML_VARIANTS__NAMES.*no JSON list"),
@@ -66,6 +73,15 @@ def test_a_task_may_differ(tmp_path):
     own, other = settings.of_task("return_risk"), settings.of_task("other")
     assert (own.training.rounds, own.training.seed, own.gates.require_approval) == (50, 4, True)
     assert (other.training.rounds, other.gates.require_approval) == (200, False)
+
+
+def test_the_years_of_settings_are_those_of_the_contract():
+    assert (EARLIEST.year, LATEST.year) == (EARLIEST_YEAR, LATEST_YEAR)
+
+
+def test_the_zone_of_the_shop_is_declared_once(tmp_path):
+    assert load_settings(tmp_path / "none", {}).shop.timezone == "UTC"
+    assert load_settings(tmp_path / "none", {"RETURNML_SHOP__TIMEZONE": "Europe/Berlin"}).shop.timezone == "Europe/Berlin"
 
 
 def test_a_profile_or_its_root_that_is_not_declared_is_no_target(tmp_path):

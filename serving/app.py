@@ -41,6 +41,7 @@ from serving.http.strict_json import StrictRequest
 from serving.intake.writer_thread import EventIntake
 from serving.log.inference_log import InferenceLog
 from serving.scoring.reloading import kept_fresh
+from serving.scrubbing import LOOK_SECONDS, Scrubbing
 from serving.state import ServingState
 
 VERSION = "1"
@@ -52,6 +53,7 @@ def create_app(
     settings: Settings | None = None,
     clock: Clock | None = None,
     reload_seconds: float = RELOAD_SECONDS,
+    scrub_look_seconds: float = LOOK_SECONDS,
 ) -> Litestar:
     """The service.
 
@@ -59,9 +61,11 @@ def create_app(
         settings: default: read from ``returnml.toml`` and ``RETURNML_*`` variables.
         clock: default: the one that the setting ``replay_clock`` chooses.
         reload_seconds: how often to look for a new release or generation.
+        scrub_look_seconds: how often to look whether the store is to be scrubbed.
 
     Raises:
         SettingsError: if the settings speak of a task that there is not.
+        StoreError: if their folder is no data root.
     """
     settings = settings or load_settings()
     refuse_unknown(settings)
@@ -71,11 +75,12 @@ def create_app(
     stream = None if topic is None else ScoreStream(settings.kafka, topic)
     service = ServingState(settings, open_backend(settings), clock, ORDER_LINE, log, stream)
     intake = EventIntake(EventInlet(settings, ORDER_LINE, clock))
+    scrubbing = Scrubbing(settings.store, open_backend(settings), ORDER_LINE, clock, scrub_look_seconds)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         with log.running(), stream.running() if stream else nullcontext():
-            async with kept_fresh(service.refresh, reload_seconds), intake.running():
+            async with kept_fresh(service.refresh, reload_seconds), intake.running(), scrubbing.running():
                 yield
 
     app = Litestar(

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from returnml.clock import Clock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
 from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError
@@ -21,8 +21,10 @@ from returnml.release.folder import load_release, release_folder
 from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.backend import Backend
-from returnml.store.generation_manifest import StoreError
+from returnml.store.generation_manifest import StoreError, generation_folder
 from returnml.store.live import LiveStore
+from returnml.store.lmdb.environments import DATABASE_FILE
+from returnml.store.scrub_report import REPORT_FILE, Scrubbed, read_report
 from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks import CHECKOUT
 from returnml.tasks.declared import customer_risk, return_risk
@@ -84,7 +86,7 @@ class ServingState:
         self._stream = stream
         self._model: Model | None = None
         self._decider: Decider | None = None
-        allows_stale = settings.store.backend != "lmdb" and settings.serving.stale_features == "allow"
+        allows_stale = settings.serving.stale_features == "allow"
         self._live = LiveStore(backend, feature_set, allows_stale)
         self._reader = CustomerReader(self._live, CUSTOMER)
         self._risk: RiskReader | None = None
@@ -93,6 +95,7 @@ class ServingState:
         self._scorer: Scorer | None = None
         self._reloading = Reloading()
         self.stale_answers = 0
+        self._scrubbed: Scrubbed | None = None
 
     async def score(self, order: Order) -> Scores:
         """Score an order as of now, log the answer, and send it on where there is a stream.
@@ -155,10 +158,16 @@ class ServingState:
         problem = self._customers.misnamed(customer_id)
         if problem is not None:
             raise InvalidInput("customer_id", f"{problem} [{IS_PSEUDONYM}]")
+        self._refuse_damaged()
         try:
             return ask_as(self._customers, customer_id, ask)
         except (StoreError, KeyringError, PolicyError) as error:
             raise NotReady(str(error)) from error
+
+    def _refuse_damaged(self) -> None:
+        damage = self._scrubbed.keeps_from_scoring if self._scrubbed else None
+        if damage:
+            raise NotReady(damage)
 
     def ready(self) -> Ready:
         """What it scores with.
@@ -172,7 +181,10 @@ class ServingState:
             raise NotReady(self._reason())
         if log.failure and log.policy == "require":
             raise NotReady(log.failure)
+        self._refuse_damaged()
         warnings = [*self._reloading.failures.values(), *([log.failure] if log.failure else [])]
+        if self._scrubbed:
+            warnings += [f"{finding.code}: {finding.what}; {finding.mend}" for finding in self._scrubbed.findings]
         if log.shed:
             warnings.append(f"inference log: {log.shed} answers were given and not logged")
         stream = self._stream.status() if self._stream else None
@@ -197,7 +209,8 @@ class ServingState:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
         paths, refresh = self._settings.paths, self._reloading.refresh
         changed = refresh("release", lambda: self._deployment_mark(CHECKOUT), self._load_model)
-        changed |= refresh("store", self._published, self._live.refresh)
+        refresh("scrubber", lambda: file_mark(paths.store / REPORT_FILE), self._read_scrubbed)
+        changed |= refresh("store", self._store_mark, self._live.refresh)
         changed |= refresh("keyring", lambda: file_mark(paths.keys / MASTER_FILE), self._open_keyring)
         changed |= refresh("policy", self._policy_files[CHECKOUT].look, self._load_policy)
         refresh(CUSTOMER_RISK, self._risk_marks, self._load_risk)
@@ -236,15 +249,30 @@ class ServingState:
     def _load_risk(self) -> None:
         self._risk = open_risk(self._settings, self._live, self._policy_files[CUSTOMER_RISK].read())
 
-    def _published(self) -> str | None:
+    def _store_mark(self) -> tuple[str | None, FileMark]:
+        """A generation that was written again under its name is opened again: the one before may be damaged."""
         try:
-            return self._live.published()
+            name = self._live.published()
+            folder = None if name is None else generation_folder(self._settings.paths.store, name)
         except StoreError:
-            return None  # loading it says why
+            return None, None  # loading it says why
+        return name, None if folder is None else file_mark(folder / DATABASE_FILE)
+
+    def _read_scrubbed(self) -> None:
+        self._scrubbed = read_report(self._settings.paths.store)
+
+    @property
+    def store_findings(self) -> int:
+        """How much was wrong with the store when it was last scrubbed."""
+        return len(self._scrubbed.findings) if self._scrubbed else 0
+
+    @property
+    def store_scrubbed_at(self) -> float:
+        """Seconds since the epoch; 0 before the first time."""
+        return self._scrubbed.checked_at_us / 1e6 if self._scrubbed else 0.0
 
     def _open_keyring(self) -> None:
-        settings = self._settings
-        self._customers = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
+        self._customers = open_customers(self._settings)
 
     def _reason(self) -> str:
         return "; ".join(self._reloading.failures.values()) or "the release and the store are not loaded yet"

@@ -11,8 +11,9 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day, refuse
+from returnml.commands.root import settings_of_root
 from returnml.instants import instant
-from returnml.settings import DataPaths, load_settings
+from returnml.settings import DataPaths
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ DayOption = Annotated[str | None, typer.Option("--day", help="Day of the answer 
 
 def replay(request_id: RequestArgument, on: DayOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Compute an answer again from the log and its release; exit code 1 where a bit differs."""
-    paths = load_settings(data=data).paths
+    paths = settings_of_root(data).paths
     answer = _answer(paths, request_id, on)
     lines = _replayed(paths, answer)
     if as_json:
@@ -66,7 +67,7 @@ def explain(
         unseen_events,
     )
 
-    paths = load_settings(data=data).paths
+    paths = settings_of_root(data).paths
     answer = _answer(paths, request_id, on)
     replayed = _replayed(paths, answer)
     raw = raw_values(answer, ORDER_LINE)

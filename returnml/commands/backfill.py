@@ -9,8 +9,8 @@ import typer
 from returnml.commands.line import run_job
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day
+from returnml.commands.root import settings_of_root
 from returnml.commands.run import report
-from returnml.settings import load_settings
 
 
 def backfill(
@@ -20,4 +20,4 @@ def backfill(
     as_json: JsonOption = False,
 ) -> None:
     """Write the partitions of a range of days again, landing files to scores; the same inputs give the same rows."""
-    report(run_job(load_settings(data=data), "daily_job", day(first, "--from"), day(last, "--to"), is_quiet=as_json), as_json)
+    report(run_job(settings_of_root(data), "daily_job", day(first, "--from"), day(last, "--to"), is_quiet=as_json), as_json)

@@ -16,7 +16,7 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import load_settings
+from returnml.commands.root import settings_of_root
 
 if TYPE_CHECKING:
     from returnml.streaming.consumer import Taken
@@ -40,7 +40,7 @@ def consume(
     from returnml.streaming.consumer import EventConsumer
     from returnml.streaming.dead_letters import dead_letters
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     named = {name: value for name, value in (("topic", topic), ("group_id", group)) if value is not None}
     kafka = msgspec.structs.replace(settings.kafka, **named)
     try:
@@ -75,7 +75,7 @@ def dead_letters_command(data: DataOption = None, as_json: JsonOption = False) -
     from returnml.streaming.dead_letters import logged
 
     try:
-        for letter in logged(load_settings(data=data).paths.dead_letters):
+        for letter in logged(settings_of_root(data).paths.dead_letters):
             value = _readable(letter.value)
             if as_json:
                 typer.echo(json.dumps(msgspec.structs.asdict(letter) | {"key": _readable(letter.key), "value": value}))

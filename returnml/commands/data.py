@@ -10,9 +10,9 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day as parsed_day
+from returnml.commands.root import settings_of_root
 from returnml.commands.source_errors import source_refused
 from returnml.instants import instant
-from returnml.settings import load_settings
 
 app = typer.Typer(help="What was delivered: versions of landing days.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def data_log(
 
     wanted = None if day is None else parsed_day(day, "--day", as_json)
     with source_refused(as_json):
-        landing = load_settings(data=data).paths.landing
+        landing = settings_of_root(data).paths.landing
         files = [file for name in ([stream] if stream else STREAMS) for file in history(landing, name, wanted)]
     rows: list[dict[str, Any]] = [
         {
@@ -70,7 +70,7 @@ def data_diff(
 
     wanted = parsed_day(day, "DAY", as_json)
     with source_refused(as_json):
-        difference = diff_versions(load_settings(data=data).paths.landing, stream, wanted, old, new)
+        difference = diff_versions(settings_of_root(data).paths.landing, stream, wanted, old, new)
     if as_json:
         answer = {
             "stream": stream,

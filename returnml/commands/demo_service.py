@@ -117,7 +117,7 @@ def riskiest_customers(settings: Settings, most: int) -> list[tuple]:
 
 def _shop_id(settings: Settings, name: str, customers: Collection[str]) -> str:
     """Only who knows a customer's id can find their name: the tables know the name alone."""
-    known = open_customers(settings.privacy.customer_ids, settings.paths.keys, is_created=False)
+    known = open_customers(settings)
     for customer in customers:
         if known.find(customer) == name:
             return customer

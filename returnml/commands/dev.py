@@ -12,8 +12,8 @@ import typer
 
 from returnml.commands.dagster_home import enter
 from returnml.commands.options import DataOption
+from returnml.commands.root import settings_of_root
 from returnml.commands.signals import ended_by_signals
-from returnml.settings import load_settings
 
 END_SECONDS = 15
 """What Dagster has to end its UI, daemon and code servers by itself; what is left of them then is killed."""
@@ -25,7 +25,7 @@ def dev(
     data: DataOption = None,
 ) -> None:
     """Open Dagster's UI and run its daemon (schedules, sensors), with all storage below the data root."""
-    home = enter(load_settings(data=data))
+    home = enter(settings_of_root(data))
     environment = os.environ | {"PWD": str(home)}  # .env refers to it
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-p", str(port), "-h", host]
     with ended_by_signals(grace_seconds=END_SECONDS + 10):

@@ -11,7 +11,7 @@ import typer
 from returnml.commands.options import JsonOption
 
 if TYPE_CHECKING:
-    from returnml.features.declarations import FeatureSet
+    from returnml.features.feature_set import FeatureSet
 
 
 def features(

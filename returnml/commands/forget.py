@@ -10,7 +10,8 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import Settings, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import Settings
 
 if TYPE_CHECKING:
     from returnml.store.forgetting import Forgetter
@@ -37,7 +38,7 @@ def forget(
     from returnml.streaming.client import StreamingError
     from returnml.streaming.letter_erasure import erase_customer
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     if settings.privacy.customer_ids == "as_delivered":
         refuse("the shop sends pseudonyms (privacy.customer_ids): whoever made them destroys the link")
     if again == (customer_id is not None) or (customer_id is not None and not ((by or "").strip() and (why or "").strip())):
@@ -69,8 +70,7 @@ def forget(
 def _forgetter(settings: Settings) -> Forgetter:
     from returnml.clock import clock_of
     from returnml.features.sets.order_line import ORDER_LINE
-    from returnml.privacy.customers import Pseudonyms
-    from returnml.privacy.keyring import Keyring
+    from returnml.privacy.customers import Pseudonyms, open_keyring
     from returnml.release.seal import seal_of
     from returnml.sources.pseudonyms import lines_of
     from returnml.store.backend_choice import open_backend
@@ -78,7 +78,7 @@ def _forgetter(settings: Settings) -> Forgetter:
     from returnml.store.forgetting import Forgetter
 
     paths = settings.paths
-    keyring, clock = Keyring(paths.keys, is_created=False), clock_of(settings.replay_clock)
+    keyring, clock = open_keyring(settings), clock_of(settings.replay_clock)
     writer = EventWriter(open_backend(settings), ORDER_LINE, clock, Pseudonyms(keyring))
     return Forgetter(
         keyring, writer, paths.ledger, paths.erasures, partial(lines_of, paths.landing), clock, seal_of(settings.trail)

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import typer
+
 from returnml.clock import (
     Clock,
     clock_of,
@@ -47,15 +49,26 @@ class LineRun:
 
 
 def known_range(settings: Settings) -> tuple[date, date]:
-    """First and last day that was landed or, before today, has events; refuses where there is none."""
+    """First and last day that was landed or, before today, has events; refuses where there is none.
+
+    Says which landed days do not count, as a mistyped date made them.
+    """
     from returnml.ledger.log import LogError
     from returnml.sources.landing import LandingError
-    from returnml.warehouse.ingest.extent import known_days
+    from returnml.warehouse.ingest.extent import (
+        days_left_out,
+        known_days,
+    )
 
+    now_us = clock_of(settings.replay_clock).now_us()
     try:
-        found = known_days(settings.paths, clock_of(settings.replay_clock).now_us())
+        found, left_out = known_days(settings.paths, now_us), days_left_out(settings.paths, now_us)
     except (LandingError, LogError) as error:
         refuse(str(error))
+    if left_out:
+        shown = ", ".join(day.isoformat() for day in left_out[:3]) + (", ..." if left_out[3:] else "")
+        message = f"{len(left_out)} landed days, far from the others or not here yet: {shown}; a mistyped date?"
+        typer.echo(f"left out       {message} The setting first_day, with --from, takes early ones in", err=True)
     if found is None:
         refuse(f"nothing was landed below {settings.paths.landing}: returnml simulate, or returnml import, first")
     return found
@@ -153,7 +166,7 @@ def _reason(event: dg.DagsterEvent) -> str:
         error = error.cause
     if error is None:
         return "failed"
-    first, *more = error.message.strip().splitlines()
+    first, *more = error.message.strip().split("\n")
     # Dagster names the checks that failed below a heading.
     return f"{first} {', '.join(line.strip() for line in more)}" if first.endswith(":") else first
 

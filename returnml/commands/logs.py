@@ -10,7 +10,7 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
-from returnml.settings import load_settings
+from returnml.commands.root import settings_of_root
 
 app = typer.Typer(help="The inference log: what becomes of old days.", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ def prune(
     from returnml.ledger.log import LogError
     from returnml.warehouse.answers.log_retention import prune_inference_log
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     keep = settings.serving.keep_log_days if keep_days is None else keep_days
     if keep is None:
         refuse("nothing says how many days to keep: --keep-days, or the setting serving.keep_log_days")

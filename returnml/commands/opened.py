@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from returnml.commands.refusal import refuse
+from returnml.sources.import_error import first_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,6 +26,6 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
     try:
         con = open_warehouse(path, read_only=read_only)
     except duckdb.IOException as error:
-        refuse(f"the warehouse is in use by another process; try again when it is done ({str(error).splitlines()[0]})")
+        refuse(f"the warehouse is in use by another process; try again when it is done ({first_line(error)})")
     with closing(con):
         yield con

@@ -11,6 +11,7 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import settings_of_root
 from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
 
@@ -68,8 +69,9 @@ def replay(
         replay_policy,
     )
 
-    settings = load_settings(data=data)
-    new, current = _read(file), _current(settings)
+    new = _read(file)
+    settings = settings_of_root(data)
+    current = _current(settings)
     try:
         with opened(settings.paths.warehouse, read_only=True) as con:
             compared = replay_policy(con, current, new, days, currency)

@@ -13,7 +13,8 @@ from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day as parsed_day
 from returnml.commands.refusal import refuse
-from returnml.settings import DataPaths, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import DataPaths
 
 
 def publish_scores(
@@ -32,7 +33,7 @@ def publish_scores(
     from returnml.streaming.client import StreamingError
     from returnml.streaming.score_stream import publish
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     on = parsed_day(day, "--day")
     to = topic or (settings.kafka.scores_topic if answers else settings.kafka.daily_scores_topic)
     if not to:

@@ -13,6 +13,7 @@ import typer
 from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import require_root, settings_of_root
 from returnml.settings import PROFILES, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
     from returnml.release.folder import ReleaseError, load_release
     from returnml.release.proof import proof_of
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     paths = settings.paths
     with _refused():
         wanted = _tasks(task)
@@ -91,7 +92,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
     )
     from returnml.release.proof import proof_of
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         release = _load(settings, version)
         proof = proof_of(settings, release.manifest.task)
@@ -125,7 +126,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
 @app.command("diff")
 def diff(first: Version, second: Version, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Compare two releases: every field of their manifests that differs."""
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         before, after = (_flat(_load(settings, version)) for version in (first, second))
     changed = {
@@ -143,7 +144,7 @@ def approve_command(version: Version, by: By, why: Why, data: DataOption = None)
     """Let the release that waits decide."""
     from returnml.release.transitions import approve
 
-    _say(approve, load_settings(data=data), version, by, why, f"approved: {version} decides")
+    _say(approve, settings_of_root(data), version, by, why, f"approved: {version} decides")
 
 
 @app.command("reject")
@@ -151,7 +152,7 @@ def reject_command(version: Version, by: By, why: Why, data: DataOption = None) 
     """Refuse the release that waits; it is kept."""
     from returnml.release.transitions import reject
 
-    _say(reject, load_settings(data=data), version, by, why, f"rejected: {version} is kept and does not decide")
+    _say(reject, settings_of_root(data), version, by, why, f"rejected: {version} is kept and does not decide")
 
 
 @app.command("promote")
@@ -168,10 +169,11 @@ def promote_command(
 
     if to not in PROFILES[1:]:
         refuse(f"--to {to!r}: {' or '.join(PROFILES[1:])}")
-    source = load_settings(data=data)
+    source = settings_of_root(data)
     # A variable names this profile's root; the other one's is in the file.
     environ = {name: value for name, value in os.environ.items() if name != "RETURNML_DATA"}
     target = load_settings(environ=environ | {"RETURNML_PROFILE": to}, declared=("data",))
+    require_root(target)
     with _refused():
         task = _load(source, version).manifest.task
         settled = promote(version, source, target, by=by, why=why, clock=clock_of(target.replay_clock))
@@ -184,7 +186,7 @@ def reconcile(task: TaskOption = None, data: DataOption = None) -> None:
     """Make MLflow's aliases repeat the deployment state again."""
     from returnml.release.proof import proven_state
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         states = {name: proven_state(settings, name) for name in _tasks(task)}
     moved = [name for name, state in states.items() if _project(settings, name, state)]
@@ -201,7 +203,7 @@ def rebuild_command(version: Version, data: DataOption = None) -> None:
     )
     from returnml.tasks.registry import task_named
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     try:
         with _refused():
             release = _load(settings, version)

@@ -11,7 +11,7 @@ import typer
 from returnml.commands.line import LineRun, known_range, run_job
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day
-from returnml.settings import load_settings
+from returnml.commands.root import settings_of_root
 
 
 def run(
@@ -21,7 +21,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the whole line in one Dagster run: data, features, model, release, online store, scores."""
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     known = known_range(settings)
     start = day(first, "--from") if first else known[0]
     end = day(last, "--to") if last else known[1]

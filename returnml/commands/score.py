@@ -13,7 +13,8 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
-from returnml.settings import Settings, SettingsError, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import Settings, SettingsError
 from returnml.tasks import CHECKOUT
 
 
@@ -42,7 +43,7 @@ def score(
     )
 
     try:
-        settings = load_settings(data=data)
+        settings = settings_of_root(data)
         days = (first.date(), (last or first).date())
         _refuse_backwards(*days)
         refuse_unknown(settings)

@@ -11,8 +11,9 @@ import typer
 
 from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import settings_of_root
 from returnml.instants import instant_us
-from returnml.settings import Settings, SettingsError, load_settings
+from returnml.settings import Settings, SettingsError
 
 FACTORY = "serving.app:create_worker"
 WORKER_ANSWERS_WITHIN_SECONDS = 30
@@ -35,7 +36,7 @@ def serve(
     from returnml.tasks.registry import refuse_unknown
 
     try:
-        settings = load_settings(data=data)
+        settings = settings_of_root(data)
         refuse_unknown(settings)
         # Workers are processes of their own: they read the settings again, from the environment.
         os.environ["RETURNML_DATA"] = str(settings.paths.root)

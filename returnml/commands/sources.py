@@ -15,6 +15,7 @@ import typer
 
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import made_root
 from returnml.commands.source_errors import source_refused
 from returnml.instants import written_us
 from returnml.settings import load_settings
@@ -82,9 +83,11 @@ def simulate(
     except ValueError as error:
         refuse(str(error), as_json)
     with source_refused(as_json), _progress(as_json) as progress:
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
         clock, words, live_us = clock_of(settings.replay_clock), Words(may_lose=may_lose), written_us(settings.go_live)
-        simulated = run_simulation(plan, settings.paths, clock, customers, progress, words=words, go_live_us=live_us)
+        made_root(settings, "simulate", clock)
+        simulated = run_simulation(
+            plan, settings.paths, clock, open_customers(settings), progress, words=words, go_live_us=live_us
+        )
     if as_json:
         typer.echo(json.dumps(asdict(simulated)))
         return
@@ -113,7 +116,8 @@ def import_online_retail_command(
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        made_root(settings, "import online-retail", clock)
+        customers = open_customers(settings)
         landing, words, live_us = settings.paths.landing, Words(may_lose=may_lose), written_us(settings.go_live)
         imported = import_online_retail(path, landing, clock, customers, progress, words=words, go_live_us=live_us)
     coverage = imported.coverage
@@ -178,20 +182,26 @@ def _import_mapped(
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        customers = open_customers(settings.privacy.customer_ids, settings.paths.keys)
+        made_root(settings, f"import {file_format}", clock)
+        customers = open_customers(settings)
         done = import_mapped(
             file_format, mapping, orders, returns, settings.paths.landing, settings.label, clock, customers,
+            settings.shop.timezone,
             replaced=replaced, words=Words(replaced is not None, None if equal_rows is None else equal_rows.value),
             go_live_us=written_us(settings.go_live), progress=progress,
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
+    for warning in done.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     _print_delivered(*(stream for stream in (done.orders, done.returns) if stream is not None))
     if done.has_only_flags:
         typer.echo("a flag per line and no return times: labels, features and scores are made, forecasts of returns are not")
     if done.young_flags:
         typer.echo(f"{done.young_flags:,} lines were younger than the return window: their flag is not final and was left out")
+    if done.blank_flags:
+        typer.echo(f"{done.blank_flags:,} lines had a blank flag after the return window: read as the mapping's blank_flag says")
 
 
 def _print_delivered(*streams: Delivered) -> None:

@@ -11,7 +11,8 @@ from returnml.commands.findings import say_findings
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import DataPaths, Settings, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import DataPaths, Settings
 
 
 def status(
@@ -19,7 +20,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show landed days, tables, quarantine, refused files and what is deployed; exit code 1 where that cannot be trusted."""
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     found = _collect(settings)
     typer.echo(json.dumps(found, indent=2)) if as_json else _print(found, settings.paths)
     say_findings(found["findings"], as_json)

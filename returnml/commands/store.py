@@ -13,11 +13,12 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import settings_of_root
 from returnml.instants import (
     instant,
     instant_us,
 )
-from returnml.settings import Settings, load_settings
+from returnml.settings import Settings
 
 if TYPE_CHECKING:
     from returnml.store.backend import Backend
@@ -35,7 +36,7 @@ def store_status(data: DataOption = None, as_json: JsonOption = False) -> None:
     )
     from returnml.store.verification import read_ledger, read_live
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         backend = _backend(settings)
         live = read_live(backend)
@@ -104,7 +105,7 @@ def store_publish(
         publish_warehouse,
     )
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     try:
         now_us = clock_of(settings.replay_clock).now_us()
     except ClockError as error:
@@ -126,17 +127,17 @@ def store_verify(data: DataOption = None) -> None:
     from returnml.store.verification import verify_store
     from returnml.tasks.live_sets import FEATURE_SETS
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused(damage_code=1):
         found = verify_store(_backend(settings), FEATURE_SETS[0])
-    last = found.ledger.last.seq if found.ledger.last else 0
-    typer.echo(f"generation  {found.generation}: every byte as in its manifest")
-    typer.echo(f"ledger      {found.ledger.segments} segments, every record up to {last} as it was written")
-    if found.problems:
-        for problem in found.problems:
-            typer.echo(f"wrong       {problem}", err=True)
-        if found.live.mark.seq <= last:
-            typer.echo("returnml store rebuild makes the live part anew", err=True)
+    if not (found.has("generation_damaged") or found.has("loaded_generation_differs")):
+        typer.echo(f"generation  {found.generation}: every byte as in its manifest")
+    last = found.ledger.last.seq if found.ledger and found.ledger.last else 0
+    if found.ledger is not None and not found.has("ledger_lost_its_end"):
+        typer.echo(f"ledger      {found.ledger.segments} segments, every record up to {last} as it was written")
+    for finding in found.findings:
+        typer.echo(f"wrong       {finding.what}\n            {finding.meaning}\n  mend      {finding.mend}", err=True)
+    if found.findings:
         raise typer.Exit(1)
     waiting = last - found.live.mark.seq
     typer.echo(f"live part   {len(found.live.state):,} keys, all as generation and ledger give them up to {found.live.mark.seq}")
@@ -150,7 +151,7 @@ def store_rebuild(data: DataOption = None) -> None:
     from returnml.store.verification import read_live, rebuild_store
     from returnml.tasks.live_sets import FEATURE_SETS
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         backend = _backend(settings)
         generation = rebuild_store(backend, FEATURE_SETS[0])

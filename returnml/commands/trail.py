@@ -12,7 +12,8 @@ import typer
 from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
-from returnml.settings import Settings, load_settings
+from returnml.commands.root import settings_of_root
+from returnml.settings import Settings
 
 if TYPE_CHECKING:
     from returnml.release.erasures import Erasure
@@ -39,7 +40,7 @@ def verify(
     from returnml.release.heads import Heads, compare_heads
     from returnml.release.trail import lines
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         findings = _findings(settings)
         trails = _trails(settings)
@@ -74,7 +75,7 @@ def heads_command(
     from returnml.release.findings import damages
     from returnml.release.heads import export_heads
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         wrong = damages(_findings(settings))
         if wrong:
@@ -92,7 +93,7 @@ def anchor_command(data: DataOption = None) -> None:
     from returnml.release.erasures import ERASURES, anchor_erasures
     from returnml.release.seal import seal_of
 
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     seal = seal_of(settings.trail)
     with _refused():
         for name, trail in _trails(settings).items():
@@ -118,7 +119,7 @@ def mend_command(
 
     if begin_anew == (trust is not None) or trust not in (None, "state", "trail"):
         refuse("say --trust state, --trust trail, or --begin-anew")
-    settings = load_settings(data=data)
+    settings = settings_of_root(data)
     with _refused():
         clock, seal = clock_of(settings.replay_clock), seal_of(settings.trail)
         if what == ERASURES:

@@ -10,8 +10,8 @@ import typer
 from returnml.commands.line import known_range, run_job
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
+from returnml.commands.root import settings_of_root
 from returnml.commands.run import report
-from returnml.settings import load_settings
 from returnml.tasks import CHECKOUT
 
 
@@ -30,7 +30,7 @@ def tune(
     from returnml.tasks.registry import task_named
 
     wanted: dict[str, Any] = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
-    settings = load_settings(data=data, tuning=wanted or None)
+    settings = settings_of_root(data, tuning=wanted or None)
     try:
         name = task_named(task).name
     except TaskError as error:

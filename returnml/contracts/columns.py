@@ -124,4 +124,7 @@ article may have been packed."""
 OPEN_FLAG = "is_return_flag_open"
 """Additional column of shops with ``is_returned``: true where the flag was not final when the file was written (and is null)."""
 
+TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
+"""Texts that are read as booleans, in any case, where nothing else is declared."""
+
 STREAMS: dict[str, DeliveredStream] = {s.name: s for s in (ORDERS, RETURNS, INSPECTIONS)}

@@ -6,6 +6,7 @@ the whole file. Single values are judged when they are cast and by the validated
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -60,19 +61,32 @@ def as_delivered(stream: DeliveredStream) -> pa.DataFrameSchema:
     )
 
 
+def name_failures(names: Iterable[str]) -> list[HeaderFailure]:
+    """The columns of a file that have a name which no file may have, or which is another's but for its case."""
+    found: list[HeaderFailure] = []
+    folded: dict[str, str] = {}
+    for name in names:
+        if name.lower() in RESERVED:
+            found.append(HeaderFailure("reserved_column", name, "the name is reserved"))
+        if folded.setdefault(name.lower(), name) != name:
+            found.append(HeaderFailure("ambiguous_column", name, f"differs from {folded[name.lower()]!r} in case only"))
+    return found
+
+
 def header_failures(stream: DeliveredStream, header: pl.Schema) -> list[HeaderFailure]:
     """Everything that makes a file with this header unreadable; empty when it conforms."""
     import pandera.errors
 
-    found = [HeaderFailure("reserved_column", name, "the name is reserved") for name in header if name in RESERVED]
-    folded: dict[str, str] = {}
-    for name in header:
-        if folded.setdefault(name.lower(), name) != name:
-            found.append(HeaderFailure("ambiguous_column", name, f"differs from {folded[name.lower()]!r} in case only"))
+    found = name_failures(header)
+    kinds = {c.name: c.kind for c in stream.columns}
+    declared = {name: dtype for name, dtype in header.items() if name in kinds}
+    for name, dtype in declared.items():
+        if not _has_values(dtype):
+            found.append(HeaderFailure("wrong_type", name, f"expected {kinds[name]}, the file has {dtype}"))
+            declared[name] = pl.Null()
     try:
-        as_delivered(stream).validate(pl.DataFrame(schema=header), lazy=True)
+        as_delivered(stream).validate(pl.DataFrame(schema=declared), lazy=True)
     except pandera.errors.SchemaErrors as errors:
-        kinds = {c.name: c.kind for c in stream.columns}
         for failure in errors.failure_cases.iter_rows(named=True):
             if failure["check"] == "column_in_dataframe":
                 name = failure["failure_case"]
@@ -81,6 +95,15 @@ def header_failures(stream: DeliveredStream, header: pl.Schema) -> list[HeaderFa
                 name = failure["column"]
                 found.append(HeaderFailure("wrong_type", name, f"expected {kinds[name]}, the file has {header[name]}"))
     return found
+
+
+def _has_values(dtype: pl.DataType) -> bool:
+    """Whether there are values of a type that a header names: a decimal of more than 38 digits has none here."""
+    try:
+        pl.Series(dtype=dtype)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def _type_check(column: Column) -> pa.Check:

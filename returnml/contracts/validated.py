@@ -7,6 +7,7 @@ columns are absent.
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ POLARS_TYPES: dict[Kind, pl.DataType] = {
     Kind.TIMESTAMP: pl.Datetime("us"),
     Kind.BOOLEAN: pl.Boolean(),
 }
+FIRST_INSTANT, LAST_INSTANT = datetime.min, datetime.max
+"""Instants outside cannot be held by Python: years 1 to 9999."""
 _RAW_ONLY = {"uncast": pl.String(), "is_imported": pl.Boolean()}
 _FAILURES = {"index": pl.Int64(), "rule": pl.String()}
 
@@ -66,7 +69,7 @@ def row_failures(stream: DeliveredStream, frame: pl.DataFrame) -> pl.DataFrame:
     """Every (row, rule) that is broken.
 
     Args:
-        frame: typed rows with (at least) :func:`needed_columns`.
+        frame: typed rows with (at least) :func:`needed_columns`; instants of any year.
 
     Returns:
         ``index`` (position in the frame, Int64) and ``rule`` (String), unordered.
@@ -77,7 +80,7 @@ def row_failures(stream: DeliveredStream, frame: pl.DataFrame) -> pl.DataFrame:
     import pandera.errors
 
     try:
-        validated(stream).validate(frame, lazy=True)
+        validated(stream).validate(_bounded(frame), lazy=True)
     except pandera.errors.SchemaErrors as errors:
         cases = errors.failure_cases
         unplaced = cases.filter(pl.col("index").is_null())
@@ -85,6 +88,11 @@ def row_failures(stream: DeliveredStream, frame: pl.DataFrame) -> pl.DataFrame:
             raise ContractBroken(f"{stream.name}: {unplaced.rows(named=True)[0]}") from errors
         return cases.select(pl.col("index").cast(pl.Int64), rule="check")
     return pl.DataFrame(schema=_FAILURES)
+
+
+def _bounded(frame: pl.DataFrame) -> pl.DataFrame:
+    """Instants moved to the first or last that Python holds: pandera shows a failing value, and all rules still say the same."""
+    return frame.with_columns(pl.col(pl.Datetime("us")).clip(FIRST_INSTANT, LAST_INSTANT))
 
 
 def _is_required(column: Column | None) -> bool:

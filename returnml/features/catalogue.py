@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from returnml.features.declarations import Aggregate, BasketAggregate, Derived, FeatureSet, Operation, RequestInput
+from returnml.features.declarations import Aggregate, BasketAggregate, Derived, Operation, RequestInput
+from returnml.features.feature_set import FeatureSet
 
 DTYPE = "float32"
 SCORED_LINE = "request"

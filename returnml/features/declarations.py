@@ -6,12 +6,11 @@ declarations; nothing about a feature is stated a second time. Names are derived
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from returnml.features.expressions import Expr, trace
 from returnml.features.windows import DAY_US, Window
@@ -209,13 +208,12 @@ class Derived:
 
 
 @dataclass(frozen=True)
-class FeatureSet:
-    """The ordered, versioned list of model inputs, with a hash over everything that decides their values.
+class FeatureDeclarations:
+    """The ordered, versioned list of model inputs; with its hash it is a ``feature_set.FeatureDeclarations``.
 
     Attributes:
         outputs: names of the model inputs in order: request inputs, basket aggregates, aggregates and derived
             features, each where ``is_feature``. A vector is float32 of this length; missing is NaN.
-        hash: sha256 (hex) over the declarations.
     """
 
     name: str
@@ -255,16 +253,12 @@ class FeatureSet:
             *(d.name for d in self.derived),
         )
 
-    @cached_property
-    def hash(self) -> str:
-        return hashlib.sha256(json.dumps(self.as_data(), sort_keys=True).encode()).hexdigest()
-
-    def as_data(self) -> dict:
+    def as_data(self) -> dict[str, Any]:
         """The declarations as plain data, without descriptions: rewording one does not change the hash."""
         return {
             "name": self.name,
             "version": self.version,
-            "request": [[r.name, r.kind, r.column, r.is_feature] for r in self.request],
+            "request": [[r.name, r.kind, r.column, r.is_feature, r.origin] for r in self.request],
             "basket": [[b.name, b.operation, b.column, b.by, b.is_feature] for b in self.basket],
             "groups": [
                 [
@@ -273,6 +267,7 @@ class FeatureSet:
                     [
                         [
                             a.stream.name,
+                            a.stream.table,
                             a.stream.is_derived,
                             a.operation,
                             a.column,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.declarations import FeatureDeclarations
 from returnml.features.expressions import UFUNCS, Expr
 
 _BOOLEAN = {"<", "<=", ">", ">=", "=="}
@@ -27,7 +27,7 @@ class VectorProgram:
         ValueError: for arithmetic on the outcome of a comparison, whose meaning is left to ``where``.
     """
 
-    def __init__(self, feature_set: FeatureSet) -> None:
+    def __init__(self, feature_set: FeatureDeclarations) -> None:
         self._names = {name: i for i, name in enumerate(feature_set.raw_names)}
         self._constants: dict[str, tuple[int, float]] = {}
         self._nodes: dict[tuple, tuple[int, int, str, tuple[int, ...]]] = {}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregation, FeatureDeclarations, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
 
 
-def union(feature_sets: Iterable[FeatureSet]) -> tuple[KeyGroup, ...]:
+def union(feature_sets: Iterable[FeatureDeclarations]) -> tuple[KeyGroup, ...]:
     """The groups of all feature sets, those of one name merged; in the order in which they first occur.
 
     Raises:

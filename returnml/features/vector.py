@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.declarations import FeatureDeclarations
 from returnml.features.expressions import evaluate
 
 
-def assemble(feature_set: FeatureSet, raw: Mapping[str, np.ndarray]) -> np.ndarray:
+def assemble(feature_set: FeatureDeclarations, raw: Mapping[str, np.ndarray]) -> np.ndarray:
     """Compute the vectors.
 
     Args:

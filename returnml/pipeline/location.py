@@ -31,6 +31,7 @@ from returnml.pipeline.partitions import (
     partitioned,
 )
 from returnml.pipeline.resources.mlflow_resource import mlflow_resource
+from returnml.pipeline.resources.root import root_settings
 from returnml.pipeline.resources.warehouse_resource import warehouse_resource
 from returnml.pipeline.schedules import build_schedules
 from returnml.pipeline.sensors import build_drift_sensor
@@ -69,7 +70,7 @@ def build_defs(
     settings = settings or load_settings()
     _refuse_unknown_names(settings)
     resources = {
-        "settings": settings,
+        "settings": root_settings(settings),
         "clock": clock_of(settings.replay_clock),
         "warehouse": warehouse_resource(settings),
         "mlflow": mlflow_resource(settings),

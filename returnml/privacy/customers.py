@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from returnml.privacy.keyring import KEY_BYTES, DrawKey, Keyring, is_pseudonym, pseudonym_of, random_key
+from returnml.privacy.keyring import KEY_BYTES, DrawKey, Keyring, KeyringError, is_pseudonym, pseudonym_of, random_key
+from returnml.root import RootError, read_root
+from returnml.settings import Settings
 
 T = TypeVar("T")
 
@@ -101,18 +102,50 @@ class Pseudonyms:
 AS_DELIVERED = AsDelivered()
 
 
-def open_customers(policy: Literal["pseudonymise", "as_delivered"], keys: Path, *, is_created: bool = True) -> CustomerIds:
-    """The customer ids of a data root.
-
-    Args:
-        policy: the setting ``privacy.customer_ids``.
-        keys: the keyring's folder.
-        is_created: whether a keyring is made where there is none.
+def open_customers(settings: Settings) -> CustomerIds:
+    """The customer ids of a data root. Makes nothing.
 
     Raises:
-        KeyringError: see :class:`Keyring`.
+        KeyringError: see :func:`open_keyring`; or where the root has a keyring and the setting ``privacy.customer_ids`` says
+            that the shop sends pseudonyms.
     """
-    return AS_DELIVERED if policy == "as_delivered" else Pseudonyms(Keyring(keys, is_created=is_created))
+    if settings.privacy.customer_ids == "pseudonymise":
+        return Pseudonyms(open_keyring(settings))
+    if _known_keyring(settings) is not None:
+        raise KeyringError(
+            f"{settings.paths.root}: has been a root with a keyring from the start, privacy.customer_ids is as_delivered: "
+            "names of both kinds would not be told apart"
+        )
+    return AS_DELIVERED
+
+
+def open_keyring(settings: Settings) -> Keyring:
+    """The keyring of a data root.
+
+    Raises:
+        KeyringError: where there is none, or it is another than the root was made with; see also :class:`Keyring`.
+    """
+    known = _known_keyring(settings)
+    if known is None:
+        raise KeyringError(
+            f"{settings.paths.root}: is a root of customer ids as delivered from the start, privacy.customer_ids is "
+            "pseudonymise: names of both kinds would not be told apart"
+        )
+    keyring = Keyring(settings.paths.keys)
+    if keyring.fingerprint != known:
+        keyring.close()
+        raise KeyringError(
+            f"{settings.paths.keys}: is keyring {keyring.fingerprint[:12]}, the root was made with {known[:12]}: every customer "
+            "would be a stranger; bring the root's own back"
+        )
+    return keyring
+
+
+def _known_keyring(settings: Settings) -> str | None:
+    try:
+        return read_root(settings.paths.root).keyring
+    except RootError as error:
+        raise KeyringError(str(error)) from error
 
 
 def ask_as(customers: CustomerIds, customer_id: str, ask: Callable[[str], T]) -> T:

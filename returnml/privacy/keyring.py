@@ -1,6 +1,6 @@
 """The keyring: the only thing that links a customer to the pseudonym that everything else knows them by.
 
-    <keys>/master          secret of the keyring, made at first use
+    <keys>/master          secret of the keyring
     <keys>/keyring.sqlite  HMAC-SHA256(master, customer id) -> the customer's key, 80 random bits; the pseudonym says it in hex
 
 A customer id is stored nowhere. A key that is destroyed leaves no way from the person to the pseudonym or back: what
@@ -33,6 +33,7 @@ _PSEUDONYM = re.compile(f"{PREFIX}[0-9a-f]{{{2 * KEY_BYTES}}}")
 _BUSY_MS = 10_000
 _AT_ONCE = 500
 _CHECKED = b"returnml keyring"
+_FINGERPRINT = b"returnml keyring of a root"
 _TAKEN = "SELECT key FROM forgotten UNION SELECT key FROM forgetting"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (mark BLOB NOT NULL);
@@ -88,19 +89,16 @@ class Keyring:
 
     Args:
         folder: of the keyring.
-        is_created: whether it is made where there is none.
+        is_created: whether it is made where there is none: only as a part of making a data root (``root_making``).
 
     Raises:
-        KeyringError: where there is none, or it cannot be opened, or the master secret is not its own.
+        KeyringError: where there is none or a part of it is missing, or it cannot be opened, or the master secret is not its own.
     """
 
-    def __init__(self, folder: Path, *, is_created: bool = True) -> None:
+    def __init__(self, folder: Path, *, is_created: bool = False) -> None:
         self.folder = folder
-        if not is_created and not (folder / MASTER_FILE).exists():
-            raise KeyringError(
-                f"{folder}: there is no keyring: importing data makes it; a shop that sends pseudonyms sets "
-                'privacy.customer_ids = "as_delivered"'
-            )
+        if not is_created:
+            _require_whole(folder)
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._master = _master(folder)
@@ -121,6 +119,11 @@ class Keyring:
                 for statement in _TABLES.split(";"):
                     self._con.execute(statement)
                 self._check_master()
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this keyring from any other, and says nothing of its secret: 32 hex digits."""
+        return hmac.digest(self._master, _FINGERPRINT, "sha256").hex()[:32]
 
     def find(self, customer_id: str) -> str | None:
         """The customer's pseudonym; None for a customer without a key."""
@@ -279,6 +282,18 @@ class Keyring:
 
 def _key_of(pseudonym: str) -> bytes:
     return bytes.fromhex(pseudonym.removeprefix(PREFIX))
+
+
+def _require_whole(folder: Path) -> None:
+    """A keyring without its master secret, or without its customers, would know nobody and say nothing."""
+    missing = [name for name in (MASTER_FILE, DATABASE_FILE) if not (folder / name).exists()]
+    if len(missing) == 2:
+        raise KeyringError(
+            f"{folder}: there is no keyring: it is made with the data root; bring it back from a backup, or on another host copy "
+            'the folder from the one that imports; a shop that sends pseudonyms sets privacy.customer_ids = "as_delivered"'
+        )
+    if missing:
+        raise KeyringError(f"{folder / missing[0]}: is missing: the keyring is the whole folder, bring it back or copy all of it")
 
 
 def _master(folder: Path) -> bytes:

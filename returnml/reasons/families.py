@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 
 _DAYS = r"(_\d+d|_lifetime)"
 _RECENT = r"_(5m|1h|24h)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.reasons.families import FamilyError, families_of, family_numbers
 from returnml.reasons.kernel import Explainer, ExplainerError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from returnml.contracts.columns import DeliveredStream
+from returnml.sources.import_error import first_line
 from returnml.sources.landing import LandingError, LandingFile, days, history, standing
 
 
@@ -73,8 +74,8 @@ def _read(file: LandingFile, id_column: str, columns: list[str] | None = None) -
         frame = pl.read_parquet(file.path, columns=columns, glob=False)
     except pl.exceptions.ColumnNotFoundError as error:
         raise LandingError(f"{file.path}: column {id_column!r} is missing [required_column]") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise LandingError(f"{file.path}: {str(error).splitlines()[0]} [unreadable_parquet]") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise LandingError(f"{file.path}: {first_line(error)} [unreadable_parquet]") from error
     if id_column not in frame.columns:
         raise LandingError(f"{file.path}: column {id_column!r} is missing [required_column]")
     return frame.with_columns(pl.col(id_column).cast(pl.String))

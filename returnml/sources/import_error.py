@@ -1,8 +1,13 @@
-"""The one error of the importers: which file, which row, which column, which rule."""
+"""The one error of the importers (which file, which row, which column, which rule), and how other libraries' errors are shown."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says went wrong, without what follows; its kind where it says nothing."""
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 class SourceError(ValueError):

@@ -15,18 +15,27 @@ import polars as pl
 
 from returnml.clock import Clock
 from returnml.contracts.columns import OPEN_FLAG, ORDERS, RETURNS, Column, DeliveredStream, Kind
+from returnml.contracts.delivered import name_failures
+from returnml.contracts.rules import EARLIEST, LATEST
 from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, DeliveryRefused, Words, deliver
 from returnml.sources.delivery_plan import Draft
+from returnml.sources.flags import settle_flags
 from returnml.sources.import_error import SourceError
 from returnml.sources.landing_writer import Progress, silent
 from returnml.sources.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
+from returnml.sources.plausible_days import plausible_days
 from returnml.sources.replacement import parse_period
+from returnml.sources.second_readings import SecondReading, second_readings
 from returnml.sources.table_files import read_csv, read_json
 from returnml.sources.values import to_boolean, to_instant, to_integer, to_minor_units
 
 FileFormat = Literal["csv", "json"]
+NO_OUTCOMES = (
+    "no file of returns and no flag: this import says nothing about what came back. Until returns are delivered, as a file or as "
+    "events, nothing is learnt from its lines"
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,16 @@ class MappedImport:
     Attributes:
         has_only_flags: the shop says per line that it was returned, and not when.
         young_flags: lines whose flag was not final when the file was written.
+        blank_flags: lines whose flag was final and blank, and was read as the mapping's ``blank_flag`` says.
+        warnings: what a person should know: values that could be read in another way, outcomes that nobody tells.
     """
 
     orders: Delivered
     returns: Delivered | None
     has_only_flags: bool
     young_flags: int
+    blank_flags: int
+    warnings: tuple[str, ...]
 
 
 def import_mapped(
@@ -53,6 +66,7 @@ def import_mapped(
     label: LabelSettings,
     clock: Clock,
     customers: CustomerIds,
+    timezone: str = "UTC",
     *,
     replaced: str | None = None,
     words: Words = Words(),  # noqa: B008
@@ -65,6 +79,7 @@ def import_mapped(
     lines for which that was not over when the file was written are delivered with a null flag and ``OPEN_FLAG``.
 
     Args:
+        timezone: the shop's, where the mapping has none of its own.
         replaced: the period of local days that the files are all there is of (``replacement.parse_period``); None appends.
         words, go_live_us: see ``delivery.deliver``.
 
@@ -72,20 +87,26 @@ def import_mapped(
         SourceError: naming file, row, column and rule.
         DeliveryRefused, EqualRowsAsked, LandingError: see ``delivery.deliver``; in all cases nothing is delivered.
     """
-    mapping = load_mapping(mapping_file)
+    mapping = load_mapping(mapping_file, timezone)
     try:
         period = None if replaced is None else parse_period(replaced, mapping.timezone)
     except ValueError as error:
         raise DeliveryRefused(str(error)) from error
     if returns_file is not None and mapping.returns is None:
         raise SourceError(mapping_file, "unmapped_table", "the mapping has no [returns]", column="returns")
-    orders = map_table(_read(file_format, orders_file, mapping), ORDERS, mapping.orders, mapping, orders_file)
-    young = 0
+    mapped = map_table(_read(file_format, orders_file, mapping), ORDERS, mapping.orders, mapping, orders_file)
+    orders, warnings, young, blank = mapped.rows, _shown(ORDERS, mapped), 0, 0
     if has_flag(mapping):
-        orders, young = _hide_young_flags(orders, mapping, mapping_file, label)
+        settled = settle_flags(orders, mapping, mapping_file, orders_file, label, clock.now_us())
+        orders, young, blank = settled.orders, settled.young, settled.blank
     returns = None
     if returns_file is not None and mapping.returns is not None:
-        returns = map_table(_read(file_format, returns_file, mapping), RETURNS, mapping.returns, mapping, returns_file)
+        mapped = map_table(_read(file_format, returns_file, mapping), RETURNS, mapping.returns, mapping, returns_file)
+        returns = mapped.rows
+        warnings += _shown(RETURNS, mapped)
+    elif not has_flag(mapping):
+        warnings.append(NO_OUTCOMES)
+    warnings += _far_rows(ORDERS, orders) + ([] if returns is None else _far_rows(RETURNS, returns))
     covered: list[date] = [] if returns is None else orders["ordered_at"].dt.date().unique().to_list()
     drafts = [Draft(ORDERS, orders, _has_own_ids(ORDERS, mapping.orders), period)]
     if returns is not None and mapping.returns is not None:
@@ -97,12 +118,20 @@ def import_mapped(
         returns=done[1] if len(done) > 1 else None,
         has_only_flags=has_flag(mapping),
         young_flags=young,
+        blank_flags=blank,
+        warnings=tuple(warnings),
     )
 
 
-def map_table(
-    raw: pl.DataFrame, stream: DeliveredStream, table: TableMapping, mapping: Mapping, file: Path | str
-) -> pl.DataFrame:
+@dataclass(frozen=True)
+class MappedTable:
+    """A stream's delivered columns, and what of them could be read in another way."""
+
+    rows: pl.DataFrame
+    second_readings: tuple[SecondReading, ...]
+
+
+def map_table(raw: pl.DataFrame, stream: DeliveredStream, table: TableMapping, mapping: Mapping, file: Path | str) -> MappedTable:
     """Map a table of strings to a stream's delivered columns, unmapped ones carried along as strings.
 
     Raises:
@@ -116,39 +145,80 @@ def map_table(
                 file, "required_column", f"the mapping names it, the file has {', '.join(raw.columns)}", column=name
             )
     extra = [name for name in raw.columns if name not in used and name not in table.ignore]
+    _check_carried(extra, stream, file)
+    columns: list[pl.Series] = []
+    others: list[SecondReading] = []
+    for column in stream.columns:
+        names, text = _text(raw, column, table)
+        if text is None:
+            columns += [pl.Series(column.name, [None] * raw.height, pl.String)] if column.is_required else []
+            continue
+        value, found = _read_column(raw, column, names, text, table, mapping, stream, file)
+        columns.append(value)
+        others += found
+    return MappedTable(pl.DataFrame(columns + [raw[name] for name in extra]), tuple(others))
+
+
+def _check_carried(extra: list[str], stream: DeliveredStream, file: Path | str) -> None:
+    """What the contract of landing files says about names is said here already: each delivery would be refused as a whole."""
+    contract = {name.lower() for name in (*stream.column_names, OPEN_FLAG)}
     for name in extra:
-        if name in stream.column_names:
+        if name.lower() in contract:
             raise SourceError(file, "unmapped_column", "is named like a contract column: map or ignore it", column=name)
-    columns = [_map_column(raw, column, table, mapping, stream, file) for column in stream.columns]
-    return pl.DataFrame([column for column in columns if column is not None] + [raw[name] for name in extra])
+    for failure in name_failures(extra):
+        raise SourceError(file, failure.rule, f"{failure.message}: ignore it", column=failure.column)
 
 
-def _map_column(
-    raw: pl.DataFrame, column: Column, table: TableMapping, mapping: Mapping, stream: DeliveredStream, file: Path | str
-) -> pl.Series | None:
+def _text(raw: pl.DataFrame, column: Column, table: TableMapping) -> tuple[list[str], pl.Expr | None]:
+    """The file's columns behind a contract column, and its texts, one a row; None where the file has none."""
     if column.name in table.constants:
-        text = pl.lit(_constant(table.constants[column.name]), pl.String)
-        names = []
-    else:
-        names = [name for name in table.sources(column.name) if name == ROW_NUMBER or name in raw.columns]
-        if not names:
-            return pl.Series(column.name, [None] * raw.height, pl.String) if column.is_required else None
-        text = _joined(names)
-    read = raw.select(text=text, value=_typed(text, column, mapping, table.datetime_format))
-    text_column, value = read["text"], read["value"]
-    if len(value) != raw.height:
-        text_column, value = text_column.new_from_index(0, raw.height), value.new_from_index(0, raw.height)
+        return [], pl.lit(_constant(table.constants[column.name]), pl.String)
+    names = [name for name in table.sources(column.name) if name == ROW_NUMBER or name in raw.columns]
+    return names, _joined(names) if names else None
+
+
+def _read_column(
+    raw: pl.DataFrame,
+    column: Column,
+    names: list[str],
+    text: pl.Expr,
+    table: TableMapping,
+    mapping: Mapping,
+    stream: DeliveredStream,
+    file: Path | str,
+) -> tuple[pl.Series, list[SecondReading]]:
+    [currency] = (_text(raw, c, table)[1] for c in stream.columns if c.name == "currency")
+    read = raw.with_columns(text=text, currency=currency).select("text", "currency")
+    typed = _typed(pl.col("text"), column, mapping, table.datetime_format)
+    text_column, value = read["text"], read.select(value=typed)["value"]
+    at = "-".join(names) or column.name
     bad = value.is_null() & text_column.is_not_null()
     if column.name == stream.time_column:
         bad = value.is_null()
     if bad.any():
-        row = int(bad.arg_max() or 0)
+        row, others = _first_and_others(bad)
         got = text_column[row]
         shown = "there is no value" if got is None else f"cannot read {got!r}"
-        raise SourceError(
-            file, f"{column.kind}_value", f"{shown} as {column.name}", row=row + 1, column="-".join(names) or column.name
-        )
-    return value.alias(column.name)
+        raise SourceError(file, f"{column.kind}_value", f"{shown} as {column.name}{others}", row=row + 1, column=at)
+    if column.kind is Kind.TIMESTAMP:
+        _check_plausible(value, text_column, file, at)
+    return value.alias(column.name), list(second_readings(column, text_column, mapping, read["currency"]))
+
+
+def _check_plausible(value: pl.Series, text: pl.Series, file: Path | str, column: str) -> None:
+    """Every day from the first that was landed on is a partition: one mistyped year would make thousands of empty ones."""
+    for rule, bad, message in (
+        ("time_too_early", value < EARLIEST, f"is before {EARLIEST:%Y}"),
+        ("time_in_future", value >= LATEST, f"is not before {LATEST:%Y}"),
+    ):
+        if bad.any():
+            row, others = _first_and_others(bad)
+            raise SourceError(file, rule, f"{text[row]!r} {message}{others}", row=row + 1, column=column)
+
+
+def _first_and_others(bad: pl.Series) -> tuple[int, str]:
+    others = int(bad.sum()) - 1
+    return int(bad.arg_max() or 0), f" (and {others:,} more rows)" if others else ""
 
 
 def _has_own_ids(stream: DeliveredStream, table: TableMapping) -> bool:
@@ -161,8 +231,23 @@ def _typed(text: pl.Expr, column: Column, mapping: Mapping, datetime_format: str
     if column.kind is Kind.BOOLEAN:
         return to_boolean(text, mapping)
     if column.kind is Kind.INTEGER:
-        return to_minor_units(text, mapping) if column.name.endswith("_cents") else to_integer(text, mapping)
+        return to_minor_units(text, mapping, pl.col("currency")) if column.name.endswith("_cents") else to_integer(text, mapping)
     return text
+
+
+def _far_rows(stream: DeliveredStream, rows: pl.DataFrame) -> list[str]:
+    day = rows[stream.time_column].dt.date()
+    _, far = plausible_days(day.unique().to_list())
+    is_far = day.is_in(far)
+    if not far:
+        return []
+    row = int(is_far.arg_max() or 0)
+    which = f"{int(is_far.sum()):,} rows lie more than a year away from the others, first {day[row]} in row {row + 1}"
+    return [f"{stream.name}.{stream.time_column}: {which}: runs leave their days out unless the setting first_day takes them in"]
+
+
+def _shown(stream: DeliveredStream, mapped: MappedTable) -> list[str]:
+    return [f"{stream.name}.{reading}" for reading in mapped.second_readings]
 
 
 def _joined(names: list[str]) -> pl.Expr:
@@ -182,14 +267,3 @@ def _read(file_format: FileFormat, file: Path, mapping: Mapping) -> pl.DataFrame
     if file_format == "csv":
         return read_csv(file, mapping.separator, mapping.encoding)
     return read_json(file, mapping.decimal, mapping.encoding)
-
-
-def _hide_young_flags(
-    orders: pl.DataFrame, mapping: Mapping, mapping_file: Path, label: LabelSettings
-) -> tuple[pl.DataFrame, int]:
-    exported = pl.select(to_instant(pl.lit(mapping.exported_at), mapping, None))[0, 0]
-    if exported is None:
-        raise SourceError(mapping_file, "mapping_field", f"cannot read {mapping.exported_at!r} as a time", column="exported_at")
-    is_final = pl.col("ordered_at") + pl.duration(days=label.window_days) <= exported
-    hidden = orders.filter(~is_final & pl.col("is_returned").is_not_null()).height
-    return orders.with_columns(pl.when(is_final).then("is_returned").alias("is_returned"), (~is_final).alias(OPEN_FLAG)), hidden

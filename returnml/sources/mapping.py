@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from returnml.contracts.columns import ORDERS, RETURNS, DeliveredStream
+from returnml.contracts.columns import FALSE_WORDS, ORDERS, RETURNS, TRUE_WORDS, DeliveredStream
 from returnml.sources.import_error import SourceError
 
 ROW_NUMBER = "#"
@@ -44,9 +45,12 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         shop: name, recorded as the source of what is delivered.
-        timezone: IANA name; of times that carry no offset.
-        minor_digits: digits by which amounts are shifted to minor units; 0 where they are in minor units.
+        timezone: IANA name; of times that carry no offset; default: the setting ``shop.timezone``.
+        minor_digits: digits by which amounts are shifted to minor units; 0 where they are in minor units; default: those of
+            each row's currency.
         decimal, thousands: separators in numbers; no thousands separator by default.
+        blank_flag: what it means that ``is_returned`` is blank once a line's return window was over: ``kept``, or ``unknown``
+            (such a line gets no label); by default files with such lines are refused.
         exported_at: when the files were written (ISO 8601; without an offset in ``timezone``); needed for ``is_returned``.
     """
 
@@ -54,19 +58,23 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: TableMapping
     returns: TableMapping | None = None
     timezone: str = "UTC"
-    minor_digits: int = 2
+    minor_digits: int | None = None
     decimal: str = "."
     thousands: str = ""
     separator: str = ","
     encoding: str = "utf-8-sig"
     null_values: tuple[str, ...] = ("",)
-    true_values: tuple[str, ...] = ("true", "1", "yes", "y", "t")
-    false_values: tuple[str, ...] = ("false", "0", "no", "n", "f")
+    true_values: tuple[str, ...] = TRUE_WORDS
+    false_values: tuple[str, ...] = FALSE_WORDS
+    blank_flag: Literal["kept", "unknown"] | None = None
     exported_at: str | None = None
 
 
-def load_mapping(path: Path) -> Mapping:
+def load_mapping(path: Path, timezone: str = "UTC") -> Mapping:
     """Read and check a mapping.
+
+    Args:
+        timezone: the shop's, where the mapping has none of its own.
 
     Raises:
         SourceError: naming the file, the field and the rule.
@@ -78,7 +86,7 @@ def load_mapping(path: Path) -> Mapping:
     except tomllib.TOMLDecodeError as error:
         raise SourceError(path, "mapping_syntax", str(error)) from error
     try:
-        mapping = msgspec.convert(document, Mapping)
+        mapping = msgspec.convert({"timezone": timezone} | document, Mapping)
     except msgspec.ValidationError as error:
         raise SourceError(path, "mapping_field", str(error)) from error
     _check_values(path, mapping)
@@ -88,6 +96,8 @@ def load_mapping(path: Path) -> Mapping:
     if has_flag(mapping) and mapping.returns is not None:
         message = "a table of returns says more than the flag: map one of the two"
         raise SourceError(path, "flag_and_returns", message, column="orders.columns.is_returned")
+    if mapping.blank_flag is not None and not has_flag(mapping):
+        raise SourceError(path, "mapping_field", "says what a blank is_returned means, which is not mapped", column="blank_flag")
     if has_flag(mapping) and mapping.exported_at is None:
         message = "needed with is_returned: a line's flag counts once its return window was over when the file was written"
         raise SourceError(path, "flag_without_export_time", message, column="exported_at")
@@ -108,7 +118,7 @@ def _check_values(path: Path, mapping: Mapping) -> None:
         "".encode(mapping.encoding)
     except LookupError as error:
         raise SourceError(path, "mapping_field", f"{mapping.encoding!r} is no encoding", column="encoding") from error
-    if not 0 <= mapping.minor_digits <= 4:
+    if mapping.minor_digits is not None and not 0 <= mapping.minor_digits <= 4:
         raise SourceError(path, "mapping_field", f"{mapping.minor_digits}: expected 0 to 4", column="minor_digits")
     for field, lengths in (("decimal", (1,)), ("thousands", (0, 1)), ("separator", (1,))):
         value = getattr(mapping, field)

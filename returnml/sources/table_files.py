@@ -100,7 +100,8 @@ def _array(path: Path, text: str) -> list[Any]:
 
 def _lines(path: Path, text: str) -> list[Any]:
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # str.splitlines() would also split at characters that may stand in a JSON text, such as U+2028
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         try:
             rows.append(msgspec.json.decode(line))
         except msgspec.DecodeError as error:
@@ -116,6 +117,8 @@ def _string(path: Path, number: int, name: str, value: Any, decimal: str) -> str
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
+        if value.is_integer():  # 17850.0 is 17850, as in a Parquet column of floats
+            return str(int(value))
         return format(Decimal(repr(value)), "f").replace(".", decimal)
     raise SourceError(path, "nested_value", f"expected one value, got {_shown(value)}", row=number, column=name)
 

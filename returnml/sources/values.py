@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import polars as pl
 
+from returnml.instants import instant_us
+from returnml.sources.currencies import MINOR_DIGITS, USUAL_DIGITS
 from returnml.sources.mapping import EPOCH_UNITS, Mapping
 
+_FIRST, _LAST = datetime(1, 1, 3), datetime(9999, 12, 29)
+"""Two days within what Python's dates hold, so that any offset from UTC leaves them there."""
 _OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
 
 
@@ -16,9 +21,19 @@ def to_integer(values: pl.Expr, mapping: Mapping) -> pl.Expr:
     return _scaled(values, mapping, digits=0, allows_fraction=False)
 
 
-def to_minor_units(values: pl.Expr, mapping: Mapping) -> pl.Expr:
-    """Amounts shifted by ``minor_digits``, in decimal (no float on the way); half a minor unit rounds away from zero."""
-    return _scaled(values, mapping, digits=mapping.minor_digits, allows_fraction=True)
+def to_minor_units(values: pl.Expr, mapping: Mapping, currency: pl.Expr) -> pl.Expr:
+    """Amounts shifted by ``minor_digits``, in decimal (no float on the way); half a minor unit rounds away from zero.
+
+    Args:
+        currency: ISO 4217 codes; where the mapping states no ``minor_digits``, each row has those of its currency.
+    """
+    if mapping.minor_digits is not None:
+        return _scaled(values, mapping, digits=mapping.minor_digits, allows_fraction=True)
+    read = _scaled(values, mapping, digits=USUAL_DIGITS, allows_fraction=True)
+    for digits in sorted(set(MINOR_DIGITS.values())):
+        codes = [code for code, own in MINOR_DIGITS.items() if own == digits]
+        read = pl.when(currency.is_in(codes)).then(_scaled(values, mapping, digits, allows_fraction=True)).otherwise(read)
+    return read
 
 
 def to_boolean(values: pl.Expr, mapping: Mapping) -> pl.Expr:
@@ -30,10 +45,15 @@ def to_boolean(values: pl.Expr, mapping: Mapping) -> pl.Expr:
 
 
 def to_instant(values: pl.Expr, mapping: Mapping, datetime_format: str | None) -> pl.Expr:
-    """Instants in UTC. Where clocks are set back, the earlier of the two times is meant; a skipped time is unreadable."""
+    """Instants in UTC. Where clocks are set back, the earlier of the two times is meant; a skipped time is unreadable.
+
+    So is one outside the years 1 to 9999, which Python's dates do not hold: milliseconds declared as seconds, for example.
+    """
     if datetime_format in EPOCH_UNITS:
+        unit = EPOCH_UNITS[datetime_format]
         whole = values.str.strip_chars().cast(pl.Int64, strict=False)
-        return (whole * EPOCH_UNITS[str(datetime_format)]).cast(pl.Datetime("us"))
+        fits = whole.is_between(instant_us(_FIRST) // unit, instant_us(_LAST) // unit)  # else the product would wrap around
+        return (pl.when(fits).then(whole) * unit).cast(pl.Datetime("us"))
     if datetime_format is not None:
         text = values.str.strip_chars()
         if "%z" in datetime_format or "%:z" in datetime_format:
@@ -46,7 +66,11 @@ def to_instant(values: pl.Expr, mapping: Mapping, datetime_format: str | None) -
     naive = _full_time(text).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
     minutes = offset.str.slice(1, 2).cast(pl.Int64, strict=False) * 60 + offset.str.slice(3, 2).cast(pl.Int64, strict=False)
     signed = pl.when(offset.str.starts_with("-")).then(-minutes).otherwise(minutes)
-    return pl.when(with_offset).then(local - pl.duration(minutes=signed)).otherwise(_from_local(naive, mapping))
+    return pl.when(with_offset).then(_bounded(local) - pl.duration(minutes=signed)).otherwise(_from_local(naive, mapping))
+
+
+def _bounded(at: pl.Expr) -> pl.Expr:
+    return pl.when(at.is_between(_FIRST, _LAST)).then(at)
 
 
 def _full_time(text: pl.Expr) -> pl.Expr:
@@ -61,12 +85,13 @@ def _full_time(text: pl.Expr) -> pl.Expr:
 
 
 def _from_local(naive: pl.Expr, mapping: Mapping) -> pl.Expr:
-    zoned = naive.dt.replace_time_zone(mapping.timezone, ambiguous="earliest", non_existent="null")
+    zoned = _bounded(naive).dt.replace_time_zone(mapping.timezone, ambiguous="earliest", non_existent="null")
     return zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
 
 
 def _to_utc(text: pl.Expr, datetime_format: str) -> pl.Expr:
-    return text.str.to_datetime(datetime_format, time_unit="us", strict=False, time_zone="UTC").dt.replace_time_zone(None)
+    at = text.str.to_datetime(datetime_format, time_unit="us", strict=False, time_zone="UTC")
+    return _bounded(at.dt.replace_time_zone(None))
 
 
 def _scaled(values: pl.Expr, mapping: Mapping, digits: int, allows_fraction: bool) -> pl.Expr:

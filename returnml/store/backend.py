@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.ledger.log import START, Position
 from returnml.store.generation_manifest import (
     GenerationManifest,
@@ -23,7 +23,7 @@ from returnml.store.generation_manifest import (
 
 META, STATE, EVENTS = range(3)
 """The tables of the live part: pointer and mark; tiles and what is known of order lines; what became of event ids."""
-POINTER, MARK = b"pointer", b"mark"
+POINTER, MARK, OWNER = b"pointer", b"mark", b"owner"
 _MARK_WORDS = struct.Struct("<4Q")
 
 Values = list[bytes | None]
@@ -113,9 +113,13 @@ class Backend(Protocol):
 
     Attributes:
         root: the folder of this host's generations, beside the ledger.
+        owner: the id of the data root that it lies in. What another one owns is refused wherever it is met.
     """
 
     root: Path
+
+    @property
+    def owner(self) -> str: ...
 
     def published(self) -> str | None:
         """The name of the published generation. May be asked beside a ``read`` in another thread.
@@ -158,10 +162,10 @@ class Backend(Protocol):
         ...
 
     def install(self, folder: Path) -> None:
-        """Bring a generation that was written into ``root`` to where it can be published.
+        """Bring a generation that was written into ``root`` to where it can be published, all of it, whatever is there.
 
         Raises:
-            StoreError: where it cannot be written.
+            StoreError: where it cannot be written, or there is no room for it beside the published one; nothing is left of it.
         """
         ...
 
@@ -204,6 +208,7 @@ def read_published(transaction: Transaction) -> str | None:
     return None if value is None else value.decode()
 
 
-def write_published(transaction: Transaction, name: str) -> None:
+def write_published(transaction: Transaction, name: str, owner: str) -> None:
     """Flip the pointer: readers see another generation once the turn is committed."""
     transaction.put(META, POINTER, name.encode())
+    transaction.put(META, OWNER, owner.encode())

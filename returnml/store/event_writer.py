@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from returnml.clock import Clock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.instants import instant
 from returnml.ledger.content import content_of
 from returnml.ledger.event_records import (

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.tiles.arithmetic import WORD
 from returnml.release.plain import NotPlain, plain_files
 from returnml.store.backend import Values
 from returnml.store.generation_manifest import (
     MANIFEST_FILE,
+    DamagedGeneration,
     GenerationManifest,
     StoreError,
     generation_folder,
@@ -28,6 +29,7 @@ from returnml.store.lmdb.environments import (
     LOCK_FILE,
     LmdbReader,
 )
+from returnml.store.owner import owner_beside, require_owned
 
 Item = tuple[bytes, bytes | memoryview]
 
@@ -92,6 +94,11 @@ class Generation:
         """The values of ``keys``, None where unknown."""
         return self._reader.read(keys)
 
+    @property
+    def entries(self) -> int:
+        """How many keys it has."""
+        return self._reader.entries
+
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys in ascending order, with their values."""
         return self._reader.items()
@@ -105,10 +112,12 @@ def open_generation(folder: Path, feature_set: FeatureSet, is_verified: bool = T
         is_verified: whether every byte is checked; else only the manifest and the file's size, which takes no time.
 
     Raises:
-        StoreError: if it does not serve the feature set, is torn, not readable, or holds anything but its own plain files.
+        DamagedGeneration: if it is torn or not readable.
+        StoreError: if it does not serve the feature set, is another data root's, or holds anything but its own plain files.
     """
     manifest = read_manifest(folder)
     require_served(manifest, feature_set, folder / MANIFEST_FILE)
+    require_owned(manifest.owner, owner_beside(folder.parent), folder / MANIFEST_FILE)
     database = folder / DATABASE_FILE
     try:
         foreign = sorted(set(plain_files(folder)) - {MANIFEST_FILE, DATABASE_FILE, LOCK_FILE})
@@ -116,11 +125,11 @@ def open_generation(folder: Path, feature_set: FeatureSet, is_verified: bool = T
             raise StoreError(f"{folder / foreign[0]}: no file of a generation")
         size, digest = file_hash(database) if is_verified else (database.stat().st_size, manifest.database_sha256)
     except OSError as error:
-        raise StoreError(f"{database}: not readable: {error.strerror}") from error
+        raise DamagedGeneration(f"{database}: not readable: {error.strerror}") from error
     except NotPlain as error:
         raise StoreError(f"{error}: a generation holds plain files only") from error
     if (size, digest) != (manifest.database_bytes, manifest.database_sha256):
-        raise StoreError(f"{database}: torn or changed: its {size} bytes do not match the manifest")
+        raise DamagedGeneration(f"{database}: torn or changed: its {size} bytes do not match the manifest")
     return Generation(folder, manifest)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.windows import Window
 from returnml.files import (
     UNDECODABLE,
@@ -19,11 +20,17 @@ from returnml.store.generation_layout import StoreLayout
 
 MANIFEST_FILE = "manifest.json"
 POINTER_FILE = "current.json"
-FORMAT = 4
+WRITING_LOCK = ".lock"
+"""Held by whoever writes or loads a generation."""
+FORMAT = 5
 
 
 class StoreError(Exception):
     """A store that cannot be used; the message names the file and the rule."""
+
+
+class DamagedGeneration(StoreError):
+    """A generation in this host's folder that is not what was written."""
 
 
 class ServedFeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +81,7 @@ class GenerationManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         layout_hash: of ``StoreLayout``, by the code that wrote it.
         content_sha256: over all keys and values in order.
         database_bytes, database_sha256: of the data file as written.
+        owner: the id of the data root whose it is.
     """
 
     cut_off_us: int
@@ -85,6 +93,7 @@ class GenerationManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     content_sha256: str
     database_bytes: int
     database_sha256: str
+    owner: str
     format: int = FORMAT
 
     @property
@@ -217,15 +226,15 @@ def read_manifest(folder: Path) -> GenerationManifest:
     """The manifest of a generation's folder.
 
     Raises:
-        StoreError: if it is missing, cannot be decoded, or is not of this folder.
+        DamagedGeneration: if it is missing, cannot be decoded, or is not of this folder.
     """
     path = folder / MANIFEST_FILE
     try:
         manifest = msgspec.json.decode(read_plain(folder, MANIFEST_FILE), type=GenerationManifest)
     except OSError as error:
-        raise StoreError(f"{path}: not readable: {error.strerror}") from error
+        raise DamagedGeneration(f"{path}: not readable: {error.strerror}") from error
     except (*UNDECODABLE, NotPlain) as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise DamagedGeneration(f"{path}: {error}") from error
     if manifest.name != folder.name:
-        raise StoreError(f"{path}: the manifest is of generation {manifest.name}")
+        raise DamagedGeneration(f"{path}: the manifest is of generation {manifest.name}")
     return manifest

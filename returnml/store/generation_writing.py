@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.union import union
 from returnml.files import (
     locked,
@@ -22,6 +22,7 @@ from returnml.store.generation import EncodedGroup, Generation, Item, file_hash,
 from returnml.store.generation_layout import StoreLayout
 from returnml.store.generation_manifest import (
     MANIFEST_FILE,
+    WRITING_LOCK,
     GenerationManifest,
     Pointer,
     ServedFeatureSet,
@@ -33,7 +34,7 @@ from returnml.store.generation_manifest import (
     stream_manifest,
     write_pointer,
 )
-from returnml.store.live_rebuilding import publish_live
+from returnml.store.live_rebuilding import install_and_publish
 from returnml.store.lmdb.environments import (
     DATABASE_FILE,
     write_database,
@@ -67,14 +68,14 @@ def write_generation(
     declared = union(feature_sets)
     layout_hash = StoreLayout(declared).hash
     served = [ServedFeatureSet(f.name, f.version, f.hash) for f in feature_sets]
-    with locked(store_root / ".lock"):
+    with locked(store_root / WRITING_LOCK):
         for dead in store_root.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(dead)
         heads, tiles = zip(*(group.items() for group in groups), strict=True)
         items: list[Item] = [item for part in (*heads, *tiles, *(group.lists for group in groups), index) for item in part]
         content_sha256 = _content_hash([layout_hash, *(f.hash for f in served)], ledger_seq, items)
         target = store_root / generation_name(cut_off_us, content_sha256)
-        if not _is_intact(target):
+        if not _is_intact(target, backend.owner):
             temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=store_root))
             write_database(temporary, items, sum(len(k) + len(v) for k, v in items))
             size, digest = file_hash(temporary / DATABASE_FILE)
@@ -88,6 +89,7 @@ def write_generation(
                 content_sha256=content_sha256,
                 database_bytes=size,
                 database_sha256=digest,
+                owner=backend.owner,
             )
             write_synced(temporary / MANIFEST_FILE, readable_json(manifest))
             temporary.chmod(0o755)
@@ -97,8 +99,7 @@ def write_generation(
             os.replace(temporary, target)
             sync_folder(store_root)
         generation = open_generation(target, feature_sets[0])
-        backend.install(target)
-        publish_live(backend, generation)
+        install_and_publish(backend, generation)
         backend.keep_only(_list(store_root, target.name, keep))
     return generation
 
@@ -117,10 +118,13 @@ def _list(store_root: Path, name: str, keep: int) -> list[str]:
     return kept
 
 
-def _is_intact(folder: Path) -> bool:
+def _is_intact(folder: Path, owner: str) -> bool:
     try:
         manifest = read_manifest(folder)
-        return file_hash(folder / DATABASE_FILE) == (manifest.database_bytes, manifest.database_sha256)
+        return manifest.owner == owner and file_hash(folder / DATABASE_FILE) == (
+            manifest.database_bytes,
+            manifest.database_sha256,
+        )
     except (StoreError, OSError):
         return False
 

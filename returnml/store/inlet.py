@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from returnml.clock import Clock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogError
 from returnml.privacy.customers import open_customers
@@ -17,6 +17,7 @@ from returnml.store.event_writer import (
     EventWriter,
 )
 from returnml.store.generation_manifest import StoreError
+from returnml.store.scrub_report import read_report
 
 
 class EventsUnavailable(Exception):
@@ -42,14 +43,25 @@ class EventInlet:
             EventsUnavailable: nothing of it is acknowledged; it may be submitted again.
         """
         try:
+            self._refuse_damaged()
             if self._writer is None:
-                customers = open_customers(self._settings.privacy.customer_ids, self._settings.paths.keys)
+                customers = open_customers(self._settings)
                 backend, currency = open_backend(self._settings), self._settings.shop.currency
                 self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency)
             return self._writer.submit(events)
         except (StoreError, LogError, KeyringError, OSError) as error:
             self.close()
             raise EventsUnavailable(f"events cannot be taken in: {error}") from error
+
+    def _refuse_damaged(self) -> None:
+        """
+        Raises:
+            StoreError: where what the last pass over store and ledger found keeps events from being taken in.
+        """
+        scrubbed = read_report(self._settings.paths.store)
+        damage = scrubbed.keeps_from_events if scrubbed else None
+        if damage:
+            raise StoreError(damage)
 
     def close(self) -> None:
         if self._writer is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.store.backend import Backend, Found, Published, StoreUnavailable, read_generation
 from returnml.store.generation import open_generation
 from returnml.store.generation_manifest import (
@@ -21,8 +21,8 @@ class LiveStore:
     """Reads generation and live part as one. Not for use by two threads at once, ``published`` and ``refresh`` apart.
 
     Args:
-        allows_stale: whether the last generation in this host's folder is read while the store is unavailable. That is
-            exact for the mark that the snapshot says.
+        allows_stale: whether the last generation in this host's folder is read while the store is unavailable, or its
+            pointer is lost. That is exact for the mark that the snapshot says.
     """
 
     def __init__(self, backend: Backend, feature_set: FeatureSet, allows_stale: bool = False) -> None:
@@ -33,6 +33,7 @@ class LiveStore:
         self._verified: Published | None = None
         self._current: Published | None = None
         self._refused: str | None = None
+        self._why = ""
 
     @property
     def generation(self) -> Published:
@@ -43,7 +44,7 @@ class LiveStore:
         """
         generation = self._current or self._last
         if generation is None:
-            raise StoreError(f"{self._backend.root}: no generation is published")
+            raise StoreError(self._why or self._nothing())
         return generation
 
     @property
@@ -70,13 +71,13 @@ class LiveStore:
         """
         name = self.published()
         if name is None:
-            raise StoreError(f"{self._backend.root}: no generation is published")
+            raise StoreError(self._nothing())
         try:
             generation = self._backend.open(name, self._feature_set)
         except StoreUnavailable:
             raise
-        except StoreError:
-            self._refused, self._current = name, self._verified
+        except StoreError as error:
+            self._refuse(name, error)
             raise
         self._verified = self._current = generation
         self._refused = None
@@ -117,6 +118,21 @@ class LiveStore:
                 self._current = self._backend.open(name, self._feature_set, is_verified=False)
             except StoreUnavailable:
                 raise
-            except StoreError:
-                self._refused, self._current = name, self._verified
+            except StoreError as error:
+                self._refuse(name, error)
+        if name is None and not self._allows_stale:
+            # Whatever was taken in since the last generation would be missing from every answer.
+            raise StoreError(self._nothing())
+        if name is None and self._last is not None:
+            return self._last  # what lost the pointer may have lost the generation, too: this host's folder has it
         return self.generation
+
+    def _refuse(self, name: str, why: StoreError) -> None:
+        """Read the one before instead, if there is one: the one that was good when it was loaded may be damaged since."""
+        if self._verified is not None and self._verified.name == name:
+            self._verified = None
+        self._refused, self._current = name, self._verified
+        self._why = str(why)
+
+    def _nothing(self) -> str:
+        return f"{self._backend.root}: no generation is published: returnml store rebuild, or publish where none was"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, takewhile
@@ -21,11 +22,39 @@ from returnml.store.event_writer import (
     note_tail,
     outcome_of,
 )
+from returnml.store.generation import Generation
 from returnml.store.generation_manifest import (
     GenerationManifest,
     StoreError,
+    read_pointer,
 )
 from returnml.store.live_state import LiveState
+
+logger = logging.getLogger(__name__)
+
+
+def install_and_publish(backend: Backend, generation: Generation, is_anew: bool = False) -> None:
+    """Bring a generation of this host's folder to where it is read, and publish it; see ``publish_live``.
+
+    What was loaded of it is removed where it cannot be published.
+
+    Raises:
+        StoreError, LogError: see ``Backend.install`` and ``publish_live``.
+    """
+    backend.install(generation.path)
+    try:
+        publish_live(backend, generation, is_anew)
+    except Exception:
+        _remove_unpublished(backend)
+        raise
+
+
+def _remove_unpublished(backend: Backend) -> None:
+    try:
+        published = backend.published()
+        backend.keep_only([*read_pointer(backend.root).generations, *([published] if published else [])])
+    except StoreError as error:
+        logger.warning("what was loaded and not published is removed by the next publication: %s", error)
 
 
 @contextmanager
@@ -62,7 +91,7 @@ def publish_live(backend: Backend, generation: Published, is_anew: bool = False)
             transaction.clear(STATE)
             replay_ledger(LiveState(transaction, generation), folder, manifest)
             write_mark(transaction, mark)
-            write_published(transaction, manifest.name)
+            write_published(transaction, manifest.name, backend.owner)
     finally:
         log.close()
 

@@ -6,29 +6,44 @@ the live part is copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
+from pathlib import Path
 
-from returnml.features.declarations import FeatureSet
-from returnml.ledger.log import Record, last_record, read, segments
-from returnml.store.backend import STATE, Backend, Mark, Published, read_mark, read_published
+from returnml.features.feature_set import FeatureSet
+from returnml.files import locked
+from returnml.findings import Finding
+from returnml.ledger.log import LogError, Record, last_record, read, segments
+from returnml.store.backend import STATE, Backend, Mark, StoreUnavailable, read_mark, read_published
 from returnml.store.event_writer import ledger_folder
+from returnml.store.findings import (
+    generation_damaged,
+    ledger_damaged,
+    ledger_lost_its_end,
+    live_part_differs,
+    loaded_generation_differs,
+    nothing_published,
+)
 from returnml.store.generation import Generation, open_generation
 from returnml.store.generation_layout import StoreLayout
 from returnml.store.generation_manifest import (
+    WRITING_LOCK,
+    DamagedGeneration,
     StoreError,
     generation_folder,
+    read_manifest,
     read_pointer,
 )
 from returnml.store.keys import describe_key
 from returnml.store.live_rebuilding import (
     in_turn,
+    install_and_publish,
     noted_otherwise,
-    publish_live,
     replay_ledger,
 )
 from returnml.store.live_state import LiveState
+from returnml.store.owner import ForeignStore
 
 _AT_ONCE = 2_000
 
@@ -68,12 +83,26 @@ class LedgerStatus:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was compared, and what is wrong; the store is right where nothing is."""
+    """What was compared, and what is wrong; the store is right where nothing is.
+
+    Attributes:
+        generation: the published one, or where the pointer to it is lost the last that this host's folder lists.
+        ledger: None where it is damaged.
+    """
 
     generation: str
     live: LivePart
-    ledger: LedgerStatus
-    problems: list[str]
+    ledger: LedgerStatus | None
+    findings: list[Finding]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, in words."""
+        return [finding.what for finding in self.findings]
+
+    def has(self, code: str) -> bool:
+        """Whether a kind of finding is among them."""
+        return any(finding.code == code for finding in self.findings)
 
 
 class _Memory:
@@ -129,26 +158,55 @@ def read_ledger(backend: Backend, after_seq: int = 0) -> LedgerStatus:
 
 
 def verify_store(backend: Backend, feature_set: FeatureSet) -> Verified:
-    """Check the published generation, the ledger, and that the live part is what follows from both.
+    """Check the published generation, what a server has of it, the ledger, and that the live part is what follows from them.
 
     Raises:
-        StoreError: where nothing is published, or the generation is torn or foreign.
-        LogError: where the ledger is damaged.
+        StoreError: where nothing was published yet, or what is belongs to another data root or other declarations.
     """
     live = read_live(backend)
+    name = live.generation or next(iter(read_pointer(backend.root).generations), None)
+    if name is None:
+        raise StoreError(f"{backend.root}: no generation is published: returnml store publish")
+    findings: list[Finding] = []
     if live.generation is None:
-        raise StoreError(f"{backend.root}: no generation is published")
-    generation = open_generation(generation_folder(backend.root, live.generation), feature_set)
-    published = backend.open(live.generation, feature_set)
-    problems = [] if isinstance(published, Generation) else list(_compare_generations(generation, published))
-    ledger = read_ledger(backend, generation.manifest.ledger_seq)
-    last_seq = ledger.last.seq if ledger.last else 0
-    if live.mark.seq > last_seq:
-        problems.append(_ledger_lost_its_end(live.mark.seq, last_seq))
-    else:
-        problems += _compare_live(backend, generation, live)
-        problems += noted_otherwise(backend, live.mark.seq)
-    return Verified(live.generation, live, ledger, problems)
+        findings.append(nothing_published(f"{backend.root}: no generation is published, {name} is the last that was"))
+    generation = _checked_generation(backend, name, feature_set, findings)
+    if live.generation is not None and generation is not None:
+        findings += map(loaded_generation_differs, compare_loaded(backend, generation, feature_set))
+    ledger = _checked_ledger(backend, generation.manifest.ledger_seq if generation else 0, findings)
+    if ledger is not None:
+        last_seq = ledger.last.seq if ledger.last else 0
+        if live.mark.seq > last_seq:
+            findings.append(ledger_lost_its_end(live.mark.seq, last_seq))
+        elif live.generation is not None:
+            if generation is not None:
+                findings += map(live_part_differs, _compare_live(backend, generation, live))
+            findings += map(live_part_differs, noted_otherwise(backend, live.mark.seq))
+    return Verified(name, live, ledger, findings)
+
+
+def _checked_generation(backend: Backend, name: str, feature_set: FeatureSet, findings: list[Finding]) -> Generation | None:
+    folder = generation_folder(backend.root, name)
+    try:
+        return open_generation(folder, feature_set)
+    except DamagedGeneration as error:
+        findings.append(generation_damaged(str(error), _cut_off_us(folder)))
+        return None
+
+
+def _cut_off_us(folder: Path) -> int | None:
+    try:
+        return read_manifest(folder).cut_off_us
+    except DamagedGeneration:
+        return None
+
+
+def _checked_ledger(backend: Backend, after_seq: int, findings: list[Finding]) -> LedgerStatus | None:
+    try:
+        return read_ledger(backend, after_seq)
+    except LogError as error:
+        findings.append(ledger_damaged(str(error)))
+        return None
 
 
 def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
@@ -163,21 +221,15 @@ def rebuild_store(backend: Backend, feature_set: FeatureSet) -> Generation:
         applied = read_mark(transaction).seq
     last = last_record(ledger_folder(backend.root))
     if applied > (last.seq if last else 0):
-        raise StoreError(_ledger_lost_its_end(applied, last.seq if last else 0))
-    name = backend.published() or next(iter(read_pointer(backend.root).generations), None)
-    if name is None:
-        raise StoreError(f"{backend.root}: no generation was published")
-    generation = open_generation(generation_folder(backend.root, name), feature_set)
-    backend.install(generation.path)
-    publish_live(backend, generation, is_anew=True)
+        lost = ledger_lost_its_end(applied, last.seq if last else 0)
+        raise StoreError(f"{lost.what}: {lost.mend}")
+    with locked(backend.root / WRITING_LOCK):
+        name = backend.published() or next(iter(read_pointer(backend.root).generations), None)
+        if name is None:
+            raise StoreError(f"{backend.root}: no generation was published")
+        generation = open_generation(generation_folder(backend.root, name), feature_set)
+        install_and_publish(backend, generation, is_anew=True)
     return generation
-
-
-def _ledger_lost_its_end(applied: int, last_seq: int) -> str:
-    return (
-        f"the live part has event {applied}, the ledger ends with {last_seq}: bring its last segment back from a backup; what is "
-        "lost for good is given up by removing the live part before rebuilding it"
-    )
 
 
 def _compare_live(backend: Backend, generation: Generation, live: LivePart) -> Iterator[str]:
@@ -194,8 +246,29 @@ def _compare_live(backend: Backend, generation: Generation, live: LivePart) -> I
         )
 
 
-def _compare_generations(local: Generation, published: Published) -> Iterator[str]:
-    """A generation that was loaded into a server: each value against the folder's."""
+def compare_loaded(
+    backend: Backend, local: Generation, feature_set: FeatureSet, pace: Callable[[int], None] = lambda _: None
+) -> Iterator[str]:
+    """A generation that was loaded into a server: the first value that is not the folder's, in words.
+
+    Args:
+        pace: told how many bytes were compared.
+
+    Raises:
+        StoreUnavailable, ForeignStore: where it cannot be read.
+    """
+    try:
+        published = backend.open(local.name, feature_set)
+    except (StoreUnavailable, ForeignStore):
+        raise
+    except StoreError as error:
+        yield str(error)
+        return
+    if isinstance(published, Generation):
+        return
+    if published.manifest != local.manifest:
+        yield f"generation {local.name}: the server has another manifest of it than the folder"
+        return
     items = local.items()
     while batch := list(islice(items, _AT_ONCE)):
         keys = [bytes(key) for key, _ in batch]
@@ -205,6 +278,7 @@ def _compare_generations(local: Generation, published: Published) -> Iterator[st
                 named = _named(local.manifest.layout, bytes(key))
                 yield f"generation {local.name}: {named}: the server has {_size(other)}, the folder {_size(bytes(value))}"
                 return
+        pace(sum(len(key) + len(value) for key, value in batch))
 
 
 def _named(layout: StoreLayout, key: bytes) -> str:

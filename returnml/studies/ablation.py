@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from returnml.features.catalogue import Feature, catalogue
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.windows import DAY_US, Window
 from returnml.modeling.data.splits import Fold
 from returnml.modeling.fit.boosting import (

@@ -12,7 +12,7 @@ import polars as pl
 
 from returnml.clock import Clock
 from returnml.contracts.columns import ORDERS, RETURNS
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths, Settings
 from returnml.warehouse.features.order_line_vectors import build_order_lines

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.policy.document import SEGMENT_COLUMNS, Policy
 from returnml.settings import LabelSettings
 

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from returnml.cli import app
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import mock_kafka
 from returnml_tests.streaming.stream_shop import TOPIC, placed
@@ -16,7 +17,7 @@ def run(*words):
 
 
 def test_it_says_what_it_took_in_and_where_the_rest_is(tmp_path, monkeypatch):
-    shop.publish(tmp_path)
+    shop.publish(rooted(tmp_path, "pseudonymise"))
     with mock_kafka() as kafka:
         kafka.create_topic(TOPIC)
         kafka.send(TOPIC, [placed(1), placed(1), placed(2, schema_version=7), b"\xffnonsense", None], key=b"k")
@@ -36,7 +37,7 @@ def test_it_says_what_it_took_in_and_where_the_rest_is(tmp_path, monkeypatch):
 
 
 def test_there_may_be_no_dead_letters(tmp_path):
-    done = run("dead-letters", "--data", str(tmp_path))
+    done = run("dead-letters", "--data", str(rooted(tmp_path)))
     assert (done.exit_code, done.stdout) == (0, "")
 
 
@@ -51,5 +52,5 @@ def test_there_may_be_no_dead_letters(tmp_path):
 def test_what_cannot_be_is_refused(tmp_path, monkeypatch, variables, told):
     for name, value in variables.items():
         monkeypatch.setenv(f"RETURNML_KAFKA__{name}", value)
-    done = run("consume", "--data", str(tmp_path))
+    done = run("consume", "--data", str(rooted(tmp_path)))
     assert (done.exit_code, told in done.stderr) == (2, True), done.output

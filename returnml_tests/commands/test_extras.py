@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from returnml_tests.roots import rooted
+
 ROOT = Path(__file__).parents[2]
 FIXED = {
     "dagster",
@@ -33,7 +35,7 @@ def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(("module", "extra", "command"), [("polars", "line", "status"), ("uvicorn", "serve", "serve")])
 def test_a_command_names_the_extra_that_it_needs(module, extra, command, tmp_path):
-    ended = without(module, command, "--data", str(tmp_path))
+    ended = without(module, command, "--data", str(rooted(tmp_path)))
     assert ended.returncode == 2
     assert ended.stderr.strip() == (
         f"refused: this command needs {module}, which the extra '{extra}' brings: pip install \"returnml[{extra}]\""

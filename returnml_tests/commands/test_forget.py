@@ -10,6 +10,7 @@ from returnml.clock import VirtualClock
 from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths
 from returnml.streaming.dead_letters import DeadLetter, DeadLetterLog, logged
+from returnml_tests.roots import rooted
 
 
 def forget(root, *words):
@@ -18,7 +19,7 @@ def forget(root, *words):
 
 @pytest.fixture
 def paths(tmp_path):
-    paths = DataPaths(tmp_path)
+    paths = DataPaths(rooted(tmp_path, "pseudonymise"))
     Keyring(paths.keys).register(["anna"])
     messages = [b'{"customer_id": "anna", ', b'{"customer_id": "bert", ']
     letters = [DeadLetter("events", 0, n, "malformed", "$", "no JSON", None, value) for n, value in enumerate(messages)]

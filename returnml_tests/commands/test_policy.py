@@ -11,6 +11,7 @@ from returnml.cli import app
 from returnml.policy.document import Policy
 from returnml.settings import DataPaths, SettingsError
 from returnml.warehouse.partition import open_warehouse
+from returnml_tests.roots import rooted
 
 RESTRICTS = '[rule]\nkind = "thresholds"\nrestrict = 0.5\n'
 
@@ -29,7 +30,7 @@ def new(tmp_path: Path) -> Path:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Two lines on a day, one of them risky and come back."""
-    con = open_warehouse(DataPaths(tmp_path / "data").warehouse)
+    con = open_warehouse(DataPaths(rooted(tmp_path / "data")).warehouse)
     con.execute(
         "CREATE SCHEMA scores; CREATE SCHEMA core;"
         "CREATE TABLE core.orders AS SELECT unnest(['l1', 'l2']) AS line_id, 'DE' AS country, 'shirts' AS product_group;"
@@ -78,7 +79,7 @@ def test_replay_compares_and_writes_a_report(new: Path, data: Path):
 
 
 def test_replay_without_scores_says_what_to_do(new: Path, tmp_path: Path):
-    refused = run("replay", new, "--data", tmp_path / "empty")
+    refused = run("replay", new, "--data", rooted(tmp_path / "empty"))
     assert (refused.exit_code, "returnml run makes it" in refused.stderr) == (2, True)
     open_warehouse(DataPaths(tmp_path / "empty").warehouse).close()
     refused = run("replay", new, "--data", tmp_path / "empty")

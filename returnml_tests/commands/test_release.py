@@ -15,6 +15,7 @@ from returnml.release.folder import Release, write_release
 from returnml.release.proof import prove_trail
 from returnml.release.transitions import settle
 from returnml.settings import DataPaths, Settings, SettingsError
+from returnml_tests.roots import rooted
 from returnml_tests.serving.shop import manifest
 
 
@@ -36,7 +37,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[DataPaths, D
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RETURNML_DATA", raising=False)
-    return DataPaths(dev), DataPaths(prod)
+    return DataPaths(rooted(dev)), DataPaths(rooted(prod))
 
 
 def write(paths: DataPaths, seed: int, require_approval: bool, **changed: object) -> Release:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from returnml.clock import clock_of
 from returnml.commands.serve import serve
 from returnml.settings import load_settings
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 
 app = typer.Typer()
@@ -25,7 +26,7 @@ def started(monkeypatch, tmp_path):
 
 
 def test_options_reach_uvicorn(started, tmp_path):
-    result = CliRunner().invoke(app, ["--port", "0", "--workers", "3", "--data", str(tmp_path)])
+    result = CliRunner().invoke(app, ["--port", "0", "--workers", "3", "--data", str(rooted(tmp_path))])
     assert result.exit_code == 0, result.output
     [(args, kwargs)] = started
     assert args == ("serving.app:create_worker",)
@@ -42,7 +43,7 @@ def test_the_clock_stands_at_an_instant(started, tmp_path, at):
 
 @pytest.mark.parametrize(("at", "said"), [("noon", "--at 'noon'"), ("cutoff", "no generation is published")])
 def test_a_bad_instant_is_refused(started, tmp_path, at, said):
-    result = CliRunner().invoke(app, ["--data", str(tmp_path), "--at", at])
+    result = CliRunner().invoke(app, ["--data", str(rooted(tmp_path)), "--at", at])
     assert result.exit_code == 2
     assert said in result.output
     assert started == []

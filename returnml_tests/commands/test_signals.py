@@ -22,6 +22,7 @@ from returnml.sources.simulator.simulation_plan import (
     Scenario,
 )
 from returnml_tests.ports import free_port
+from returnml_tests.roots import rooted
 from returnml_tests.waiting import eventually
 
 STUBBORN = """
@@ -69,7 +70,7 @@ def test_what_does_not_end_in_time_is_ended():
 
 
 def _shop(root: Path) -> Settings:
-    settings = Settings(data=str(root))
+    settings = Settings(data=str(rooted(root)))
     simulate(Plan(date(2025, 1, 1), 40, 40, 5, Scenario("none"), 30), settings.paths, VirtualClock(0), AS_DELIVERED)
     return settings
 
@@ -145,7 +146,7 @@ def test_a_signal_ends_the_demo(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_dev_ends_and_leaves_nothing_running(number, tmp_path):
-    root, port = tmp_path / "root", free_port()
+    root, port = rooted(tmp_path / "root"), free_port()
     process = _start("dev", "--port", str(port), root=root)
     eventually(lambda: process.poll() is not None or _answers(f"http://127.0.0.1:{port}/server_info"))
     assert len(_left_of(root)) > 2

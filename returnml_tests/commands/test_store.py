@@ -16,6 +16,7 @@ from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.generation_content import publish_generation
+from returnml_tests.roots import rooted
 from returnml_tests.warehouse.conftest import D1, D2, Shop, order
 from returnml_tests.warehouse.ledger_shop import LedgerShop, placed
 
@@ -25,7 +26,7 @@ GO_LIVE, NOON = datetime(2024, 5, 2), datetime(2024, 5, 3, 12)
 @pytest.fixture
 def live(tmp_path, monkeypatch):
     """One landed line, published; an event on the day after, not ingested; it is noon of the day after that."""
-    paths = DataPaths(tmp_path)
+    paths = DataPaths(rooted(tmp_path))
     FileClockDriver(paths.replay_clock, instant_us(NOON))
     monkeypatch.setenv("RETURNML_REPLAY_CLOCK", str(paths.replay_clock))
     con = open_warehouse(paths.warehouse, threads=1)
@@ -120,12 +121,12 @@ def test_verify_names_damage(live):
     content[40] ^= 1
     file.write_bytes(content)
     found = run(live, "verify")
-    assert (found.exit_code, f"wrong: {file}, byte 0" in found.output) == (1, True)
+    assert (found.exit_code, f"wrong       {file}, byte 0" in found.output) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "rebuild"])
 def test_a_data_root_without_a_store_is_refused(tmp_path, command):
-    refused = CliRunner().invoke(app, ["store", command, "--data", str(tmp_path)])
+    refused = CliRunner().invoke(app, ["store", command, "--data", str(rooted(tmp_path))])
     assert (refused.exit_code, "nothing was published yet" in refused.output) == (2, True)
 
 

@@ -88,6 +88,16 @@ def test_failures_name_the_row_and_every_rule():
     ]
 
 
+@pytest.mark.parametrize(
+    ("at_us", "rule"),
+    [(2**63 - 1, "time_in_future"), (55_000 * 366 * 86_400 * 10**6, "time_in_future"), (-(2**63) + 1, "time_too_early")],
+)
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda s: s.name)
+def test_an_instant_of_any_year_is_judged_like_any_other(stream: DeliveredStream, at_us: int, rule: str):
+    row = _rows(stream).with_columns(pl.lit(at_us).cast(pl.Datetime("us")).alias(stream.time_column), is_imported=pl.lit(False))
+    assert rule in row_failures(stream, row)["rule"].to_list()
+
+
 def test_a_frame_of_other_types_is_a_defect_not_a_bad_row():
     with pytest.raises(ContractBroken, match="quantity"):
         row_failures(ORDERS, _rows(ORDERS).with_columns(pl.col("quantity").cast(pl.Float64)))

@@ -37,6 +37,7 @@ from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.drills.service import UNANSWERED, Connection, Service
 from returnml_tests.oracle import Event, Moment, group_aggregates
 from returnml_tests.redis_server import RedisProcess
+from returnml_tests.roots import rooted
 from returnml_tests.store.live_shop import Ledger
 from returnml_tests.waiting import eventually
 
@@ -161,6 +162,7 @@ def drill(folder: Path, kills: int, seed: int, redis: RedisProcess | None = None
         AssertionError: saying what is missing, there twice, or differs.
     """
     chance, report = random.Random(seed), Report()
+    rooted(folder, "pseudonymise")
     backend = LmdbBackend(DataPaths(folder).store) if redis is None else redis.backend(DataPaths(folder).store)
     cut_off_us = SystemClock().now_us() // DAY_US * DAY_US
     publish_empty(backend, cut_off_us)

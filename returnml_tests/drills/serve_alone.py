@@ -84,9 +84,9 @@ def scored(python: Path, data: Path, folder: Path) -> dict:
         service.wait(PATIENCE_SECONDS)
 
 
-def refusal(python: Path, folder: Path) -> str:
+def refusal(python: Path, data: Path, folder: Path) -> str:
     """What a command of the line says in that environment."""
-    command = [str(python.with_name("returnml")), "run", "--data", str(folder)]
+    command = [str(python.with_name("returnml")), "run", "--data", str(data)]
     ran = subprocess.run(command, cwd=folder, env=_environ(), capture_output=True, text=True)
     if ran.returncode != 2:
         raise SystemExit(f"`returnml run` without the extra line ended with {ran.returncode}: {ran.stderr}")
@@ -112,7 +112,7 @@ def main() -> None:
             raise SystemExit(f"the service imports what belongs to the line: {heavy}")
         answer = scored(python, args.data.resolve(), folder)
         print(f"answer: {json.dumps(answer)[:400]}")
-        print(f"the line's commands: {refusal(python, folder)}")
+        print(f"the line's commands: {refusal(python, args.data.resolve(), folder)}")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from returnml.features.declarations import Derived, FeatureSet, InputKind, RequestInput
+from returnml.features.declarations import Derived, InputKind, RequestInput
 from returnml.features.expressions import sqrt, where
+from returnml.features.feature_set import FeatureSet
 from returnml.features.program import VectorProgram
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.vector import assemble

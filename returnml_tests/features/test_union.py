@@ -2,7 +2,8 @@
 
 import pytest
 
-from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.union import holder, union
 from returnml.features.windows import Window
 from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS

@@ -27,6 +27,7 @@ from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.generation_content import publish_generation
+from returnml_tests.roots import rooted, same_root
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -64,7 +65,7 @@ class Scored:
 
 def build(data: Path) -> duckdb.DuckDBPyConnection:
     """Landing files to core tables, published and with a release."""
-    settings = Settings(data=str(data))
+    settings = Settings(data=str(rooted(data)))
     simulate(Plan(days=DAYS, lines_per_day=40, seed=7, start=FIRST), settings.paths, VirtualClock(LAST_US), AS_DELIVERED)
     con = open_warehouse(settings.paths.warehouse)
     for stream in (ORDERS, RETURNS):
@@ -120,6 +121,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
 @pytest.fixture
 def root(scored: Scored, tmp_path: Path) -> Path:
     """A data root with a copy of the warehouse, which is open for writing in ``scored``; its serving tables are empty."""
+    same_root(tmp_path, scored.data)
     for part in ("logs", "releases"):
         shutil.copytree(scored.data / part, tmp_path / part)
     copy_warehouse(scored, tmp_path)

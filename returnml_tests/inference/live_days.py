@@ -34,6 +34,7 @@ from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.inference.conftest import OF_LINE, OF_ORDER, OF_RETURN, present
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -111,7 +112,7 @@ class LiveDays:
 
     def __init__(self, data: Path, source: Path) -> None:
         self.moments = world(source)
-        self.clock = FileClockDriver(DataPaths(data).replay_clock, start_us(GO_LIVE) - 1)
+        self.clock = FileClockDriver(DataPaths(rooted(data)).replay_clock, start_us(GO_LIVE) - 1)
         self.settings = Settings(
             data=str(data),
             go_live=f"{GO_LIVE}T00:00:00+00:00",

@@ -15,6 +15,7 @@ from returnml.features.sets.customer import CUSTOMER
 from returnml_tests.features.vectors import compute_vectors
 from returnml_tests.inference.conftest import LAST_US, Scored
 from returnml_tests.inference.test_live import happenings
+from returnml_tests.roots import same_root
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -44,6 +45,7 @@ def served_while_events_arrive(scored: Scored, data: Path) -> list[dict]:
 
 
 def test_now_equals_batch_for_that_moment(scored: Scored, tmp_path: Path):
+    same_root(tmp_path, scored.data)
     for part in ("store", "releases", "deployment"):
         shutil.copytree(scored.data / part, tmp_path / part)
     answers = served_while_events_arrive(scored, tmp_path)

@@ -32,6 +32,7 @@ from returnml.warehouse.answers.inference_tables import (
 from returnml.warehouse.answers.recomputed_vectors import build_consistency
 from returnml.warehouse.features.order_line_vectors import build_order_lines
 from returnml_tests.inference.conftest import LAST, Scored, score_day
+from returnml_tests.roots import same_root
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def test_served_vectors_are_bit_identical_to_batch(ingested: Scored):
 
 def test_a_planted_bug_is_caught_and_named(scored: Scored, tmp_path, monkeypatch):
     """One online aggregation reads the window next to its own."""
+    same_root(tmp_path, scored.data)
     for part in ("store", "releases", "deployment"):
         shutil.copytree(scored.data / part, tmp_path / part)
     right = HeadLayout.word_of

@@ -23,6 +23,7 @@ from returnml.settings import DataPaths
 from returnml.warehouse.answers.inference_tables import build_inference_log
 from returnml.warehouse.answers.recomputed_vectors import build_consistency
 from returnml_tests.inference.conftest import LAST, LAST_US, OF_LINE, OF_ORDER, OF_RETURN, Scored, copy_warehouse, present
+from returnml_tests.roots import same_root
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -69,6 +70,7 @@ def replayed_day(scored: Scored, data: Path) -> int:
 
 
 def test_answers_that_saw_live_events_are_bit_identical_to_batch(scored: Scored, tmp_path: Path):
+    same_root(tmp_path, scored.data)
     for part in ("store", "releases", "deployment"):
         shutil.copytree(scored.data / part, tmp_path / part)
     sent = replayed_day(scored, tmp_path)

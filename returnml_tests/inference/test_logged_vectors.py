@@ -31,6 +31,7 @@ from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.inference.conftest import LAST, Scored, score_day
 from returnml_tests.inference.test_assets import verdict
+from returnml_tests.roots import same_root
 
 CUT_OFF = datetime.combine(LAST + timedelta(days=40), time())
 LABEL = Settings().label
@@ -128,6 +129,7 @@ def one_more_piece(order: dict) -> dict:
 
 def test_lines_ordered_otherwise_than_scored_are_compared_where_nothing_changed(scored: Scored, root: Path, tmp_path_factory):
     data = tmp_path_factory.mktemp("altered")
+    same_root(data, scored.data)
     for part in ("store", "releases", "deployment"):
         shutil.copytree(scored.data / part, data / part)
     score_day(data, scored.con, alter=one_more_piece)

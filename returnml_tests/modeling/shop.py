@@ -12,7 +12,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from returnml.features.declarations import FeatureSet, InputKind, RequestInput
+from returnml.features.declarations import InputKind, RequestInput
+from returnml.features.feature_set import FeatureSet
 from returnml.settings import Settings, TrainingSettings
 from returnml.tasks.declared import return_risk
 

@@ -43,6 +43,7 @@ from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.bi_copy import publish_copy
 from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.drills.service import Connection, Service
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.waiting import eventually
 from returnml_tests.warehouse.line import build_line
@@ -107,7 +108,7 @@ class ErasureShop:
 @pytest.fixture
 def erasure_shop(tmp_path: Path) -> ErasureShop:
     root = tmp_path / "data"
-    settings = Settings(data=str(root), go_live=LIVE.isoformat() + "T00:00:00Z")
+    settings = Settings(data=str(rooted(root, "pseudonymise")), go_live=LIVE.isoformat() + "T00:00:00Z")
     clock = FileClockDriver(settings.paths.replay_clock, us(LIVE) - HOUR_US)
     tables = simulate_tables(Plan(FIRST, (LIVE - FIRST).days, 40, 7))
     customers = Pseudonyms(Keyring(settings.paths.keys))

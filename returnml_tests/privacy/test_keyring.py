@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def keyring(folder: Path) -> Keyring:
-    return Keyring(folder)
+    return Keyring(folder, is_created=True)
 
 
 def _bytes(folder: Path) -> bytes:
@@ -46,7 +46,7 @@ def test_a_customer_is_found_under_the_pseudonym_that_they_got(keyring, folder):
 
 
 def test_two_shops_give_one_customer_two_pseudonyms(tmp_path):
-    one, two = (Keyring(tmp_path / name).register(["anna"])["anna"] for name in ("one", "two"))
+    one, two = (Keyring(tmp_path / name, is_created=True).register(["anna"])["anna"] for name in ("one", "two"))
     assert one != two
 
 
@@ -114,7 +114,7 @@ def test_after_the_purge_no_byte_of_a_destroyed_key_is_left(keyring, folder):
 
 def test_a_reader_does_not_stop_a_purge_and_sees_it(keyring, folder):
     name = keyring.register(["anna"])["anna"]
-    reader = Keyring(folder, is_created=False)
+    reader = Keyring(folder)
     assert reader.find("anna") == name
     keyring.begin_forgetting("anna", [], *WHO)
     keyring.finish_forgetting(name)
@@ -145,9 +145,9 @@ def test_a_restored_keyring_loses_again_who_was_forgotten_since(keyring):
 
 def test_what_cannot_be_used_is_refused_and_named(tmp_path, folder):
     with pytest.raises(KeyringError, match="there is no keyring"):
-        Keyring(folder, is_created=False)
+        Keyring(folder)
     assert not folder.exists()
-    Keyring(folder).close()
+    Keyring(folder, is_created=True).close()
     (folder / MASTER_FILE).write_text("no secret")
     with pytest.raises(KeyringError, match=f"{MASTER_FILE}: is no master secret"):
         Keyring(folder)
@@ -158,11 +158,11 @@ def test_what_cannot_be_used_is_refused_and_named(tmp_path, folder):
     torn.mkdir()
     (torn / DATABASE_FILE).write_bytes(b"no database" * 100)
     with pytest.raises(KeyringError, match=str(torn)):
-        Keyring(torn)
+        Keyring(torn, is_created=True)
 
 
 def _register(folder: Path, start: int, answers) -> None:
-    keyring = Keyring(folder)
+    keyring = Keyring(folder, is_created=True)
     answers.put([keyring.register([f"c{n}", f"c{n + 1}"]) for n in range(start, start + 60)])
 
 
@@ -190,7 +190,7 @@ def elsewhere(act: Callable[..., T], *args: object) -> T:
 
 def test_who_was_registered_after_another_process_came_and_went_is_found_by_everybody(folder):
     """A worker of the service has the keyring open twice: for scores and for events."""
-    for_events = [Keyring(folder), Keyring(folder)][1]
+    for_events = [Keyring(folder, is_created=True), Keyring(folder)][1]
     for customer in ("anna", "bert"):
         elsewhere(_found, folder, ["anna"])
         for_events.register([customer])

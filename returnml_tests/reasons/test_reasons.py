@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from returnml.features.declarations import FeatureSet, InputKind, RequestInput
+from returnml.features.declarations import InputKind, RequestInput
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.reasons.families import ORDER_LINE_FAMILIES, FamilyError, families_of, family_numbers

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from returnml.clock import VirtualClock
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.release.commit import transition
 from returnml.release.deployment import DeploymentState, read_state
@@ -24,6 +24,7 @@ from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.generation_content import publish_generation
+from returnml_tests.roots import rooted
 
 DAY_US = 86_400_000_000
 CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
@@ -40,7 +41,9 @@ def settings(
 ) -> Settings:
     """Customers are known by the ids that the tables hold."""
     serving = ServingSettings(log_policy=log_policy, stale_features=stale_features)
-    return Settings(data=str(data), serving=serving, privacy=PrivacySettings(customer_ids="as_delivered"), store=store)
+    return Settings(
+        data=str(rooted(Path(data))), serving=serving, privacy=PrivacySettings(customer_ids="as_delivered"), store=store
+    )
 
 
 def warehouse() -> duckdb.DuckDBPyConnection:
@@ -76,7 +79,7 @@ def publish(
     feature_sets: Sequence[FeatureSet] = FEATURE_SETS,
     store: StoreSettings = LMDB,
 ) -> Generation:
-    backend = open_backend(Settings(data=str(data), store=store))
+    backend = open_backend(Settings(data=str(rooted(data)), store=store))
     return publish_generation(warehouse(), feature_sets, cut_off_us, backend)
 
 
@@ -127,7 +130,7 @@ def manifest(feature_set: FeatureSet = ORDER_LINE, **changed: object) -> Manifes
 
 def deploy(data: Path, model: bytes | None = None, **changed: object) -> Release:
     """Write a release and make it champion."""
-    paths = DataPaths(data)
+    paths = DataPaths(rooted(data))
     release = write_release(paths.releases, manifest(**changed), {"model.onnx": model or graph()})
     make_champion_of(data, release.version)
     return release

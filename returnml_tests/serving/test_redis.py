@@ -7,6 +7,7 @@ from litestar.testing import TestClient
 
 from returnml.clock import VirtualClock
 from returnml.store.redis.server import RedisServer
+from returnml_tests.roots import same_root
 from returnml_tests.serving import shop
 from returnml_tests.serving.intake.test_events import (
     evidence,
@@ -77,7 +78,7 @@ def test_stale_features_if_allowed_are_marked_counted_and_said(data, redis):
 
 
 def test_stale_features_need_a_generation_on_this_host(data, redis, tmp_path):
-    other = tmp_path / "other"
+    other = same_root(tmp_path / "other", data)
     shop.deploy(other)
     with service(other, redis, stale="allow") as client:
         assert evidence(client) == (2 + 3, 0)
@@ -86,7 +87,7 @@ def test_stale_features_need_a_generation_on_this_host(data, redis, tmp_path):
 
 
 def test_another_host_scores_what_this_one_took_in(data, redis, tmp_path):
-    other = tmp_path / "other"
+    other = same_root(tmp_path / "other", data)
     shop.deploy(other)
     with service(data, redis) as intake, service(other, redis) as scoring:
         send(intake, placed())

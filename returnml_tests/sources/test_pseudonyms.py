@@ -19,7 +19,7 @@ from returnml_tests.landed import last_version
 
 @pytest.fixture
 def keyring(tmp_path):
-    return Keyring(tmp_path / "keys")
+    return Keyring(tmp_path / "keys", is_created=True)
 
 
 def ids(frame):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
+import returnml
 from returnml.sources.import_error import SourceError
 from returnml.sources.table_files import read_csv, read_json
 
@@ -52,6 +54,10 @@ def test_json_numbers_have_no_exponent(tmp_path: Path) -> None:
     assert read_json(_file(tmp_path, '[{"a": 1e-7, "b": 1e20}]')).rows() == [("0.0000001", "100000000000000000000")]
 
 
+def test_whole_floats_of_json_are_read_like_those_of_a_parquet_column(tmp_path: Path) -> None:
+    assert read_json(_file(tmp_path, '[{"id": 17850.0, "text": "17850.0"}]')).rows() == [("17850", "17850.0")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -71,3 +77,27 @@ def test_bad_json_is_refused(tmp_path: Path, content: str, message: str) -> None
 def test_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"nowhere: No such file or directory \[unreadable_file\]"):
         read_csv(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x1c", "\x0c", "\x0b"])
+def test_characters_that_unicode_calls_line_ends_are_part_of_a_value(tmp_path: Path, character: str, end: str) -> None:
+    """Escaped or not, as JSON allows: its control characters (below a space) must be escaped."""
+    written = character if character > " " else f"\\u{ord(character):04x}"
+    frame = read_json(_file(tmp_path, f'{{"a": "x{written}y"}}{end or chr(10)}{{"a": "z"}}{end}'))
+    assert frame.rows() == [(f"x{character}y",), ("z",)]
+    frame = read_csv(_file(tmp_path, f"a,b\nx{character}y,1{end or chr(10)}z,2{end}"))
+    assert frame.rows() == [(f"x{character}y", "1"), ("z", "2")]
+
+
+def test_no_data_is_split_by_what_unicode_calls_line_ends() -> None:
+    """``str.splitlines`` splits at ten characters, of which JSON, CSV and our logs mean one."""
+    root = Path(returnml.__file__).parents[1]
+    calls = {
+        file.relative_to(root).as_posix()
+        for folder in ("returnml", "serving")
+        for file in (root / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "splitlines"
+    }
+    assert calls == set()

@@ -47,14 +47,14 @@ def _one(expression: pl.Expr) -> object:
     ],
 )
 def test_minor_units(text: str, mapping: Mapping, cents: int | None) -> None:
-    assert _one(to_minor_units(pl.lit(text), mapping)) == cents
+    assert _one(to_minor_units(pl.lit(text), mapping, pl.lit("EUR"))) == cents
 
 
 @given(st.decimals(-(10**9), 10**9, places=4), st.integers(0, 4))
 def test_minor_units_equal_decimal_arithmetic(amount: Decimal, digits: int) -> None:
     mapping = Mapping(shop="s", orders=ORDERS, minor_digits=digits)
     expected = int((amount * 10**digits).quantize(Decimal(1), ROUND_HALF_UP))
-    assert _one(to_minor_units(pl.lit(format(amount, "f")), mapping)) == expected
+    assert _one(to_minor_units(pl.lit(format(amount, "f")), mapping, pl.lit("JPY"))) == expected
 
 
 @pytest.mark.parametrize(("text", "number"), [("3", 3), ("-3", -3), ("3.00", 3), ("3.5", None), ("three", None), ("0x3", None)])
@@ -88,6 +88,14 @@ def test_boolean(text: str, mapping: Mapping, value: bool | None) -> None:
         ("1751364000", "epoch_s", datetime(2025, 7, 1, 10)),
         ("1751364000123", "epoch_ms", datetime(2025, 7, 1, 10, 0, 0, 123000)),
         ("soon", "epoch_us", None),
+        ("1751364000123", "epoch_s", None),
+        ("1751364000123000", "epoch_s", None),
+        ("-9223372036854775808", "epoch_ms", None),
+        ("9223372036854775807", "epoch_us", None),
+        ("0000-12-31", None, None),
+        ("9999-12-31T23:59:59-23:00", None, None),
+        ("99999-01-01", "%Y-%m-%d", None),
+        ("-0044-03-15", "%Y-%m-%d", None),
         ("", None, None),
     ],
 )
@@ -100,3 +108,18 @@ def test_instant_with_offset_equals_the_standard_library(local: datetime, zone: 
     moment = local.replace(tzinfo=ZoneInfo(zone))
     expected = moment.astimezone(UTC).replace(tzinfo=None)
     assert _one(to_instant(pl.lit(moment.isoformat(timespec="microseconds")), ENGLISH, None)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("1500", "JPY", 1500),
+        ("1500.5", "JPY", 1501),
+        ("1.5", "KWD", 1500),
+        ("1.5", "CLF", 15_000),
+        ("1.5", "USD", 150),
+        ("2", None, 200),
+    ],
+)
+def test_minor_units_by_currency(text: str, currency: str | None, minor: int) -> None:
+    assert _one(to_minor_units(pl.lit(text), ENGLISH, pl.lit(currency, pl.String))) == minor

@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import msgspec
 
-from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.fit_codes import (
     order_columns,
     return_columns,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import duckdb
 
-from returnml.features.declarations import Aggregation, Derived, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregation, Derived, KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.windows import Window
 
 EVENTS = Stream("events", "core.events", {"value": 40})

@@ -26,7 +26,8 @@ from returnml.store.event_writer import (
     ledger_folder,
 )
 from returnml.store.forgetting import Forgetter, ForgettingRefused
-from returnml.store.keys import LISTS, encode_key
+from returnml.store.generation import open_generation
+from returnml.store.keys import LINES, LISTS, encode_key
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.store.reading.online import OnlineFeatures
@@ -45,7 +46,7 @@ class ForgetShop:
     def __init__(self, root: Path, make_backend: Callable[[Path], Backend], is_published: bool = True) -> None:
         self.root, self.store = root, root / "store"
         self.backend = make_backend(self.store)
-        self.keyring = Keyring(root / "keys")
+        self.keyring = Keyring(root / "keys", is_created=True)
         self.audit = root / "deployment" / "erasures.jsonl"
         self.clock = VirtualClock(NOW)
         if is_published:
@@ -97,6 +98,40 @@ def test_the_live_tiles_are_gone_and_the_key_with_them(shop):
         keys = [encode_key(group + lists, parts) for group, parts in ((0, [anna]), (1, [anna, "M"])) for lists in (0, LISTS)]
         assert [transaction.get(STATE, key) for key in keys] == [None] * 4
         assert transaction.get(STATE, encode_key(0, [bert])) is not None
+
+
+def published_keys(shop: ForgetShop) -> set[bytes]:
+    return {key for key, _ in open_generation(shop.store / shop.backend.published(), FEATURES).items() if key[0] < LINES}
+
+
+def test_a_generation_of_before_the_erasure_has_no_key_of_the_forgotten_whatever_was_ingested_of_it(shop):
+    """Forgotten at half past midnight, published with the cut-off of midnight: no day of the warehouse has the erasure."""
+    midnight = T0 + DAY_US
+    shop.writer.submit([placed(1), placed(2, "bert")])
+    anna, bert = (shop.keyring.find(name) for name in (ANNA, "bert"))
+    shop.clock.advance_to(midnight + DAY_US // 48)
+    assert shop.forget()
+    shop.publish(midnight, ledger_seq=2)
+    held = published_keys(shop)
+    assert (encode_key(0, [bert]) in held, any(anna.encode() in key for key in held)) == (True, False)
+    assert shop.raw(anna) == shop.raw(one_time_name())
+
+
+def test_somebody_who_is_forgotten_while_a_generation_is_written_is_not_in_what_is_published(shop):
+    shop.writer.submit([placed(1), placed(2, "bert")])
+    anna, install = shop.keyring.find(ANNA), shop.backend.install
+    shop.clock.advance_to(T0 + DAY_US)
+    forgotten = []
+
+    def forget_first(folder):
+        if not forgotten:
+            forgotten.append(shop.forget())
+        install(folder)
+
+    shop.backend.install = forget_first
+    shop.publish(T0 + DAY_US, ledger_seq=2)
+    held = published_keys(shop)
+    assert (forgotten, len(held) > 0, any(anna.encode() in key for key in held)) == ([True], True, False)
 
 
 def test_the_ledger_and_the_audit_trail_say_it_by_pseudonym_once(shop):

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def keyring(tmp_path: Path) -> Keyring:
-    return Keyring(tmp_path / "keys")
+    return Keyring(tmp_path / "keys", is_created=True)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.clock import VirtualClock
-from returnml.features.declarations import Aggregation, FeatureSet, KeyGroup, Operation
+from returnml.features.declarations import Aggregation, KeyGroup, Operation
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.shop import (
     ORDERS,
     RETURNS,

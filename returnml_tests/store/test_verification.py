@@ -3,7 +3,7 @@
 import pytest
 
 from returnml.clock import VirtualClock
-from returnml.ledger.log import LogError, segments
+from returnml.ledger.log import segments
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import EVENTS, STATE, read_mark
 from returnml.store.event_writer import (
@@ -99,7 +99,8 @@ def test_who_had_a_lost_live_part_open_follows_the_one_made_anew(tmp_path):
     (root / "live").rename(tmp_path / "lost")
     with pytest.raises(StoreError, match="no generation is published"):
         reader.refresh()
-    assert count_and_mark(reader)[1] == 0  # of the generation alone
+    with pytest.raises(StoreError, match="no generation is published"):
+        count_and_mark(reader)  # of the generation alone it would lack what was taken in since
     with pytest.raises(StoreError, match="no generation is published"):
         writer.submit([placed(2)])
     rebuild_store(LmdbBackend(root), FEATURES)
@@ -116,8 +117,8 @@ def test_a_torn_generation_is_found(store):
     content[-1] ^= 1
     generation.unlink()
     generation.write_bytes(content)
-    with pytest.raises(StoreError, match="torn or changed"):
-        verify_store(store, FEATURES)
+    [finding] = verify_store(store, FEATURES).findings
+    assert (finding.code, "torn or changed" in finding.what) == ("generation_damaged", True)
 
 
 @pytest.mark.parametrize("make_backend", ["redis"], indirect=True)
@@ -132,8 +133,10 @@ def test_a_damaged_ledger_is_found(store):
     content = bytearray(file.read_bytes())
     content[40] ^= 1
     file.write_bytes(content)
-    with pytest.raises(LogError, match=f"{file.name}, byte 0"):
-        verify_store(store, FEATURES)
+    found = verify_store(store, FEATURES)
+    [finding] = found.findings
+    assert (finding.code, f"{file.name}, byte 0" in finding.what, finding.is_command) == ("ledger_damaged", True, False)
+    assert found.ledger is None
 
 
 def test_a_ledger_that_lost_its_end_is_found(store):
@@ -141,8 +144,9 @@ def test_a_ledger_that_lost_its_end_is_found(store):
         end = read_mark(transaction).position.byte
     [file] = segments(ledger_folder(store.root))
     file.write_bytes(file.read_bytes()[: end - 1])
-    [problem] = verify_store(store, FEATURES).problems
-    assert problem.startswith("the live part has event 3, the ledger ends with 2: bring its last segment back")
+    [finding] = verify_store(store, FEATURES).findings
+    assert finding.what == "the live part has event 3, the ledger ends with 2"
+    assert finding.mend.startswith("bring its last segment back")
 
 
 def test_nothing_is_rebuilt_from_a_ledger_that_lost_its_end_while_the_live_part_knows_of_it(store, make_backend):

@@ -21,6 +21,7 @@ from returnml.settings import DataPaths
 from returnml.store.inlet import EventInlet
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import RedisProcess
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import FETCH, OFFSET_COMMIT
 from returnml_tests.streaming.stream_shop import GROUP, QUICK, TOPIC, consume, consumer, ids, placed, settings
@@ -211,6 +212,7 @@ def start(data, kafka, *code, until_end=True, **variables):
         "RETURNML_KAFKA__TOPIC": TOPIC,
         "RETURNML_KAFKA__GROUP_ID": GROUP,
         "RETURNML_KAFKA__BATCH_SIZE": "10",
+        "RETURNML_PRIVACY__CUSTOMER_IDS": "as_delivered",
         "RETURNML_KAFKA__OPTIONS__SESSION_TIMEOUT_MS": "4000",
         "RETURNML_KAFKA__OPTIONS__HEARTBEAT_INTERVAL_MS": "100",
         **variables,
@@ -352,7 +354,7 @@ def test_a_writer_that_is_slower_than_the_group_allows_loses_nothing(kafka, data
 
 def test_a_redis_that_goes_away_is_waited_for(kafka, tmp_path, running):
     with closing(RedisProcess()) as server:
-        store = DataPaths(tmp_path / "data").store
+        store = DataPaths(rooted(tmp_path / "data")).store
         publish_generation(shop.warehouse(), shop.FEATURE_SETS, shop.CUT_OFF_US, server.backend(store))
         chosen = msgspec.structs.replace(settings(tmp_path / "data", kafka.servers), store=server.settings)
         kafka.send(TOPIC, [placed(1)])

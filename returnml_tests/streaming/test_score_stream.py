@@ -25,6 +25,7 @@ from returnml.tasks.registry import task_named
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.scores.score_messages import daily_scores
 from returnml.warehouse.tables import ensure_tables
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.streaming.mock_kafka import PRODUCE
 from returnml_tests.streaming.stream_shop import settings
@@ -145,7 +146,7 @@ def test_without_a_topic_there_is_no_stream(shop_data, kafka):
 @pytest.fixture
 def tables(data):
     """Two lines of the day, and one of the day after, in the copy for readers."""
-    path = DataPaths(data).published
+    path = DataPaths(rooted(data)).published
     path.parent.mkdir(parents=True, exist_ok=True)
     con = open_warehouse(path)
     task = task_named(CHECKOUT)

@@ -15,6 +15,7 @@ from returnml.instants import instant_us
 from returnml.ledger.events import AnyEvent
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
+from returnml.store.backend import Backend
 from returnml.store.event_writer import (
     Applied,
     EventWriter,
@@ -55,10 +56,10 @@ def inspected(n: int | str, return_id: str, at: datetime, **changed: Any) -> dic
 class LedgerShop:
     """Sends events by a virtual clock and reads them into the warehouse of a ``Shop``."""
 
-    def __init__(self, shop: Shop, root: Path, start: datetime) -> None:
+    def __init__(self, shop: Shop, root: Path, start: datetime, backend: Backend | None = None) -> None:
         self.shop, self.con, self.paths = shop, shop.con, DataPaths(root)
         self.clock = VirtualClock(instant_us(start))
-        self.backend = LmdbBackend(self.paths.store)
+        self.backend = backend or LmdbBackend(self.paths.store)
         self.writer = EventWriter(self.backend, ORDER_LINE, self.clock, AS_DELIVERED)
 
     def publish(self, cut_off: datetime) -> Generation:

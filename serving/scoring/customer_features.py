@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.instants import instant
 from returnml.ledger.events import MAX_ID_LENGTH
 from returnml.store.live import LiveStore

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.reasons.families import FamilyError, has_families
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer, ExplainerError
 from returnml.reasons.ordering import Reasoner

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.shop import ORDERS
 from returnml.instants import instant
 from returnml.ledger.validator import CURRENCY_DIFFERS, other_currency

@@ -6,8 +6,9 @@ Declarations only. The ground for questions about a customer, such as whether an
 
 from __future__ import annotations
 
-from returnml.features.declarations import Derived, FeatureSet, KeyGroup
+from returnml.features.declarations import Derived, KeyGroup
 from returnml.features.expressions import Expr
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.shop import (
     DAY_OF_WEEK,
     activity,

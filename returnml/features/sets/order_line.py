@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from returnml.features.declarations import (
-    BasketAggregate,
-    Derived,
-    FeatureSet,
-    InputKind,
-    KeyGroup,
-    Operation,
-    RequestInput,
-)
+from returnml.features.declarations import BasketAggregate, Derived, InputKind, KeyGroup, Operation, RequestInput
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.shop import (
     CLOCK_INPUTS,
     LINE_INPUTS,

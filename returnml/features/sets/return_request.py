@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from returnml.features.declarations import Derived, FeatureSet, InputKind, KeyGroup, RequestInput
+from returnml.features.declarations import Derived, InputKind, KeyGroup, RequestInput
 from returnml.features.expressions import Expr
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.shop import (
     CLOCK_INPUTS,
     INSPECTIONS,

@@ -104,7 +104,7 @@ class _Leaf:
 
 def _leaves(tree: str) -> list[_Leaf]:
     """The leaves of one tree of a model text, each with one condition for every input that its path asks."""
-    fields = dict(line.split("=", 1) for line in tree.splitlines() if "=" in line)
+    fields = dict(line.split("=", 1) for line in tree.split("\n") if "=" in line)
     values = [float(v) for v in fields["leaf_value"].split()]
     if len(values) == 1:
         return [_Leaf(values[0])]

@@ -127,7 +127,7 @@ def round_thresholds_down(text: str) -> str:
     """
     tree: list[str] = []
     out: list[str] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         # Sizes in bytes change with the digits; the number of threads decides nothing and must not reach a hash.
         if line.startswith(("tree_sizes=", "[num_threads:")):
             continue

@@ -6,7 +6,8 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from returnml.features.catalogue import catalogue
-from returnml.features.declarations import FeatureSet, KeyGroup
+from returnml.features.declarations import KeyGroup
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
 from returnml.features.sets.order_line import (
     GROUPS,

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from returnml.settings import EARLIEST_YEAR, LATEST_YEAR
+
 
 class Scenario(StrEnum):
     """What changes in the world at two thirds of the span."""
@@ -52,6 +54,9 @@ class Plan:
             value = getattr(self, name)
             if not lowest <= value <= highest:
                 raise ValueError(f"{name} = {value}: expected {lowest} to {highest}")
+
+        if not EARLIEST_YEAR <= self.start.year < LATEST_YEAR - self.days // 365 - 1:
+            raise ValueError(f"start = {self.start}: expected {EARLIEST_YEAR} to {LATEST_YEAR - 1}, the last day included")
 
     @property
     def lines(self) -> int:

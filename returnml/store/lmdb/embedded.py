@@ -6,12 +6,16 @@ reader takes them from one snapshot and then reads the generation that this snap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.store.backend import (
+    META,
+    OWNER,
+    POINTER,
     Choose,
     Found,
     Transaction,
@@ -24,6 +28,7 @@ from returnml.store.lmdb.environments import (
     LiveDatabase,
     open_live,
 )
+from returnml.store.owner import owner_beside, require_owned
 
 LIVE_FOLDER = "live"
 
@@ -35,9 +40,14 @@ class LmdbBackend:
         self.root = root
         self._live: LiveDatabase | None = None
 
+    @cached_property
+    def owner(self) -> str:
+        return owner_beside(self.root)
+
     def published(self) -> str | None:
         self._follow()
-        name, _, _ = self._database().read([])
+        self._require_own(self._database().about(OWNER))
+        name = self._database().about(POINTER)
         return None if name is None else name.decode()
 
     def open(self, name: str, feature_set: FeatureSet, is_verified: bool = True) -> Generation:
@@ -51,15 +61,23 @@ class LmdbBackend:
             return read_generation(generation, keys, is_stale=True)
         return snapshot_at(generation, mark), generation.read(keys), live
 
-    def writing(self) -> AbstractContextManager[Transaction]:
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
         self._follow()
-        return self._database().writing()
+        with self._database().writing() as transaction:
+            self._require_own(transaction.get(META, OWNER))
+            yield transaction
 
     def install(self, folder: Path) -> None:
         """It is where it is read."""
 
     def keep_only(self, names: Sequence[str]) -> None:
         """There are none but those in ``root``."""
+
+    def _require_own(self, owner: bytes | None) -> None:
+        """What says no owner was written before owners were: the next publication says it."""
+        if owner is not None:
+            require_owned(owner.decode(), self.owner, self.root / LIVE_FOLDER)
 
     def _follow(self) -> None:
         """Leave a live part that was lost, and perhaps made anew: what is read and written there, nobody else sees."""

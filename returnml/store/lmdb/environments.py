@@ -63,6 +63,11 @@ class LmdbReader:
         except lmdb.Error as error:
             raise StoreError(f"{self._folder}: {error}") from error
 
+    @property
+    def entries(self) -> int:
+        """How many keys there are."""
+        return int(self._environment.lmdb.stat()["entries"])
+
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys in ascending order, with their values."""
         with self._begin() as transaction, transaction.cursor() as cursor:
@@ -146,6 +151,19 @@ class LiveDatabase:
     def is_there(self) -> bool:
         """Whether the file is still the one in the folder."""
         return _identity(self.folder / DATABASE_FILE) == self._file
+
+    def about(self, key: bytes) -> bytes | None:
+        """What ``META`` says.
+
+        Raises:
+            StoreError: as ``read``.
+        """
+        try:
+            with self._lmdb.begin(self._tables[META]) as transaction:
+                value: bytes | None = transaction.get(key)
+                return value
+        except lmdb.Error as error:
+            raise StoreError(f"{self.folder}: {error}") from error
 
     def read(self, keys: Sequence[bytes]) -> tuple[bytes | None, bytes | None, list[bytes | None]]:
         """The pointer, the mark, and the values of ``keys`` in ``STATE``, of one snapshot; never blocks and is never blocked.

@@ -12,7 +12,8 @@ from operator import itemgetter
 
 import numpy as np
 
-from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation
+from returnml.features.declarations import Aggregate, KeyGroup, Operation
+from returnml.features.feature_set import FeatureSet
 from returnml.features.tiles.arithmetic import (
     NULL,
     WORD,

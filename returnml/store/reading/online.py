@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.program import VectorProgram
+from returnml.features.request_inputs import (
+    OrderColumns,
+    RequestPlan,
+)
 from returnml.store.backend import Published, Snapshot, read_generation
 from returnml.store.live import LiveStore
 from returnml.store.reading.read_plan import (
     OtherPromise,
     ReadPlan,
-)
-from returnml.store.reading.request_inputs import (
-    OrderColumns,
-    RequestPlan,
 )
 
 

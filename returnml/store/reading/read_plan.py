@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet, Operation
+from returnml.features.declarations import Operation
+from returnml.features.feature_set import FeatureSet
+from returnml.features.request_inputs import OrderColumns
 from returnml.features.tiles.arithmetic import (
     LOW_BITS,
     NULL,
@@ -34,7 +36,6 @@ from returnml.store.reading.blocks import (
     Starts,
     TileBlocks,
 )
-from returnml.store.reading.request_inputs import OrderColumns
 
 Read = Callable[[Sequence[bytes]], Found]
 """``LiveStore.read``, or ``backend.read_generation`` of one."""

@@ -44,35 +44,28 @@ class Exchange:
         self._arrives.register(self._socket, select.POLLIN)
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=DefaultParser.parse_error)
 
-    def ask(self, request: bytes, replies: int) -> Any:
+    def ask(self, request: bytes, replies: int) -> list[Any]:
         """Send commands and wait for all their replies.
 
         Args:
             request: encoded commands.
             replies: how many there are.
 
-        Returns:
-            The last reply.
-
         Raises:
-            RedisError: the first error among the replies, or in the list that is the last; as redis-py names them.
+            RedisError: the first error among the replies; as redis-py names them.
         """
         gets = self._reader.gets
         self._send(request)
         begun = perf_counter()
-        error: RedisError | None = None
-        last: Any = False
-        while replies:
+        found: list[Any] = []
+        while len(found) < replies:
             self._receive(begun)
-            while replies and (last := gets()) is not False:
-                replies -= 1
-                if error is None and isinstance(last, RedisError):
-                    error = last
-        if error is None and isinstance(last, list):
-            error = next((reply for reply in last if isinstance(reply, RedisError)), None)
-        if error is not None:
-            raise error
-        return last
+            while len(found) < replies and (reply := gets()) is not False:
+                found.append(reply)
+        for reply in found:
+            if isinstance(reply, RedisError):
+                raise reply
+        return found
 
     def close(self) -> None:
         self._connection.disconnect()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
-from returnml.store.backend import EVENTS, META, POINTER, STATE
+from returnml.store.backend import EVENTS, META, OWNER, POINTER, STATE
 from returnml.store.generation_manifest import StoreError
+from returnml.store.owner import require_owned
 from returnml.store.redis.server import (
     MAX_FIELDS,
     Command,
@@ -18,14 +19,17 @@ SIZE, MANIFEST = b"", b"\xff"
 MAX_KNOWN = 200_000
 """Values that a turn remembers; a long replay asks for those that it needs again."""
 TABLES = {STATE: b"state", EVENTS: b"events"}
+TURN = b"turn"
+"""Changed by every commit."""
 _LOAD_BYTES = 1 << 20
 
 
 class Names:
     """The server's keys."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, server: str) -> None:
         self.prefix = prefix.encode()
+        self.where = f"{server}, store.redis_prefix {prefix!r}"
         self.meta, self.made = self.prefix + b"meta", self.prefix + b"made"
 
     def generation(self, name: str | bytes) -> bytes:
@@ -48,15 +52,18 @@ class RemoteTransaction:
 
     is_remote = True
 
-    def __init__(self, watch: Watch, names: Names) -> None:
+    def __init__(self, watch: Watch, names: Names, owner: str) -> None:
         self._watch = watch
         self._names = names
+        self._owner = owner.encode()
         self._meta: dict[bytes, bytes] = watch.call("HGETALL", names.meta)
+        require_owned(self._meta.get(OWNER, self._owner).decode(), owner, names.where)
         tokens = [self._meta[field] for field in TABLES.values() if field in self._meta]
         if not all(watch.call("HEXISTS", names.table(token), SIZE) for token in tokens):
             self._meta = {}
         self._tables = {table: self._meta.get(field) for table, field in TABLES.items()}
         self._before = dict(self._tables)
+        self._begun: list[bytes] = []
         self._cleared: set[int] = set()
         self._known: dict[int, dict[bytes, bytes | None]] = {table: {} for table in TABLES}
         self._written: dict[int, dict[bytes, bytes]] = {table: {} for table in (META, *TABLES)}
@@ -122,7 +129,7 @@ class RemoteTransaction:
         """Let everything take effect at once.
 
         Raises:
-            StoreError: if another writer was faster, or a generation that shall be published is not whole.
+            StoreError: where memory is full, another writer was faster, or a generation that shall be published is not whole.
         """
         commands: list[Command] = []
         meta = dict(self._written[META])
@@ -139,16 +146,23 @@ class RemoteTransaction:
                     commands.append(("SREM", self._names.made, self._names.table(before)))
         if POINTER in meta:
             self._check_whole(meta[POINTER])
+        if commands or meta:
+            meta[OWNER] = self._owner
         if meta:
             commands.append(("HSET", self._names.meta, *(part for item in meta.items() for part in item)))
         if commands:
             # Whatever was written, a turn that overlapped with this one must see that meta has changed.
-            self._watch.commit([*commands, ("HINCRBY", self._names.meta, b"turn", 1)])
+            self._watch.commit([*commands, ("HINCRBY", self._names.meta, TURN, 1)])
+
+    def begun(self) -> list[bytes]:
+        """The hashes that this turn began."""
+        return [self._names.table(token) for token in self._begun]
 
     def _begin(self, table: int) -> None:
         token = self._names.new_table(table)
         self._watch.call("SADD", self._names.made, self._names.table(token))
         self._tables[table] = token
+        self._begun.append(token)
 
     def _is_new(self, table: int) -> bool:
         return self._tables[table] != self._before[table]

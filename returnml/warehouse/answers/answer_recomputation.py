@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
+from returnml.features.request_inputs import RequestPlan
 from returnml.features.vector import assemble
 from returnml.ledger.answer_records import Answer
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.policy.decisions import Decider
 from returnml.store.reading.read_plan import exact_values
-from returnml.store.reading.request_inputs import RequestPlan
 
 
 class ReplayError(Exception):

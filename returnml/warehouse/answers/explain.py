@@ -13,7 +13,8 @@ from typing import Any
 
 import duckdb
 
-from returnml.features.declarations import Aggregate, FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import Aggregate, KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.instants import instant
 from returnml.ledger.answer_records import Answer
 from returnml.warehouse.ingest.raw_events import TABLE as EVENTS_TABLE

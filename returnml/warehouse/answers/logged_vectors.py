@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.duckdb import DUCKDB
 from returnml.modeling.data.snapshot import SnapshotError
 from returnml.monitoring.consistency import Agreement

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.monitoring.consistency import Agreement
 from returnml.warehouse.answers.inference_tables import (
     INPUTS,

@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 
 import duckdb
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.tasks.declaration import Sampling
 from returnml.warehouse.features.vector_table import (
     ensure_vector_table,

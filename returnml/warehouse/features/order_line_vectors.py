@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import duckdb
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.warehouse.features.vector_table import (
     VectorsReport,
     build_days,

@@ -10,7 +10,7 @@ from datetime import date
 
 import duckdb
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.tasks.spines import INSPECTABLE
 from returnml.warehouse.features.feature_errors import FeatureError
 from returnml.warehouse.features.vector_table import (

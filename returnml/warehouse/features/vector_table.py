@@ -14,7 +14,7 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.warehouse.features.vectors import stream_vectors
 from returnml.warehouse.partition import PartitionResult, combine_hashes, day_ranges, replace_partition
 from returnml.warehouse.tables import ensure_tables

@@ -8,7 +8,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from returnml.features.declarations import FeatureSet, Operation
+from returnml.features.declarations import Operation
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.plan import Inputs
 from returnml.features.vector import assemble

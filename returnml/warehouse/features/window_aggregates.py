@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from returnml.features.declarations import FeatureSet, KeyGroup
+from returnml.features.declarations import KeyGroup
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.plan import Inputs, plan
 from returnml.features.sql.steps import Materialise, Plan

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from returnml.contracts.columns import Column, DeliveredStream, Kind
+from returnml.contracts.columns import FALSE_WORDS, TRUE_WORDS, Column, DeliveredStream, Kind
+from returnml.contracts.validated import FIRST_INSTANT, LAST_INSTANT
 from returnml.features.sql.duckdb import DUCKDB
 from returnml.warehouse.ingest.schema import SQL_TYPES
+
+_BLANKS = r"[\s\pZ\x{0B}\x{85}]+"
+"""What Unicode calls white space, as importers do."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +71,28 @@ def _cast(column: Column, dtype: pl.DataType) -> Cast:
         return Cast(column, f"CASE {name} WHEN 0 THEN false WHEN 1 THEN true END", f"{name}::VARCHAR")
     if column.kind is Kind.INTEGER and dtype in (pl.UInt64, pl.Int128):
         return Cast(column, f"try_cast({name} AS BIGINT)", f"{name}::VARCHAR")
+    if column.kind is Kind.TIMESTAMP:
+        return Cast(column, _bounded(f"try_cast({name} AS TIMESTAMP)"), f"{name}::VARCHAR")
     return Cast(column, f"{name}::{sql_type}", None)
 
 
+def _bounded(at: str) -> str:
+    """Without the instants that no calendar of years 1 to 9999 has: what reads the tables in Python cannot hold them."""
+    return f"CASE WHEN {at} BETWEEN TIMESTAMP '{FIRST_INSTANT}' AND TIMESTAMP '{LAST_INSTANT}' THEN {at} END"
+
+
 def _from_text(column: Column, name: str) -> Cast:
-    trimmed = f"nullif(trim({name}::VARCHAR), '')"
+    trimmed = f"nullif(regexp_replace({name}::VARCHAR, '^{_BLANKS}|{_BLANKS}$', '', 'g'), '')"
     if column.kind is Kind.STRING:
         return Cast(column, f"{name}::VARCHAR", None)
     if column.kind is Kind.INTEGER:
-        value = f"CASE WHEN regexp_full_match({trimmed}, '[+-]?[0-9]+') THEN try_cast({trimmed} AS BIGINT) END"
+        whole = f"regexp_extract({trimmed}, '^([+-]?[0-9]+)([.]0*)?$', 1)"
+        value = f"try_cast({whole} AS BIGINT)"
     elif column.kind is Kind.TIMESTAMP:
-        at = f"try_cast({trimmed} AS TIMESTAMPTZ)::TIMESTAMP"
-        value = f"CASE WHEN isfinite({at}) THEN {at} END"
+        value = _bounded(f"try_cast({trimmed} AS TIMESTAMPTZ)::TIMESTAMP")
     else:
-        value = f"CASE lower({trimmed}) WHEN 'true' THEN true WHEN '1' THEN true WHEN 'false' THEN false WHEN '0' THEN false END"
+        true, false = (", ".join(_text(word) for word in words) for words in (TRUE_WORDS, FALSE_WORDS))
+        value = f"CASE WHEN lower({trimmed}) IN ({true}) THEN true WHEN lower({trimmed}) IN ({false}) THEN false END"
     return Cast(column, value, trimmed)
 
 

@@ -19,6 +19,7 @@ from returnml.contracts.columns import DeliveredStream
 from returnml.contracts.delivered import header_failures
 from returnml.files import sha256
 from returnml.instants import day_of
+from returnml.sources.import_error import first_line
 from returnml.sources.landing import LandingError, LandingFile, committed, history, standing
 
 
@@ -101,15 +102,18 @@ def check_file(delivery: Delivery) -> pl.Schema:
     Raises:
         FileRefused: naming the file and the rule.
     """
-    data = delivery.path.read_bytes()
+    try:
+        data = delivery.path.read_bytes()
+    except OSError as error:
+        raise refuse(delivery, "unreadable_file", error.strerror or str(error)) from error
     if not data:
         raise refuse(delivery, "file_empty", "the file has no bytes")
     if sha256(data) != delivery.sha256:
         raise refuse(delivery, "sha256_mismatch", f"the {len(data)} bytes are not those that its sidecar describes")
     try:
         header = pl.read_parquet_schema(io.BytesIO(data))
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise refuse(delivery, "unreadable_parquet", str(error).splitlines()[0]) from error
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+        raise refuse(delivery, "unreadable_parquet", first_line(error)) from error
     return pl.Schema(header)
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from returnml.contracts.columns import OPEN_FLAG, DeliveredStream
 from returnml.instants import written_us
 from returnml.settings import Settings
+from returnml.sources.import_error import first_line
 from returnml.warehouse.ingest.casting import (
     casts,
     extra_json,
@@ -126,7 +127,7 @@ def _load(
                 _stage(con, stream, header, [delivery])
                 readable.append(delivery)
             except duckdb.Error as error:
-                refused.append(refuse(delivery, "unreadable_parquet", str(error).splitlines()[0]).refused)
+                refused.append(refuse(delivery, "unreadable_parquet", first_line(error)).refused)
     good: list[Delivery] = []
     found = _staged_files(con, stream, readable)
     for delivery in readable:

@@ -12,7 +12,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from returnml.features.declarations import FeatureSet, KeyGroup, Operation, Stream
+from returnml.features.declarations import KeyGroup, Operation, Stream
+from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.tiles.arithmetic import (
     NULL,
@@ -30,15 +31,14 @@ from returnml.features.tiles.suffixes import (
 from returnml.features.tiles.value_lists import encode_lists
 from returnml.features.union import union
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US
-from returnml.ledger.events import CustomerErased
+from returnml.ledger.erased import erased_customers
 from returnml.store.backend import Backend
+from returnml.store.event_writer import ledger_folder
 from returnml.store.generation import EncodedGroup, Generation, Packed
 from returnml.store.generation_writing import write_generation
 from returnml.store.keys import LISTS, encode_key
 from returnml.warehouse.ingest.currency import check_one_currency
-from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.publishing.line_index import line_index
-from returnml.warehouse.tables import present_tables
 
 _KNOWN = "epoch_us(known_at)"
 _CUSTOMER = "customer_id"
@@ -69,25 +69,29 @@ def publish_generation(
     Raises:
         TileError: naming group, measure or column, where a value exceeds its declared bits.
         MixedCurrencies: where amounts of several currencies would be added.
+        LogError: where the ledger, which says who was forgotten, is damaged.
     """
     declared = union(feature_sets)
     check_one_currency(con, cut_off_us)
-    _stage_erased(con)
     for stream in {s.name: s for g in declared for s in g.streams}.values():
         _check_bits(con, stream, cut_off_us)
-    groups = [encode_group(con, i, group, cut_off_us) for i, group in enumerate(declared)]
-    index = line_index(con, declared, cut_off_us)
-    return write_generation(backend, feature_sets, cut_off_us, groups, index, ledger_seq, keep)
+    ledger = ledger_folder(backend.root)
+    erased, seq = erased_customers(ledger)
+    while True:
+        _stage_erased(con, erased)
+        groups = [encode_group(con, i, group, cut_off_us) for i, group in enumerate(declared)]
+        index = line_index(con, declared, cut_off_us)
+        generation = write_generation(backend, feature_sets, cut_off_us, groups, index, ledger_seq, keep)
+        newer, seq = erased_customers(ledger, seq)
+        if newer <= erased:
+            return generation
+        # Somebody was forgotten meanwhile: what is published must not have their keys.
+        erased |= newer
 
 
-def _stage_erased(con: duckdb.DuckDBPyConnection) -> None:
-    """The customers whose erasure is in the ledger: nobody can ask about them, so that nothing is stored of them."""
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {_ERASED} (name VARCHAR)")
-    if TABLE in present_tables(con):
-        con.execute(
-            f"INSERT INTO {_ERASED} SELECT DISTINCT json_extract_string(payload, '$.customer_id') FROM {TABLE} WHERE type = ?",
-            [CustomerErased.__struct_config__.tag],
-        )
+def _stage_erased(con: duckdb.DuckDBPyConnection, erased: frozenset[str]) -> None:
+    """Nobody can ask about customers who were forgotten: nothing is stored of them, whatever was ingested of that."""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_ERASED} AS SELECT unnest(?::VARCHAR[]) AS name", [sorted(erased)])
 
 
 def encode_group(con: duckdb.DuckDBPyConnection, index: int, group: KeyGroup, cut_off_us: int) -> EncodedGroup:

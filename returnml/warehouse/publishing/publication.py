@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from returnml.contracts.columns import ORDERS, RETURNS, STREAMS
-from returnml.features.declarations import FeatureSet
+from returnml.features.feature_set import FeatureSet
 from returnml.instants import day_of
 from returnml.ledger.log import first_record, last_record, read
 from returnml.store.backend import Backend

@@ -61,13 +61,14 @@ def build_snapshot(
             is the recomputed one.
 
     Raises:
-        NothingMature: if no label is known yet.
+        NothingMature: if no label is known yet, or nobody told which lines came back.
         SnapshotError: if a mature row has no features or no facts, features are of another feature set, or labels were
             derived by another rule.
     """
     label = task.label_rule(shop_label)
     con.execute(f"CREATE OR REPLACE TEMP TABLE {_LABELS} AS {labels_query(task, cut_off, shop_label)}")
     mature = _refuse_unfit(con, task, cut_off, label)
+    _refuse_untold(con, task, cut_off)
     # Prefixed, as a feature may be named like a column of the row.
     features = ", ".join(f'f."{name}" AS "{_PREFIX}{name}"' for name in task.feature_set.outputs)
     facts = ", ".join(f"a.{name}" for name in FACT_COLUMNS)
@@ -117,6 +118,24 @@ def _replaced(vectors: pl.DataFrame, row_ids: pl.Series, logged: LoggedVectors) 
     matrix = vectors.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy(writable=True)
     matrix[rows[rows >= 0]] = np.concatenate(logged.matrices)[rows >= 0]
     return pl.DataFrame(matrix, schema=vectors.columns, orient="row"), int((rows >= 0).sum())
+
+
+def _refuse_untold(con: duckdb.DuckDBPyConnection, task: Task, cut_off: datetime) -> None:
+    """Without any return and any flag, lines without a return are unknown, not kept."""
+    if "outcomes" not in task.labels_from:
+        return
+    [(returns, flags)] = con.execute(
+        """
+        SELECT (SELECT count(*) FROM core.returns WHERE known_at <= $cut_off),
+            (SELECT count(*) FROM core.orders WHERE is_returned IS NOT NULL)
+        """,
+        {"cut_off": cut_off},
+    ).fetchall()
+    if not returns and not flags:
+        raise NothingMature(
+            f"training snapshot of {task.name}: no return was delivered up to the cut-off {cut_off} and no line has a flag: "
+            "what came back is unknown, not nothing; import returns, send them as events, or map is_returned"
+        )
 
 
 def _refuse_unfit(con: duckdb.DuckDBPyConnection, task: Task, cut_off: datetime, label: LabelSettings) -> int:

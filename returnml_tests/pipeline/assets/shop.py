@@ -13,6 +13,7 @@ from returnml.sources.simulator.simulation_plan import (
     Scenario,
 )
 from returnml.warehouse.partition import open_warehouse
+from returnml_tests.roots import rooted
 
 START, DAYS = date(2025, 1, 1), 75
 LAST = date(2025, 3, 16)
@@ -30,7 +31,7 @@ def settings_of(root: Path) -> Settings:
 
 
 def open_shop(root: Path, lines_per_day: int = 100) -> Settings:
-    settings = settings_of(root)
+    settings = settings_of(rooted(root))
     simulate(Plan(START, DAYS, lines_per_day, 5, Scenario("none"), 30), settings.paths, VirtualClock(0), AS_DELIVERED)
     return settings
 

@@ -16,6 +16,7 @@ from returnml.privacy.keyring import KEY_BYTES, Keyring, pseudonym_of
 from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.warehouse.publishing.generation_content import publish_generation
+from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 from returnml_tests.waiting import eventually
 from serving.app import create_app
@@ -27,7 +28,7 @@ NAME = pseudonym_of(bytes(KEY_BYTES))
 @pytest.fixture
 def data(tmp_path):
     """Customer ``c1`` of the shop's tables is called ``NAME``, and has a key."""
-    data = tmp_path / "data"
+    data = rooted(tmp_path / "data", "pseudonymise")
     con = shop.warehouse()
     for table in ("orders", "returns", "outcomes"):
         con.execute(f"UPDATE core.{table} SET customer_id = ?", [NAME])
@@ -88,12 +89,15 @@ def test_an_event_makes_a_new_customer_known(client, keyring):
     assert keyring.find("new one") is not None
 
 
-def test_without_a_keyring_nothing_is_scored_until_there_is_one(data):
+def test_without_the_keyring_nothing_is_scored_until_it_is_back(data, keyring):
+    keyring.close()
+    keys, kept = DataPaths(data).keys, data.parent / "kept"
+    keys.rename(kept)
     with TestClient(create_app(Settings(data=str(data)), VirtualClock(shop.now_us()), reload_seconds=0.02)) as client:
         answer = client.post("/v1/score", json=shop.order())
         assert answer.status_code == 503
         assert "there is no keyring" in answer.json()["detail"]
-        Keyring(DataPaths(data).keys).register([SHOP_ID], lambda _: bytes(KEY_BYTES))
+        kept.rename(keys)
         eventually(lambda: client.get("/health/ready").status_code == 200)
         assert evidence(client, SHOP_ID) == 2 + 3
 
@@ -105,7 +109,7 @@ def test_the_public_events_cannot_erase(client):
 
 
 def test_who_is_forgotten_while_an_answer_is_made_is_asked_about_again(tmp_path):
-    keyring = Keyring(tmp_path / "keys")
+    keyring = Keyring(tmp_path / "keys", is_created=True)
     old = keyring.register(["anna"])["anna"]
     asked = []
 

@@ -10,7 +10,8 @@ import pytest
 
 from returnml.clock import VirtualClock
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
-from returnml.privacy.customers import open_customers
+from returnml.privacy.customers import Pseudonyms
+from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths
 from returnml.sources.delivered_frame import to_delivered
 from returnml.sources.landing import days, history
@@ -47,8 +48,8 @@ def _late(tables: Tables, table: pl.DataFrame) -> pl.DataFrame:
 def test_same_plan_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     plan = Plan(START, 5, 40, 9)
     one, two = (DataPaths(tmp_path / name) for name in ("one", "two"))
-    first = simulate(plan, one, VirtualClock(1), open_customers("pseudonymise", one.keys))
-    simulate(plan, two, VirtualClock(2), open_customers("pseudonymise", two.keys))
+    first = simulate(plan, one, VirtualClock(1), Pseudonyms(Keyring(one.keys, is_created=True)))
+    simulate(plan, two, VirtualClock(2), Pseudonyms(Keyring(two.keys, is_created=True)))
     for stream in ("orders", "returns", "inspections"):
         assert days(one.landing, stream) == [START + timedelta(days=n) for n in range(5)]
         hashes = [[f.sha256 for f in history(paths.landing, stream)] for paths in (one, two)]
@@ -56,7 +57,7 @@ def test_same_plan_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     truths = [sorted(p.name for p in paths.truth.iterdir()) for paths in (one, two)]
     assert truths[0] == truths[1] == [f"2025-01-0{n}.parquet" for n in range(1, 6)]
     assert all((one.truth / name).read_bytes() == (two.truth / name).read_bytes() for name in truths[0])
-    again = simulate(plan, one, VirtualClock(3), open_customers("pseudonymise", one.keys))
+    again = simulate(plan, one, VirtualClock(3), Pseudonyms(Keyring(one.keys, is_created=True)))
     assert (first.orders.days_written, again.orders.days_written, again.orders.days_unchanged) == (5, 0, 5)
     assert not simulate_tables(plan).orders.equals(simulate_tables(Plan(START, 5, 40, 10)).orders)
 

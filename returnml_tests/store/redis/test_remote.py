@@ -11,6 +11,7 @@ from returnml.features.windows import DAY_US
 from returnml.ledger.log import LogError
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, StoreSettings
+from returnml.store import live_rebuilding
 from returnml.store.backend import META, STATE, read_published, write_published
 from returnml.store.backend_choice import open_backend
 from returnml.store.event_writer import EventWriter
@@ -18,7 +19,10 @@ from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
 from returnml.store.redis.remote import RedisBackend
 from returnml.store.redis.remote_turn import chunks
+from returnml.store.redis.server import RedisServer
+from returnml.store.verification import rebuild_store
 from returnml_tests.redis_server import PREFIX, client_of
+from returnml_tests.roots import rooted
 from returnml_tests.store.live_shop import FEATURES, T0
 from returnml_tests.store.test_live import NOW, count_and_mark, placed, publish, tear
 
@@ -71,11 +75,11 @@ def test_a_generation_that_lost_a_key_cannot_be_published_and_is_repaired_by_pub
     torn = publish(store, NOW + 10, ledger_seq=1)
     tear(store, torn)
     with pytest.raises(StoreError, match="not whole"), store.writing() as transaction:
-        write_published(transaction, "20241021T000000000000Z-other")
+        write_published(transaction, "20241021T000000000000Z-other", store.owner)
     name = store.published()
     publish(store, T0)
     with pytest.raises(StoreError, match="not whole"), store.writing() as transaction:
-        write_published(transaction, name)
+        write_published(transaction, name, store.owner)
     publish(store, NOW + 10, ledger_seq=1)
     assert store.open(name, FEATURES).name == name
     assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
@@ -170,7 +174,89 @@ def test_a_server_that_may_remove_any_key_is_refused(store, redis):
         redis.command("CONFIG SET maxmemory-policy noeviction")
 
 
+@pytest.fixture
+def full(store, redis):
+    """A server whose memory is full: what writes is refused, what reads must not be."""
+
+    def fill():
+        used = client_of(store).info("memory")["used_memory"]
+        assert redis.command(f"CONFIG SET maxmemory {used // 2}") == "+OK"
+
+    yield fill
+    redis.command("CONFIG SET maxmemory 0")
+
+
+def test_a_full_server_is_read_and_what_does_not_fit_leaves_nothing(store, full):
+    live = LiveStore(store, FEATURES)
+    live.refresh()
+    writer(store).submit([placed(1)])
+    before = keys(store)
+    full()
+    assert count_and_mark(live) == ([1], 1)
+    fresh = LiveStore(store, FEATURES)
+    fresh.refresh()
+    assert count_and_mark(fresh) == ([1], 1)
+    with pytest.raises(StoreError, match=r"takes about .* beside the published one"):
+        publish(store, NOW + 10, ledger_seq=1)
+    with pytest.raises(StoreError, match=r"takes about .* beside the published one"):
+        rebuild_store(store, FEATURES)
+    with pytest.raises(StoreError, match="maxmemory"):
+        writer(store).submit([placed(2)])
+    assert (keys(store), count_and_mark(live)) == (before, ([1], 1))
+
+
+def test_a_load_that_the_server_refuses_midway_is_removed(store, full, monkeypatch):
+    writer(store).submit([placed(1)])
+    before = keys(store)
+    monkeypatch.setattr("returnml.store.redis.remote_turn.MAX_FIELDS", 1)
+    monkeypatch.setattr(RedisBackend, "_check_room", lambda *_: full())
+    for attempt in (lambda: publish(store, NOW + 10, ledger_seq=1), lambda: rebuild_store(store, FEATURES)):
+        with pytest.raises(StoreError, match="maxmemory"):
+            attempt()
+        assert keys(store) == before
+        client_of(store).config_set("maxmemory", 0)
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
+
+
+def test_what_was_loaded_and_cannot_be_published_is_removed(store, full, monkeypatch):
+    writer(store).submit([placed(1)])
+    before = keys(store)
+    replay = live_rebuilding.replay_ledger
+
+    def fills_up(*of):
+        replay(*of)
+        full()
+
+    monkeypatch.setattr(live_rebuilding, "replay_ledger", fills_up)
+    for attempt in (lambda: publish(store, NOW + 10, ledger_seq=1), lambda: rebuild_store(store, FEATURES)):
+        with pytest.raises(StoreError, match="maxmemory"):
+            attempt()
+        assert keys(store) == before
+        client_of(store).config_set("maxmemory", 0)
+    assert count_and_mark(LiveStore(store, FEATURES)) == ([1], 1)
+
+
+def test_a_read_that_a_commit_came_between_is_made_again(store, monkeypatch):
+    """As if the server had let another client in between two commands of one read."""
+    live = LiveStore(store, FEATURES)
+    assert count_and_mark(live) == ([0], 0)
+    ask, asked = RedisServer._ask, []
+
+    def interrupted(server, request, replies):
+        found = ask(server, request, replies)
+        asked.append(request)
+        if len(asked) == 1:
+            writer(store).submit([placed(1)])
+            found[-1] = ask(server, request, replies)[-1]
+        return found
+
+    monkeypatch.setattr(RedisServer, "_ask", interrupted)
+    assert live.read([])[0].seq == 1
+    assert len(asked) == 2
+
+
 def test_settings_that_cannot_be_are_refused(tmp_path, monkeypatch):
+    rooted(tmp_path)
     with pytest.raises(StoreError, match="hash tag"):
         RedisBackend(tmp_path, "redis://localhost", "returnml:")
     with pytest.raises(StoreError, match=r"store\.redis_url"):

@@ -12,13 +12,13 @@ from returnml.features.declarations import (
     Aggregation,
     BasketAggregate,
     Derived,
-    FeatureSet,
     InputKind,
     KeyGroup,
     Operation,
     RequestInput,
     Stream,
 )
+from returnml.features.feature_set import FeatureSet
 from returnml.features.windows import Window
 from returnml.warehouse.features.order_line_vectors import build_order_lines
 from returnml_tests.features.vectors import compute_vectors

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from returnml.clock import VirtualClock
+from returnml.features.request_inputs import RequestPlan
 from returnml.features.sets.return_request import (
     RETURN_REQUEST,
     SHARED_GROUPS,
@@ -21,7 +22,6 @@ from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.sources.simulator.simulation import simulate
 from returnml.sources.simulator.simulation_plan import Plan
-from returnml.store.reading.request_inputs import RequestPlan
 from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS
 from returnml.warehouse.features.feature_errors import FeatureError
 from returnml.warehouse.features.return_vectors import build_returns

@@ -1,7 +1,8 @@
 """Which days are known: those that were landed, and those with events that have ended."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
+import msgspec
 import pytest
 import typer
 
@@ -13,6 +14,7 @@ from returnml.pipeline.partitions import (
     first_day,
 )
 from returnml.settings import Settings
+from returnml.sources.plausible_days import plausible_days
 from returnml.warehouse.ingest.extent import known_days
 from returnml_tests.warehouse.conftest import D1, D2, D3, order
 from returnml_tests.warehouse.ledger_shop import LedgerShop, placed
@@ -62,3 +64,24 @@ def test_a_damaged_ledger_leaves_the_code_location_up(live):
     assert first_day(settings) == FIRST_DAY_WITHOUT_DATA
     with pytest.raises(typer.Exit):
         known_range(settings)
+
+
+def test_days_that_a_mistyped_date_made_start_no_partitions(live, capsys):
+    """One line in 1900 by a file from elsewhere, one in 2005 and one in 2042, beside a dozen days."""
+    for n in range(12):
+        live.shop.deliver("orders", D1 + timedelta(n), [order(at=datetime(2024, 5, 1, 1) + timedelta(n))])
+    for year in (1900, 2005, 2042):
+        live.shop.deliver("orders", date(year, 5, 1), [order(at=datetime(year, 5, 1, 1))])
+    settings = settings_at(live, datetime(2024, 5, 20))
+    assert known_range(settings) == (D1, date(2024, 5, 12))
+    assert first_day(settings) == D1
+    assert "3 landed days, far from the others or not here yet: 1900-05-01, 2005-05-01, 2042-05-01" in capsys.readouterr().err
+    assert first_day(msgspec.structs.replace(settings, first_day="2005-05-01")) == date(2005, 5, 1)
+
+
+def test_a_shop_that_paused_for_more_than_a_year_keeps_its_history():
+    history = [date(2020, 1, 1) + timedelta(n) for n in range(100)]
+    later = [date(2024, 1, 1) + timedelta(n) for n in range(10)]
+    assert plausible_days(later + history) == (history + later, [])
+    assert plausible_days(history + later[:9]) == (history, later[:9])
+    assert plausible_days([]) == ([], [])

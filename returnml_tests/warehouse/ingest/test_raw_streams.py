@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
+import random
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from returnml.contracts.columns import ORDERS
@@ -34,6 +39,17 @@ def test_rows_arrive_as_delivered_with_their_file_and_number(shop: Shop):
     ]
 
 
+def _arrow(**columns: pa.Array) -> bytes:
+    """Two order rows with columns that polars cannot write."""
+    table = frame(ORDERS, [_on(D2, "l2"), _on(D2, "l3")]).to_arrow()
+    for name, column in columns.items():
+        table = table.drop([name]) if name in table.column_names else table
+        table = table.append_column(name, column)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
 def _bad_files() -> dict[str, tuple[bytes, dict, str, str | None]]:
     good = _good([_on(D2, "bad")])
     text = frame(ORDERS, [_on(D2, "l2"), _on(D2, "l3")])
@@ -51,6 +67,18 @@ def _bad_files() -> dict[str, tuple[bytes, dict, str, str | None]]:
         "number for a time": (parquet(text.with_columns(ordered_at=pl.lit(5))), {"rows": 2}, "wrong_type", "ordered_at"),
         "words for numbers": (parquet(text.with_columns(quantity=pl.lit("two"))), {"rows": 2}, "wrong_type", "quantity"),
         "same name twice": (parquet(text.with_columns(SIZE=pl.lit("L"))), {"rows": 2}, "ambiguous_column", "SIZE"),
+        "decimals beyond 38 digits": (
+            _arrow(quantity=pa.array([Decimal(1), None], pa.decimal256(60, 2))),
+            {"rows": 2},
+            "wrong_type",
+            "quantity",
+        ),
+        "a zone that is none": (
+            _arrow(gift=pa.array([1, 2], pa.timestamp("us", "+05:30"))),
+            {"rows": 2},
+            "unreadable_parquet",
+            None,
+        ),
         "reserved name": (
             parquet(text.with_columns(delivered_file=pl.lit("x"))),
             {"rows": 2},
@@ -182,3 +210,72 @@ def test_ingesting_again_or_day_by_day_gives_the_same_content(make_shop: Callabl
     for day in (D3, D1, D2):
         other.ingest("orders", day)
     assert other.content() == first
+
+
+def test_an_undeclared_column_of_an_odd_type_refuses_nothing(shop: Shop):
+    content = _arrow(weight=pa.array([Decimal("1.5"), None], pa.decimal256(60, 2)))
+    deliver_bytes(shop.landing, "orders", D2, content, rows=2)
+    report = shop.ingest("orders", D2)
+    assert (report.refused, list(report.added_columns)) == ((), ["weight"])
+    assert shop.build("orders", D2).good == 2
+
+
+def test_a_file_that_cannot_be_opened_is_refused_by_name(shop: Shop):
+    file = deliver_bytes(shop.landing, "orders", D2, _good([_on(D2)]))
+    (shop.landing / file).unlink()
+    (shop.landing / file).mkdir()
+    shop.deliver("orders", D3, [_on(D3)])
+    report = shop.ingest("orders", D2, D3)
+    assert [(r.file, r.rule) for r in report.refused] == [(file, "unreadable_file")]
+    assert report.days == (D3,)
+
+
+_YEAR_57134 = 1_740_823_200_000 * 1_000_000  # milliseconds of 2025 that were read as seconds
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([_YEAR_57134, -(10**17)], pa.timestamp("us")),
+        pa.array([2**63 - 1, -(2**63) + 1], pa.timestamp("us")),
+        pa.array([_YEAR_57134 // 1000, -(10**14)], pa.timestamp("ms", "Europe/Berlin")),
+        pa.array([2**31 - 1, -(10**6)], pa.int32()).cast(pa.date32()),
+        pa.array(["57134-05-01", "0044-03-15 (BC)"]),
+        pa.array(["infinity", "99999999-01-01"]),
+    ],
+    ids=["microseconds", "the widest", "milliseconds with a zone", "dates", "text", "no instants"],
+)
+def test_instants_that_no_calendar_has_end_in_quarantine_by_row_and_other_rows_go_on(shop: Shop, times: pa.Array):
+    good = pa.array([datetime(2024, 5, 2, 10)] * 2, pa.timestamp("us"))
+    odd = pa.concat_arrays([times, good.cast(times.type) if not pa.types.is_string(times.type) else good.cast(pa.string())])
+    table = frame(ORDERS, [_on(D2, f"l{n}") for n in range(4)]).to_arrow().drop(["ordered_at"]).append_column("ordered_at", odd)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    file = deliver_bytes(shop.landing, "orders", D2, buffer.getvalue(), rows=4)
+    shop.deliver("orders", D3, [_on(D3)])
+    shop.ingest("orders", D2, D3)
+    report = shop.build("orders", D2, D3)
+    assert (report.good, report.by_rule) == (3, {"not_castable": 2})
+    found = shop.rows("SELECT file, row_number, message FROM quarantine.orders ORDER BY row_number")
+    assert [row[:2] for row in found] == [(file, 1), (file, 2)]
+    assert all("ordered_at" in row[2] for row in found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_damage_to_a_file_raises_or_stops_other_days(make_shop: Callable[..., Shop], seed: int):
+    """Whole bytes are drawn for a few places of a good file, the footer more often; its hash says that they were delivered so."""
+    draw = random.Random(seed)
+    whole = _good([_on(D2, f"l{n}") for n in range(50)])
+    shop = make_shop()
+    shop.deliver("orders", D3, [_on(D3)])
+    outcomes = set()
+    for n in range(10):
+        content = bytearray(whole)
+        for _ in range(draw.choice((1, 1, 3, 10))):
+            content[draw.choice((draw.randrange(len(content)), len(content) - 1 - draw.randrange(2500)))] = draw.randrange(256)
+        deliver_bytes(shop.landing, "orders", D2, bytes(content), version=n + 1, rows=50)
+        report = shop.ingest("orders", D2, D3)
+        outcomes |= {r.rule for r in report.refused}
+        assert D3 in report.days
+        shop.build("orders", D2, D3)
+    assert outcomes >= {"unreadable_parquet"}

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from returnml.features.declarations import FeatureSet, InputKind, RequestInput
+from returnml.features.declarations import InputKind, RequestInput
+from returnml.features.feature_set import FeatureSet
 from returnml.modeling.export.explainer import build_explainer
 from returnml.modeling.fit.boosting import (
     parameters,

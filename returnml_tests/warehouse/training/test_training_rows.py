@@ -14,7 +14,10 @@ from returnml.modeling.data.snapshot import (
     verify_snapshot,
 )
 from returnml.settings import LabelSettings
-from returnml.warehouse.training.training_rows import build_snapshot
+from returnml.warehouse.training.training_rows import (
+    NothingMature,
+    build_snapshot,
+)
 from returnml_tests.modeling.shop import FEATURE_SET, START, TASK, order_lines, warehouse
 
 FAR = START + timedelta(days=200)
@@ -111,5 +114,15 @@ def test_changed_rows_are_noticed(con: duckdb.DuckDBPyConnection, tmp_path):
     snapshot = build_snapshot(con, TASK, FAR, tmp_path, LABEL)
     file = snapshot.path / ROWS_FILE
     pl.read_parquet(file).with_columns(label=1 - pl.col("label")).write_parquet(file)
-    with pytest.raises(SnapshotError, match="expected"):
+    with pytest.raises(SnapshotError, match="its rows are not those that its manifest was made for"):
         verify_snapshot(read_snapshot(snapshot.path))
+
+
+def test_without_any_return_or_flag_nothing_is_learnt(con: duckdb.DuckDBPyConnection, tmp_path):
+    con.execute("DELETE FROM core.returns")
+    with pytest.raises(
+        NothingMature, match=r"no return was delivered up to the cut-off .* what came back is unknown, not nothing"
+    ):
+        build_snapshot(con, TASK, FAR, tmp_path, LABEL)
+    con.execute("UPDATE core.orders SET is_returned = false")
+    assert build_snapshot(con, TASK, FAR, tmp_path, LABEL).rows == 400

@@ -15,7 +15,16 @@ from serving.state import ServingState
 Family = tuple[str, str, str, str]
 """Name, kind, what it is, and the status' field."""
 
-_SERVICE: tuple[Family, ...] = (("returnml_stale_answers_total", "counter", "Answers from stale features.", "stale_answers"),)
+_SERVICE: tuple[Family, ...] = (
+    ("returnml_stale_answers_total", "counter", "Answers from stale features.", "stale_answers"),
+    (
+        "returnml_store_findings",
+        "gauge",
+        "What is wrong with generation and ledger.",
+        "store_findings",
+    ),
+    ("returnml_store_scrubbed_timestamp_seconds", "gauge", "When the last pass over them ended.", "store_scrubbed_at"),
+)
 _EVENTS: tuple[Family, ...] = (
     ("returnml_events_accepted_total", "counter", "Events that are in the ledger and applied.", "accepted"),
     ("returnml_events_duplicate_total", "counter", "Events that were accepted before.", "duplicates"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from returnml.features.declarations import BasketAggregate, FeatureSet, InputKind, Operation, RequestInput
+from returnml.features.declarations import BasketAggregate, FeatureDeclarations, InputKind, Operation, RequestInput
 from returnml.features.fit_codes import (
     letter_size,
     number_size,
@@ -20,10 +20,27 @@ _Same = list[list[int] | None] | None
 _Sames = Mapping[tuple[str, ...], _Same]
 
 
+SIZES = (InputKind.LETTER_SIZE, InputKind.NUMBER_SIZE)
+"""Read from texts."""
+BATCH_ONLY = (InputKind.TEXT, InputKind.SINCE)
+"""Read by no request."""
+
+
+def input_values(declared: RequestInput, order: OrderColumns, requested_at_us: int) -> Integers:
+    """One request input of an order's lines: an integer or None for each."""
+    return _input(declared)(order, requested_at_us, _lines(order))
+
+
+def basket_values(declared: BasketAggregate, order: OrderColumns) -> Integers:
+    """One basket aggregate of an order's lines: an integer or None for each."""
+    sames = {declared.by: _members(order, declared.by)} if declared.by else {}
+    return _basket(declared)(order, _lines(order), sames)
+
+
 class RequestPlan:
     """Evaluates the request inputs, then the basket aggregates, in declared order."""
 
-    def __init__(self, feature_set: FeatureSet) -> None:
+    def __init__(self, feature_set: FeatureDeclarations) -> None:
         self._inputs = [_input(declared) for declared in feature_set.request]
         self._baskets = [_basket(declared) for declared in feature_set.basket]
         self._sames = list(dict.fromkeys(declared.by for declared in feature_set.basket if declared.by))
@@ -34,10 +51,14 @@ class RequestPlan:
         Raises:
             KeyError: naming a column that is absent.
         """
-        lines = len(next(iter(order.values())))
+        lines = _lines(order)
         inputs = [read(order, requested_at_us, lines) for read in self._inputs]
         sames = {by: _members(order, by) for by in self._sames}
         return inputs + [read(order, lines, sames) for read in self._baskets]
+
+
+def _lines(order: OrderColumns) -> int:
+    return len(next(iter(order.values())))
 
 
 def _input(declared: RequestInput) -> Callable[[OrderColumns, int, int], Integers]:
@@ -52,7 +73,7 @@ def _input(declared: RequestInput) -> Callable[[OrderColumns, int, int], Integer
         return lambda order, _, __: [int(value is not None) for value in order[column]]
     if declared.kind is InputKind.HOUR_OF_DAY:
         return lambda _, at_us, lines: [at_us % DAY_US // HOUR_US] * lines
-    if declared.kind in (InputKind.TEXT, InputKind.SINCE):
+    if declared.kind in BATCH_ONLY:
         raise ValueError(f"request input {declared.name!r}: {declared.kind} is read in batch only")
     return lambda _, at_us, lines: [(at_us // DAY_US + EPOCH_WEEKDAY) % 7] * lines
 
