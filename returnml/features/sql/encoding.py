@@ -15,7 +15,7 @@ from returnml.features.sql.engine import Engine
 from returnml.features.sql.hops import DAY, HOPS
 from returnml.features.sql.measured import Extent, Interval
 from returnml.features.sql.measures import measures_of
-from returnml.features.sql.steps import Materialise
+from returnml.features.sql.steps import Materialise, listed
 from returnml.features.sql.tile_totals import last_column, last_streams
 from returnml.features.windows import DAY_US
 
@@ -52,11 +52,13 @@ def encode_spine(engine: Engine, spine: str, key_columns: Sequence[str], carried
     """
     kept = [f"s.{engine.quote(c)}" for c in dict.fromkeys(["moment_id", *carried])]
     codes, joins = _codes(engine, key_columns, "s")
-    read = ",\n    ".join([*instants(engine), *(engine.quote(c) for c in dict.fromkeys(["moment_id", *carried, *key_columns]))])
-    query = f"""select {", ".join(["s.mid", "s.t", "s.xe", "s.xd", *kept, *codes])}
+    read = [engine.quote(c) for c in dict.fromkeys(["moment_id", *carried, *key_columns])]
+    query = f"""select s.mid, s.t, s.xe, s.xd,
+  {listed([*kept, *codes])}
 from (
   select {engine.row_numbers()} as mid,
-    {read}
+    {listed(instants(engine), 4)},
+    {", ".join(read)}
   from {spine} as r) as s{_lines(joins)}"""
     return Materialise(SPINE, query)
 
@@ -77,7 +79,8 @@ def encode_events(
         f"{engine.text_code(f'e.{engine.quote(c)}') if c in stream.texts else f'e.{engine.quote(c)}'} as {engine.quote('v_' + c)}"
         for c in columns
     ]
-    query = f"""select {", ".join([f"{engine.micros('e.known_at')} as at_us", "e.seq as seq", *codes, *values])}
+    query = f"""select {engine.micros("e.known_at")} as at_us, e.seq,
+  {listed([*codes, *values])}
 from {stream.table} as e{_lines(joins)}
 where {condition}"""
     return Materialise(events_table(stream), query)

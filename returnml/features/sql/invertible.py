@@ -18,7 +18,7 @@ from returnml.features.sql.engine import Engine
 from returnml.features.sql.hops import Hop
 from returnml.features.sql.measures import Measure, measure_of
 from returnml.features.sql.packing import Limb
-from returnml.features.sql.steps import Drop, Materialise, Step
+from returnml.features.sql.steps import Drop, Materialise, Step, listed
 from returnml.features.windows import Window
 
 
@@ -94,6 +94,42 @@ def window_steps(own: GroupWindows) -> list[Step]:
     """The steps that leave ``own.result``: ``mid`` and per limb and window one packed value, ``last_<stream>``.
 
     Moments whose key has a null part have no row.
+
+    One key, two tiles, one window. The key ordered on Monday at 10:00, and on Tuesday at 9:00 and 11:00; a moment on Tuesday at
+    10:00 and one on Wednesday ask for ``1d``, which begins at the midnight before the last one:
+
+    >>> import duckdb
+    >>> from returnml.features.declarations import Aggregation
+    >>> from returnml.features.sql.duckdb import DUCKDB
+    >>> from returnml.features.sql.hops import DAY
+    >>> from returnml.features.sql.measures import Bound, measures_of
+    >>> from returnml.features.sql.packing import plan_limbs
+    >>> orders = Stream("orders", "core.orders", {})
+    >>> count = Aggregation(orders, Operation.COUNT, None, (Window.parse("1d"),))
+    >>> group = KeyGroup("customer", ("customer_id",), (count,))
+    >>> limbs = plan_limbs(measures_of(group), {measure_of(count): Bound(3, is_signed=False)}, DUCKDB.limb_bits)
+    >>> own = GroupWindows(DUCKDB, group, StreamClass("all", (orders,), "xe", (DAY,)), DAY, "k_customer_id", limbs, ())
+    >>> con = duckdb.connect()
+    >>> hour, monday = 3_600_000_000, 4 * 24
+    >>> _ = con.execute("create table pit_events_orders as select unnest($1) as at_us, 0 as k_customer_id",
+    ...     [[(monday + h) * hour for h in (10, 24 + 9, 24 + 11)]])
+    >>> _ = con.execute("create table pit_spine as select unnest([0, 1]) as mid, unnest($1) as t, t as xe, 0 as k_customer_id",
+    ...     [[(monday + h) * hour for h in (24 + 10, 48 + 10)]])
+    >>> edges, head, result, *drops = window_steps(own)
+    >>> for step in (edges, head, result):
+    ...     _ = con.execute(step.sql(DUCKDB))
+
+    Before Tuesday there was one order, before Wednesday three. Before the windows begin there was none, and one:
+
+    >>> con.execute("select kd % 65536 - 4 as day, near_p0, p0_1d from pit_edges_customer_all_day order by kd").fetchall()
+    [(1, 1, 0), (2, 3, 1)]
+
+    On Tuesday before 10:00 there is one more; head + near - edge is the value of the window:
+
+    >>> con.execute("select mid, p0 from pit_head_customer_all_day order by mid").fetchall()
+    [(0, 1), (1, 0)]
+    >>> con.execute("select * from pit_windows_customer_all_day order by mid").fetchall()
+    [(0, 2), (1, 2)]
     """
     edges, head = own.table("edges"), own.table("head")
     return [
@@ -122,7 +158,7 @@ def _events(own: GroupWindows, stream: Stream, extra: Sequence[str] = ()) -> str
     columns = [f"{own.combined('at_us')} as kd", *extra]
     columns += [f"{limb.pack(engine, values)} as {limb.column}" for limb in own.limbs]
     columns += [f"{'at_us' if s == stream.name else engine.as_integer('null')} as last_{s}" for s in own.last_streams]
-    return f"select {', '.join(columns)}\n  from {events_table(stream)} where {own.key} is not null"
+    return f"select {listed(columns, 6)}\n    from {events_table(stream)} where {own.key} is not null"
 
 
 def _edges(own: GroupWindows) -> str:
@@ -131,7 +167,7 @@ def _edges(own: GroupWindows) -> str:
     probes = [
         f"select {kd}, {', '.join([*own.nothing('0'), 'true'])} from {SPINE} where {own.key} is not null" for kd in own.probed()
     ]
-    events = [f"select *, false as is_probe from (\n  {_events(own, s)})" for s in own.stream_class.streams]
+    events = [f"select *, false as is_probe from (\n    {_events(own, s)})" for s in own.stream_class.streams]
     tiles = [
         "kd",
         *(f"sum({p}) as {p}" for p in limbs),
@@ -148,15 +184,15 @@ def _edges(own: GroupWindows) -> str:
     return f"""with events as (
   {_union([*events, *probes])}),
 tiles as (
-  select {", ".join(tiles)}
+  select {listed(tiles, 4)}
   from events group by kd),
 running as (
-  select {", ".join(running)}
+  select {listed(running, 4)}
   from tiles
   window so_far as ({by_key} unbounded preceding),
     before as ({by_key} between unbounded preceding and 1 preceding)),
 edges as (
-  select {", ".join(["kd", "is_probe", *near, *own.lasts, *_as(far)])}
+  select {listed(["kd", "is_probe", *near, *own.lasts, *_as(far)], 4)}
   from running{frames})
 select {", ".join(["kd", *columns])} from edges where is_probe"""
 
@@ -174,11 +210,12 @@ def _edges_from_tiles(own: GroupWindows) -> str:
     return f"""with probes as (
   {" union ".join(probes)}),
 timeline as (
-  select {", ".join(["kd", *packed, *own.lasts])}, false as is_probe from {tiles_table(own.group)}
+  select {listed(["kd", *packed, *own.lasts, "false as is_probe"], 4)}
+  from {tiles_table(own.group)}
   union all
   select {", ".join(["kd", *own.nothing("null"), "true"])} from probes),
 edges as (
-  select {", ".join(["kd", "is_probe", *_as(near | far)])}
+  select {listed(["kd", "is_probe", *_as(near | far)], 4)}
   from timeline{_frames(own, {"before": 1} | reach)})
 select {", ".join(["kd", *near, *far])} from edges where is_probe"""
 
@@ -209,7 +246,7 @@ def _head(own: GroupWindows) -> str:
     until = own.stream_class.until
     order = ("at_us * 2 + 1 as o", f"{own.engine.as_integer('null')} as mid")
     needed = f"kd in (select kd from {own.table('edges')})"
-    events = [f"select * from (\n  {_events(own, s, order)}) where {needed}" for s in own.stream_class.streams]
+    events = [f"select * from (\n    {_events(own, s, order)}) where {needed}" for s in own.stream_class.streams]
     moments = (
         f"select {own.combined(until)}, {until} * 2, mid, {', '.join(own.nothing('0'))} from {SPINE} where {own.key} is not null"
     )
@@ -225,22 +262,7 @@ select * from running where mid is not null"""
 
 
 def _result(own: GroupWindows) -> str:
-    """Heads and edges put together: one packed window value per limb and window.
-
-    One key, two days with tiles, one window. The key ordered once on Monday at 10:00, twice on Tuesday at 9:00 and at 11:00.
-    A moment on Tuesday at 10:00 asks for ``1d``, which begins with Monday: ``near`` (before Tuesday) is 1, the head (on
-    Tuesday before 10:00) is 1, the edge (before Monday) is 0:
-
-    >>> near, head, edge = 1, 1, 0
-    >>> head + near - edge
-    2
-
-    On Wednesday at 10:00 the edge lies before Tuesday:
-
-    >>> near, head, edge = 3, 0, 1
-    >>> head + near - edge
-    2
-    """
+    """Heads and edges put together: one packed window value per limb and window."""
     until = own.stream_class.until
     far_alias = "n" if own.is_aligned else "f"
     values = []
@@ -259,8 +281,7 @@ def _result(own: GroupWindows) -> str:
     if not own.is_aligned:
         far_key = own.hop.combined(own.hop.key_of(own.engine, "h.kd"), own.hop.number(own.engine, "s.t"))
         joins += f"\njoin {SPINE} as s on s.mid = h.mid\njoin {edges} as f on f.kd = {far_key}"
-    columns = ",\n  ".join(["h.mid", *values])
-    return f"select {columns}\nfrom {own.table('head')} as h\n{joins}"
+    return f"select {listed(['h.mid', *values])}\nfrom {own.table('head')} as h\n{joins}"
 
 
 def aggregate_expression(own: GroupWindows, aggregate: Aggregate) -> str:

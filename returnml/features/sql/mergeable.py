@@ -11,10 +11,8 @@ from returnml.features.declarations import Aggregate, Aggregation, KeyGroup, Ope
 from returnml.features.sql.encoding import MERGEABLE, SPINE, events_table
 from returnml.features.sql.engine import Engine
 from returnml.features.sql.invertible import StreamClass
-from returnml.features.sql.steps import Materialise
+from returnml.features.sql.steps import Materialise, listed
 from returnml.features.windows import Window
-
-_FRAMES = ",\n    "
 
 
 def mergeables(group: KeyGroup, stream: Stream) -> tuple[Aggregation, ...]:
@@ -49,7 +47,6 @@ def mergeable_step(engine: Engine, group: KeyGroup, stream: Stream, stream_class
         f"w_{n} as (partition by k order by at_us range between {reach.get(n, 'unbounded')} preceding and 1 preceding)"
         for n in windows
     ]
-    columns = ",\n    ".join(["mid", *selected])
     query = f"""with probes as materialized (select distinct {key} as k from {SPINE} where {key} is not null),
 timeline as (
   select {", ".join(event)}
@@ -58,9 +55,9 @@ timeline as (
   select {", ".join(moment)}
   from {SPINE} where {key} is not null),
 valued as (
-  select {columns}
+  select {listed(["mid", *selected], 4)}
   from timeline
-  window {_FRAMES.join(frames)})
+  window {listed(frames, 4)})
 select * from valued where mid is not null"""
     return Materialise(mergeable_table(group, stream), query)
 

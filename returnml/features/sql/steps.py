@@ -84,11 +84,16 @@ class Plan:
 
     def text(self) -> str:
         """The whole as a script: every step, the query that reads the values, and what is dropped at last."""
-        columns = ",\n  ".join(f"{e} as {self.engine.quote(n)}" for n, e in self.expressions.items())
+        columns = listed(f"{e} as {self.engine.quote(n)}" for n, e in self.expressions.items())
         values = f"select s.moment_id,\n  {columns}\n{self.relation()}"
         parts = [f"-- {number}. {step.name}\n{step.sql(self.engine)};\n" for number, step in enumerate(self.steps, 1)]
         parts.append(f"-- values\n{values};\n")
         return "\n".join([*parts, *(f"{self.engine.drop(name)};" for name in self.leftovers), ""])
+
+
+def listed(columns: Iterable[str], indent: int = 2) -> str:
+    """A list in SQL, one entry a line."""
+    return (",\n" + " " * indent).join(columns)
 
 
 def _names(sql: str, name: str) -> bool:
