@@ -1,6 +1,6 @@
 """A policy replay beside what it cannot do without: reading the lines from DuckDB.
 
-Run: python -m benchmarks.policy_replay [--rows 1000000]
+Run: python -m benchmarks.policy_trial [--rows 1000000]
 
 A made-up warehouse holds ``--rows`` scored lines over 90 days, two thirds of them mature. Timed once: ``replay_policy`` with two
 policies (product groups, two segments, exploration), and the same query read into memory and thrown away.
