@@ -37,8 +37,8 @@ class HeadLayout:
     """The words of one group's heads.
 
     One key, two tiles, one window. The customer ordered once on Monday and twice on Tuesday; a row aggregates its tile and those
-    after it, so the rows are 3 and 2. The cut-off is Tuesday noon. ``1d`` begins with the day before the request's: it is worth 3 on
-    Tuesday and 2 on Wednesday. The days differ, so both stand there:
+    after it, so the rows are 3 and 2. The cut-off is Tuesday noon. ``1d`` begins with the day before the request's: it is worth
+    3 on Tuesday and 2 on Wednesday. The days differ, so both stand there:
 
     >>> from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
     >>> count = Aggregation(Stream("orders", "core.orders", {}), Operation.COUNT, None, (Window.parse("1d"),))
