@@ -53,6 +53,7 @@ from returnml.modeling.judging.gates.verdict import (
     GATES_FILE,
     Verdict,
 )
+from returnml.modeling.making.as_served import problems_as_served
 from returnml.modeling.making.candidate_description import (
     made_from,
     manifest_of,
@@ -256,6 +257,7 @@ def _evidence(
         evaluation=evaluation,
         policy=policy,
         data_problems=check_snapshot(data.snapshot),
+        serving_problems=problems_as_served(task, exported.explainer),
         calibration_problem=trained.problem,
         rival=rival,
         incomparable=incomparable,

@@ -55,6 +55,7 @@ class Evidence:
         from_graph, from_trees: the hold-out's probabilities by the exported graph and by the trained model.
         baselines: the hold-out's probabilities by each baseline of ``evaluation``.
         data_problems: of the training data, by check; empty: none.
+        serving_problems: why the service could not answer from the candidate; empty: it could.
         calibration_problem: why the calibration does not rise; empty: it does.
         rival: None: nothing decides yet.
         incomparable: why a champion that there is could not be scored; empty: it could, or there is none.
@@ -70,6 +71,7 @@ class Evidence:
     evaluation: Evaluation
     policy: Policy
     data_problems: Mapping[str, str]
+    serving_problems: Sequence[str]
     calibration_problem: str
     rival: Rival | None
     incomparable: str
