@@ -26,6 +26,8 @@ def serving_problems(task: Task) -> list[str]:
     if task.reason_table is not None and not declared.families:
         found.append(f"{task.reason_table} has reasons, feature set {declared.name} declares no families")
     if request is not None:
+        if not declared.groups:
+            found.append(f"feature set {declared.name} has no key group: the online store is read by keys")
         for of_line in declared.request:
             found += _of_request(of_line, request)
         for basket in declared.basket:

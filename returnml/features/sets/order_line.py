@@ -82,9 +82,7 @@ GROUPS = (
         (*counts("90d", "lifetime"), *outcomes("lifetime")),
         family="customer_brand",
     ),
-    KeyGroup(
-        "product_group", ("product_group",), (*counts("30d", "365d"), *outcomes("30d", "365d")), family="product_group"
-    ),
+    KeyGroup("product_group", ("product_group",), (*counts("30d", "365d"), *outcomes("30d", "365d")), family="product_group"),
     KeyGroup("brand", ("brand",), (*counts("30d", "365d"), *outcomes("30d", "365d")), family="brand"),
     KeyGroup(
         "country_payment",

@@ -31,9 +31,7 @@ FAMILIES = (
         "what they sent back of this product group before",
         _came_back("customer_product_group", "lifetime", "lifetime"),
     ),
-    Family(
-        "customer_brand", "what they sent back of this brand before", _came_back("customer_brand", "lifetime", "lifetime")
-    ),
+    Family("customer_brand", "what they sent back of this brand before", _came_back("customer_brand", "lifetime", "lifetime")),
     Family("customer_article", "ordered this article before", (Claim("customer_article_orders_count_365d", 0.0),)),
     Family("customer_pace", "how much and how often they order"),
     Family("rapid_orders", "orders placed within hours of each other", (Claim("customer_orders_count_24h", 0.0),)),

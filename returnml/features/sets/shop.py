@@ -37,9 +37,7 @@ KEY_COLUMNS = ("customer_id", "article_id", "size", "color", "product_group", "b
 """An order line's keys, which what is known of it later copies: returns, inspections, outcomes."""
 
 LINE_INPUTS = (
-    RequestInput(
-        "unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents", family="price"
-    ),
+    RequestInput("unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents", family="price"),
     RequestInput(
         "list_price_cents",
         InputKind.INTEGER,
@@ -51,9 +49,7 @@ LINE_INPUTS = (
     RequestInput(
         "line_value_cents", InputKind.INTEGER, "Quantity times price, minor units.", "line_value_cents", family="order_value"
     ),
-    RequestInput(
-        "has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code", family="voucher"
-    ),
+    RequestInput("has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code", family="voucher"),
 )
 """What an order line says of itself, besides its pieces."""
 DAY_OF_WEEK = RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0.", family="time")
@@ -73,9 +69,7 @@ def sum_of(stream: Stream, column: str, *windows: str, is_feature: bool = True, 
     return Aggregation(stream, Operation.SUM, column, _parsed(windows), is_feature, family)
 
 
-def sum_of_squares(
-    stream: Stream, column: str, *windows: str, is_feature: bool = True, family: str | None = None
-) -> Aggregation:
+def sum_of_squares(stream: Stream, column: str, *windows: str, is_feature: bool = True, family: str | None = None) -> Aggregation:
     """The sum of a column's squares in each window."""
     return Aggregation(stream, Operation.SUM_OF_SQUARES, column, _parsed(windows), is_feature, family)
 

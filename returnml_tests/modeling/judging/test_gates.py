@@ -186,7 +186,7 @@ def baselines(y: np.ndarray, customer: np.ndarray, ours: np.ndarray, rival: np.n
     """The gate of a model beside one baseline."""
     held = HoldOut(np.zeros((len(y), 1), np.float32), y, customer, np.zeros(len(y)), np.zeros(len(y)), {})
     return baselines_gate(
-        Evidence(["f"], *np.ones((2, 1)), held, ours, ours, {"rate": rival}, None, Policy(), {}, "", None, "", 1, TASK.words)
+        Evidence(["f"], *np.ones((2, 1)), held, ours, ours, {"rate": rival}, None, Policy(), {}, [], "", None, "", 1, TASK.words)
     )
 
 
@@ -242,7 +242,7 @@ def evidence(scores: list[float], policy: Policy) -> Evidence:
         np.zeros((n, 1), np.float32), np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, 1_000), {"order_id": ["o"] * n}
     )
     graph = np.array(scores, np.float32)
-    return Evidence(["f"], np.ones(1), np.ones(1), held, graph, graph, {}, None, policy, {}, "", None, "", 1, TASK.words)
+    return Evidence(["f"], np.ones(1), np.ones(1), held, graph, graph, {}, None, policy, {}, [], "", None, "", 1, TASK.words)
 
 
 def test_thresholds_are_placed_among_the_scores():
