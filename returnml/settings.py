@@ -123,6 +123,9 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ordered have the vector that the service computed.
         parameters: ``declared``: rounds and LightGBM's are those that stand here. ``tuned``: those of the last
             ``returnml tune``.
+        calibration_days, folds: the span before the hold-out whose out-of-time scores calibrate, choose and compare models,
+            and into how many rolling origins it is divided; a short history has as much of it as it can.
+        half_life_days: of a row's weight in variants that weigh by recency.
     """
 
     vectors: Literal["recomputed", "logged"] = "recomputed"
@@ -136,8 +139,10 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bagging_fraction: float = 0.8
     lambda_l2: float = 10.0
     threads: int = 2
-    calibration_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 14
+    calibration_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    folds: Annotated[int, msgspec.Meta(ge=2, le=50)] = 3
     holdout_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 21
+    half_life_days: Annotated[float, msgspec.Meta(gt=0.0, le=36500.0)] = 90.0
     young_lines: Literal["exclude", "weighted"] = "exclude"
 
 
@@ -151,27 +156,24 @@ class VariantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         memory_gb: that a step may need.
     """
 
-    names: tuple[str, ...] = ("plain", "monotone", "regularised", "steady", "logistic")
+    names: tuple[str, ...] = ("plain", "monotone", "regularised", "steady", "recent", "logistic")
     parallel: Annotated[int, msgspec.Meta(ge=1)] | None = None
     memory_gb: Annotated[float, msgspec.Meta(gt=0.0)] = 2.0
 
 
 class TuningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The search for training parameters (``returnml tune``), on folds before calibration and hold-out.
+    """The search for training parameters (``returnml tune``), on the folds before the hold-out.
 
     Attributes:
         trials: finished ones that a study shall have; a later call with more goes on.
         minutes: after which no further trial is begun; default: no bound.
         max_rounds: trees that a trial may take.
-        folds, fold_days: rolling origins, the last of which ends where calibration begins, and their test days each.
     """
 
     seed: int = 1
     trials: Annotated[int, msgspec.Meta(ge=1)] = 30
     minutes: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
     max_rounds: Annotated[int, msgspec.Meta(ge=20)] = 600
-    folds: Annotated[int, msgspec.Meta(ge=1)] = 3
-    fold_days: Annotated[int, msgspec.Meta(ge=1)] = 7
 
 
 class ScoresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -230,6 +232,8 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_calibration_error: on the hold-out, beyond what chance alone shows.
         min_segment_lines: hold-out lines that make a product group or country large.
         max_segment_gap_share: between predicted and actual returns of a large segment, as a share of the actual ones.
+        max_refit_loss_share, max_refit_mean_gap_share, max_refit_moved_share: of the refit's scores of young rows from the judged
+            model's: log loss lost if that were right, distance of the means, rows with another action.
         max_log_loss_worse_share, max_cost_worse_share: of the champion's, by how much the candidate may be worse at most, at
             the upper end of the interval.
     """
@@ -245,6 +249,9 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_calibration_error: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.05
     min_segment_lines: Annotated[int, msgspec.Meta(ge=1)] = 1_000
     max_segment_gap_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.25
+    max_refit_loss_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
+    max_refit_mean_gap_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.25
+    max_refit_moved_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.15
     max_log_loss_worse_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
     max_cost_worse_share: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
 

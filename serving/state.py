@@ -21,7 +21,7 @@ from returnml.release.folder import load_release, release_folder
 from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.backend import Backend
-from returnml.store.generation_manifest import StoreError
+from returnml.store.generation_manifest import StoreError, generation_folder
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.environments import DATABASE_FILE
 from returnml.store.scrub_report import REPORT_FILE, Scrubbed, read_report
@@ -253,9 +253,10 @@ class ServingState:
         """A generation that was written again under its name is opened again: the one before may be damaged."""
         try:
             name = self._live.published()
+            folder = None if name is None else generation_folder(self._settings.paths.store, name)
         except StoreError:
             return None, None  # loading it says why
-        return name, file_mark(self._settings.paths.store / name / DATABASE_FILE) if name else None
+        return name, None if folder is None else file_mark(folder / DATABASE_FILE)
 
     def _read_scrubbed(self) -> None:
         self._scrubbed = read_report(self._settings.paths.store)

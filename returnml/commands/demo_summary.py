@@ -29,7 +29,7 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
     release = load_release(release_folder(paths.releases, str(version)))
     con = open_warehouse(paths.published, read_only=True)
     try:
-        calibration = _calibration(con, release.version)
+        calibration, learnt = _calibration(con, release.version)
         day, riskiest = _riskiest(con)
         why = _reasons(con, day)
     finally:
@@ -46,7 +46,9 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
         f"  AUC {metrics['auc']:.4f}   average precision {metrics['average_precision']:.4f} ({lift:.2f} times the base rate)   "
         f"Brier {metrics['brier']:.4f}   calibration error {metrics['calibration_error']:.4f}"
     )
-    _title("Calibration: said and happened, matured lines by predicted probability (training lines included)")
+    _title(f"Calibration: said and happened, matured lines by predicted probability ({learnt:,} of the training left out)")
+    if not calibration:
+        typer.echo("  none yet: every line that has matured was in training; those ordered since are scored")
     for said, happened, lines in calibration:
         typer.echo(f"  {said:>7.1%} said   {happened:>7.1%} came back   {lines:>9,} lines")
     _title(f"Riskiest lines of {day}, by expected cost")
@@ -73,15 +75,19 @@ def print_summary(settings: Settings, done: LineRun, answer: Answer, seconds: fl
     typer.echo(f"done in {seconds:.0f} s; release {release.version}")
 
 
-def _calibration(con: Any, release: str) -> list[tuple[float, float, int]]:
-    return con.execute(
+def _calibration(con: Any, release: str) -> tuple[list[tuple[float, float, int]], int]:
+    """Groups of matured lines that the release had not learnt, and how many it had."""
+    scored = "scores.daily s JOIN core.outcomes o USING (line_id) WHERE s.release = ?"
+    (learnt,) = con.execute(f"SELECT count(*) FROM {scored} AND s.in_training", [release]).fetchall()[0]
+    groups = con.execute(
         f"""
         SELECT avg(probability::DOUBLE), avg(returned), count(*) FROM (
             SELECT s.probability, o.returned, ntile({CALIBRATION_GROUPS}) OVER (ORDER BY s.probability, s.line_id) AS part
-            FROM scores.daily s JOIN core.outcomes o USING (line_id) WHERE s.release = ?
+            FROM {scored} AND s.in_training IS NOT TRUE
         ) GROUP BY part ORDER BY part""",
         [release],
     ).fetchall()
+    return groups, int(learnt)
 
 
 def _riskiest(con: Any) -> tuple[Any, list[tuple]]:

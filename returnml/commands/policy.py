@@ -122,6 +122,8 @@ def _print(compared: Comparison) -> None:
     )
     if compared.decided_otherwise:
         typer.echo(f"({compared.decided_otherwise:,} of them were scored under another policy than the current one)")
+    if compared.in_training:
+        typer.echo(f"({compared.in_training:,} lines are left out: they were in the training of the release that scored them)")
     for idle in compared.idle:
         typer.echo(f"note: {idle}")
     typer.echo(f"\n{'action':<10}{'current':>10}{'new':>10}{'came back':>12}{'(new)':>8}")

@@ -177,7 +177,7 @@ def _import_mapped(
     from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.delivery import Words
-    from returnml.sources.mapped_tables import import_mapped
+    from returnml.sources.mapped.mapped_tables import import_mapped
 
     with source_refused(as_json), _progress(as_json) as progress:
         settings = load_settings(data=data)

@@ -16,6 +16,21 @@ MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 
 
+class TrainedOn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the released model has learnt from.
+
+    Attributes:
+        rows: how many.
+        until_us: anchor of the youngest of them: of a row that is no younger the release may have learnt the outcome.
+        refit: how the released model compares with the one that was judged, on rows that neither has seen; empty: it is that
+            one.
+    """
+
+    rows: int
+    until_us: int
+    refit: dict[str, float] = {}
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that decides a release. Nothing here depends on when or where it was made, so that rebuilding repeats it.
 
@@ -29,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         compared_with: the champion it was judged against; None where there was none, or none that could score.
         rejected: names of the gates that did not hold; a release needs all of them.
         files: sha256 of every other file of the folder.
+        trained_on: absent in releases of before it was said.
     """
 
     task: str
@@ -49,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rejected: list[str] = []
     files: dict[str, str] = {}
     format: int = 1
+    trained_on: TrainedOn | msgspec.UnsetType = msgspec.UNSET
 
     def encode(self) -> bytes:
         """Canonical JSON: the bytes of ``manifest.json``."""

@@ -96,6 +96,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         own_cost_before_cents: of the current policy's actions, by its own costs and effects.
         dimensions: by dimension its values, the largest difference first.
         seconds: that reading and deciding took.
+        in_training: lines left out, as the release that scored them may have learnt their outcome.
         decided_otherwise: lines that were scored under a policy that is not the current one.
         idle: what the new policy states and no line meets, in words.
     """
@@ -108,6 +109,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     total: Change
     own_cost_before_cents: int
     decided_otherwise: int
+    in_training: int
     actions: list[ActionRate]
     transitions: list[Transition]
     dimensions: dict[str, list[Change]]
@@ -123,6 +125,10 @@ class Comparing:
         self._segments = pl.Series([*(s.name for s in new.segments), "no segment"], dtype=pl.String)
         self.columns = tuple(dict.fromkeys([*self._current.columns, *self._new.columns, "country", "product_group"]))
         self._parts: list[pl.DataFrame] = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._parts
 
     def add(self, lines: Lines) -> None:
         """Decide about lines by both policies."""

@@ -62,7 +62,8 @@ def render_policy_report(compared: Comparison, plots: dict[str, bytes]) -> bytes
         f"{compared.total.lines:,} lines scored from {compared.first} to {compared.last}; expected costs in {compared.currency}, "
         "both policies' actions by the new policy's costs and effects. By its own the current one expects "
         f"{_money(compared.own_cost_before_cents)}. {compared.decided_otherwise:,} lines were scored under another policy than "
-        "the current one."
+        f"the current one. {compared.in_training:,} lines are left out: they were in the training of the release that scored "
+        "them."
     )
     idle = "".join(f"<p><b>Note:</b> {escape(part)}.</p>" for part in compared.idle)
     return page(

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 200_000
 
 
+UNSEEN = "s.in_training IS NOT TRUE"
+"""Of a row of ``scores.daily``: its release has not learnt its outcome. A score that knows the answer prices no policy."""
+
+
 class PolicyReplayError(Exception):
     """Scores that cannot be decided about; the message says what to do."""
 
@@ -52,18 +56,24 @@ def replay_policy(
         frame = con.sql(
             "SELECT s.probability, s.line_value_cents, coalesce(o.returned, -1)::TINYINT AS returned, s.order_id, "
             f"{carried} FROM scores.daily s JOIN core.orders l USING (line_id) LEFT JOIN core.outcomes o USING (line_id) "
-            "WHERE s.day BETWEEN $low AND $high AND s.currency = $currency",
+            f"WHERE s.day BETWEEN $low AND $high AND s.currency = $currency AND {UNSEEN}",
             params={"low": low, "high": high, "currency": currency},
         ).pl()
         if frame.height:
             columns = {name: frame[name].to_list() for name in comparing.columns}
             probability, value, returned = (frame[n].to_numpy() for n in ("probability", "line_value_cents", "returned"))
             comparing.add(Lines(probability, value, returned, columns))
+    if comparing.is_empty:
+        raise PolicyReplayError(
+            f"{first} to {last}: every line in {currency} was in the training of the release that scored it: such scores know "
+            "the outcome; score younger days, or wait for them"
+        )
     cube = comparing.cube()
     total, own = totals(cube)
-    (otherwise,) = con.execute(
-        "SELECT count(*) FROM scores.daily WHERE day BETWEEN ? AND ? AND currency = ? AND policy_hash IS DISTINCT FROM ?",
-        [first, last, currency, current.hash],
+    otherwise, in_training = con.execute(
+        f"SELECT count(*) FILTER ({UNSEEN} AND policy_hash IS DISTINCT FROM ?), count(*) FILTER (NOT {UNSEEN}) "
+        "FROM scores.daily s WHERE day BETWEEN ? AND ? AND currency = ?",
+        [current.hash, first, last, currency],
     ).fetchall()[0]
     return Comparison(
         first=first,
@@ -74,6 +84,7 @@ def replay_policy(
         total=total,
         own_cost_before_cents=own,
         decided_otherwise=otherwise,
+        in_training=in_training,
         actions=action_rates(cube),
         transitions=transitions(cube),
         dimensions={dimension: changes_by(cube, dimension) for dimension in DIMENSIONS},

@@ -128,7 +128,8 @@ class Task:
             the shop's settings, and ``{sampled}``: which of the spine's days are trained on. Times are naive UTC; in braces
             stand SQL literals.
         labels_from: Dagster assets that ``labels`` reads.
-        facts: a query: ``keys``, ``FACT_COLUMNS`` and ``value``, one row for each row of the spine.
+        facts: a query: ``keys``, ``anchor_at`` (when the label's window begins), ``FACT_COLUMNS`` and ``value``, one row for each
+            row of the spine, whether its label is known or not.
         facts_from: Dagster assets that ``facts`` reads.
         copied_from: those of them whose columns it copies under their name.
         value: the column of ``facts`` that has what is at stake, minor units of ``currency``.
@@ -196,6 +197,7 @@ class Task:
             "action": "VARCHAR",
             "is_explored": "BOOLEAN",
             "policy_hash": "VARCHAR",
+            "in_training": "BOOLEAN",
         }
 
     def reason_columns(self) -> dict[str, str]:

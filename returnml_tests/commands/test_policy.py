@@ -35,7 +35,8 @@ def data(tmp_path: Path) -> Path:
         "CREATE SCHEMA scores; CREATE SCHEMA core;"
         "CREATE TABLE core.orders AS SELECT unnest(['l1', 'l2']) AS line_id, 'DE' AS country, 'shirts' AS product_group;"
         "CREATE TABLE core.outcomes AS SELECT 'l1' AS line_id, 1::TINYINT AS returned;"
-        "CREATE TABLE scores.daily AS SELECT DATE '2024-01-01' AS day, unnest(['l1', 'l2']) AS line_id, 'o1' AS order_id, "
+        "CREATE TABLE scores.daily AS SELECT false AS in_training, "
+        "DATE '2024-01-01' AS day, unnest(['l1', 'l2']) AS line_id, 'o1' AS order_id, "
         "unnest([0.75, 0.25])::FLOAT AS probability, 10000::BIGINT AS line_value_cents, 'EUR' AS currency, 'x' AS policy_hash"
     )
     con.close()

@@ -128,7 +128,7 @@ def test_a_target_that_is_not_declared_gets_nothing(roots: tuple[DataPaths, Data
 def test_the_jobs_say_the_same(tmp_path: Path):
     from returnml.pipeline.location import build_defs
 
-    settings = Settings(data=str(tmp_path))
+    settings = Settings(data=str(rooted(tmp_path)))
     first = write(settings.paths, 1, True)
     defs = build_defs(settings)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from returnml.commands import evaluate
 from returnml.commands.score import score
 from returnml.modeling.making.candidate import train_release
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, GateSettings
 from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 from returnml_tests.roots import rooted
@@ -29,7 +30,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths = DataPaths(root)
     con = warehouse(order_lines())
     snapshot = build_snapshot(con, TASK, START + timedelta(days=200), paths.training, SETTINGS.label)
-    train_release(snapshot, TASK, SETTINGS, paths.releases)
+    gates = GateSettings(max_gain_share=1.0)  # the small shop's lines are told apart by one feature
+    train_release(snapshot, TASK, msgspec.structs.replace(SETTINGS, gates=gates), paths.releases)
     paths.warehouse.parent.mkdir()
     con.execute(f"ATTACH '{paths.warehouse}' AS file; COPY FROM DATABASE memory TO file; DETACH file")
     con.close()

@@ -71,7 +71,7 @@ def stall_after(fits: int, train: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def settings(trials: int) -> TuningSettings:
-    return TuningSettings(trials=trials, folds=3, fold_days=4, max_rounds=200)
+    return TuningSettings(trials=trials, max_rounds=200)
 
 
 def run(snapshot: Path, folder: Path, trials: int) -> Tuned:

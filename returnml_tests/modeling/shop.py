@@ -34,7 +34,7 @@ TASK = replace(return_risk.TASK, feature_set=FEATURE_SET, spine=SPINE, reason_ta
 START = datetime(2024, 1, 1)
 SETTINGS = Settings(
     training=TrainingSettings(
-        rounds=40, num_leaves=7, min_data_in_leaf=20, threads=1, calibration_days=12, holdout_days=10, learning_rate=0.1
+        rounds=40, num_leaves=7, min_data_in_leaf=20, threads=1, calibration_days=16, folds=2, holdout_days=10, learning_rate=0.1
     )
 )
 

@@ -19,7 +19,7 @@ from returnml.sources.day_rows import day_rows
 from returnml.sources.delivery import Delivered, DeliveryRefused, Words
 from returnml.sources.landing import LandingError, history, records, standing
 from returnml.sources.made_ids import EqualRows, EqualRowsAsked
-from returnml.sources.mapped_tables import MappedImport, import_mapped
+from returnml.sources.mapped.mapped_tables import MappedImport, import_mapped
 from returnml.sources.replacement import parse_period
 
 MAPPING = """shop = "s"

@@ -152,7 +152,7 @@ def tables(data):
     task = task_named(CHECKOUT)
     ensure_tables(con, {task.score_table: task.score_table_columns()})
     for day, line, probability in ((DAY, "l2", 0.25), (DAY, "l1", 0.5), (date(2011, 6, 16), "l3", 0.75)):
-        values = [day, line, "o", "c", "a", f"{day} 09:00:00", probability, 7, 100, "EUR", "r", "h", "nudge", False, "p"]
+        values = [day, line, "o", "c", "a", f"{day} 09:00:00", probability, 7, 100, "EUR", "r", "h", "nudge", False, "p", False]
         con.execute(f"INSERT INTO scores.daily VALUES ({', '.join('?' * len(values))})", values)
     con.close()
     return data

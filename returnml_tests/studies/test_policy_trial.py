@@ -49,7 +49,8 @@ def con():
         CREATE TABLE scores.daily AS
         SELECT DATE '2024-02-01' + (i // 10)::INTEGER AS day, 'l' || i AS line_id, 'o' || (i // 2) AS order_id,
             ((i * 37) % 1000 / 1000.0)::FLOAT AS probability, (500 + (i * 7919) % 20000)::BIGINT AS line_value_cents,
-            'EUR' AS currency, CASE i % 6 WHEN 0 THEN 'older' ELSE '{CURRENT.hash}' END AS policy_hash
+            'EUR' AS currency, CASE i % 6 WHEN 0 THEN 'older' ELSE '{CURRENT.hash}' END AS policy_hash,
+            CASE i % 2 WHEN 0 THEN false END AS in_training
         FROM range({ROWS}) t(i)"""
     )
     return con
@@ -67,6 +68,19 @@ def test_what_no_line_meets_is_named(con):
     assert compared.idle == ["segment 'overseas' decides about no line", "no line is of product group 'Shoes'"]
     assert b"<b>Note:</b> no line is of product group" in render_policy_report(compared, {})
     assert replay_policy(con, CURRENT, NEW, 30).idle == []
+
+
+def test_lines_of_the_training_are_left_out_and_counted(con):
+    whole = replay_policy(con, CURRENT, NEW, 30)
+    assert whole.in_training == 0
+    con.execute("UPDATE scores.daily SET in_training = true WHERE line_id IN ('l599', 'l590', 'l0')")
+    compared = replay_policy(con, CURRENT, NEW, 30)
+    assert (compared.in_training, compared.total.lines) == (2, whole.total.lines - 2)
+    assert compared.decided_otherwise <= compared.total.lines
+    assert b"2 lines are left out: they were in the training" in render_policy_report(compared, {})
+    con.execute("UPDATE scores.daily SET in_training = true")
+    with pytest.raises(PolicyReplayError, match="every line in EUR was in the training of the release that scored it"):
+        replay_policy(con, CURRENT, NEW, 30)
 
 
 def test_more_days_than_there_are_begin_with_the_first(con):

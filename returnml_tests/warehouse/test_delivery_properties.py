@@ -17,7 +17,7 @@ from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.made_ids import EqualRowsAsked
-from returnml.sources.mapped_tables import MappedImport, import_mapped
+from returnml.sources.mapped.mapped_tables import MappedImport, import_mapped
 from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse

@@ -60,7 +60,7 @@ def export_onnx(model: TreeModel, calibration: Calibration) -> bytes:
     def scaled(source: str, factor: float, output: str) -> str:
         return node("Mul", [source, constant(f"{output}_factor", np.array([factor], np.float32))], output)
 
-    if calibration.method == "platt":
+    if calibration.method != "beta":
         risen = scaled(margin, calibration.rise, "risen")
     else:
         ln_p = node("Softplus", [node("Neg", [margin], "minus_margin")], "minus_ln_p")

@@ -23,17 +23,18 @@ class CalibrationError(ValueError):
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``sigmoid(rise * ln p - fall * ln(1 - p) + intercept)`` with ``p = sigmoid(margin)``.
 
-    With ``rise == fall`` that is Platt's ``sigmoid(slope * margin + intercept)``.
+    With ``rise == fall`` that is Platt's ``sigmoid(slope * margin + intercept)``; ``shift`` has a slope of 1, and ``none`` no
+    intercept either.
     """
 
-    method: Literal["platt", "beta"]
+    method: Literal["none", "shift", "platt", "beta"]
     rise: float
     fall: float
     intercept: float
 
     def probability(self, margin: np.ndarray) -> np.ndarray:
         """Calibrated probability, float64, shape of ``margin``."""
-        if self.method == "platt":
+        if self.method != "beta":
             return sigmoid(self.rise * margin + self.intercept)
         return sigmoid(self.fall * softplus(margin) - self.rise * softplus(-margin) + self.intercept)
 
@@ -63,6 +64,21 @@ def fit_calibration(margin: np.ndarray, y: np.ndarray, method: Literal["platt", 
             "the model orders lines no better than chance on the calibration part"
         )
     return fitted
+
+
+UNCALIBRATED = Calibration(method="none", rise=1.0, fall=1.0, intercept=0.0)
+
+
+def fit_shift(margin: np.ndarray, y: np.ndarray) -> Calibration:
+    """The shift of the log-odds with which the mean probability is the share of 1 in ``y``; both labels must be there."""
+    shift, target = 0.0, float(y.mean())
+    for _ in range(_MAX_STEPS):
+        p = sigmoid(margin + shift)
+        step = (target - float(p.mean())) / max(float((p * (1 - p)).mean()), 1e-12)
+        shift += float(np.clip(step, -1.0, 1.0))
+        if abs(step) < 1e-12:
+            break
+    return Calibration(method="shift", rise=1.0, fall=1.0, intercept=shift)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from returnml.settings import TrainingSettings
 _DECIDES_NOTHING = ("num_threads", "verbose")
 """Parameters that change no tree (training is deterministic), and so are no part of what a model is."""
 
-OF_THE_SPLIT = ("calibration_days", "purged_days", "holdout_days", "young_lines")
+OF_THE_SPLIT = ("calibration_days", "folds", "purged_days", "holdout_days", "young_lines")
 """Parameters of a manifest that say which lines were used for what."""
 
 
@@ -54,6 +54,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         lightgbm: parameters; none for a baseline that is no trees.
         rounds: trees.
         excluded: inputs that the trees may not ask. The model's vector has them all the same.
+        weight_half_life_days: a row so much older than another counts half as much; None: all count alike.
         study: the tuning that the parameters are of, and its trial; None: they are those of the settings.
         lacks_study: the settings ask for tuned parameters, and the task was not tuned yet.
     """
@@ -62,6 +63,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lightgbm: dict[str, Any]
     rounds: int
     excluded: list[str] = []
+    weight_half_life_days: float | None = None
     study: str | None = None
     trial: int | None = None
     lacks_study: bool = False
@@ -110,6 +112,7 @@ class Variant:
         factors: on fields of the training settings.
         lightgbm: parameters beside those of the settings.
         excluded: patterns of whole names of inputs that are not asked.
+        by_recency: rows count less the older they are (``training.half_life_days``).
         is_baseline: it is there to be beaten and is never released.
     """
 
@@ -119,6 +122,7 @@ class Variant:
     lightgbm: Mapping[str, Any] = field(default_factory=dict)
     monotone: tuple[Monotone, ...] = ()
     excluded: tuple[str, ...] = ()
+    by_recency: bool = False
     is_baseline: bool = False
 
     def recipe(self, training: TrainingSettings, names: Sequence[str], best: Best | None = None) -> Recipe:
@@ -140,6 +144,7 @@ class Variant:
             lightgbm={**given, **self.lightgbm},
             rounds=adjusted.rounds,
             excluded=matching(names, self.excluded),
+            weight_half_life_days=training.half_life_days if self.by_recency else None,
             study=best.study if best else None,
             trial=best.trial if best else None,
             lacks_study=training.parameters == "tuned" and best is None,
@@ -163,13 +168,19 @@ VARIANTS = (
     ),
     Variant(
         "regularised",
-        "Smaller trees over more lines, shrunk more: for a shop whose past is short or whose lines are noisy.",
-        factors={"num_leaves": 0.4, "min_data_in_leaf": 3.0, "lambda_l2": 10.0},
+        "Smaller steps by smaller trees over more lines, which ask fewer inputs and are shrunk more: for a shop whose past "
+        "is short or whose lines are noisy.",
+        factors={"learning_rate": 2 / 3, "num_leaves": 0.5, "min_data_in_leaf": 5.0, "feature_fraction": 0.6, "lambda_l2": 5.0},
     ),
     Variant(
         "steady",
         "Without the windows of minutes and hours, which are empty for most lines and move fastest.",
         excluded=(r".*_(\d+m|\d+h)",),
+    ),
+    Variant(
+        "recent",
+        "A row counts half as much as one that is a half-life younger: for a shop whose customers or assortment change.",
+        by_recency=True,
     ),
     Variant(
         "dart",

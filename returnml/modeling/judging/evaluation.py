@@ -13,10 +13,12 @@ from returnml.modeling.fit.calibration import (
     CalibrationError,
     fit_calibration,
 )
+from returnml.modeling.judging.closeness import Closeness
 from returnml.modeling.judging.metrics import (
     ScoredSample,
     bootstrap_intervals,
 )
+from returnml.modeling.judging.out_of_time import Choice, OriginFigures
 from returnml.release.folder import Release
 from returnml.settings import LabelSettings
 
@@ -75,8 +77,11 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         maturity: of all hold-out rows; every figure here was taken at it.
         figures: of the model (see ``ScoredSample.figures``).
         intervals: 95% customer-bootstrap intervals of them.
-        baselines: the same figures of ``constant`` (the rate of the calibration part for all) and ``rate`` (an
-            as-of rate, calibrated like the model).
+        baselines: the same figures of ``constant`` (the rate of the folds for all) and ``rate`` (an as-of rate, calibrated by
+            them).
+        calibration: which was chosen, and the log loss of each on the folds.
+        origins: what was said at each origin and what happened, the hold-out last.
+        closeness: of the released model, refitted on all mature rows, to the judged one; None: it is that one.
     """
 
     rows: int
@@ -89,6 +94,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     intervals: dict[str, tuple[float, float]]
     baselines: dict[str, dict[str, float]]
     parity: ParityReport
+    calibration: Choice | None = None
+    origins: list[OriginFigures] = []
+    closeness: Closeness | None = None
 
 
 def evaluate(
@@ -101,6 +109,9 @@ def evaluate(
     maturity: Maturity,
     holdout_start_us: int,
     seed: int,
+    calibration: Choice,
+    origins: list[OriginFigures],
+    closeness: Closeness | None,
 ) -> Evaluation:
     """Evaluate hold-out rows, all arrays of shape (n,); ``baselines`` maps a name to its probabilities."""
     sample = ScoredSample(y, probability)
@@ -115,6 +126,9 @@ def evaluate(
         intervals=bootstrap_intervals(sample, customer, replicates=REPLICATES, seed=seed),
         baselines={name: ScoredSample(y, p).figures() for name, p in baselines.items()},
         parity=parity,
+        calibration=calibration,
+        origins=origins,
+        closeness=closeness,
     )
 
 

@@ -1,4 +1,4 @@
-"""A candidate before its gates: gathers the evidence, the champion's scores of the same lines among it."""
+"""A candidate before its gates: the rows it is judged on, and the champion that it is compared with."""
 
 from __future__ import annotations
 
@@ -8,25 +8,17 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from returnml.modeling.export.onnx_scoring import OnnxScorer
-from returnml.modeling.judging.evaluation import (
-    EVALUATION_FILE,
-    read_evaluation,
-)
-from returnml.modeling.judging.gates.evidence import (
-    HoldOut,
-    Rival,
-)
+from returnml.modeling.judging.gates.evidence import HoldOut
 from returnml.policy.document import SEGMENT_COLUMNS
 from returnml.release.folder import Release, load_release, release_folder
 from returnml.release.manifest import Manifest
 
 
-def holdout_of(table: pl.DataFrame, x: np.ndarray, rows: np.ndarray) -> HoldOut:
+def part_of(table: pl.DataFrame, x: np.ndarray, rows: np.ndarray) -> HoldOut:
     """
     Args:
         table: of the snapshot; ``x`` its features.
-        rows: row numbers of the hold-out.
+        rows: their row numbers.
     """
     part = table[rows]
     return HoldOut(
@@ -60,23 +52,3 @@ def champion_to_beat(releases: Path, champion: str | None, repeats: Manifest) ->
         before = deciding.manifest.compared_with
         return None if before is None else load_release(release_folder(releases, before))
     return deciding
-
-
-def rival_of(champion: Release | None, feature_set_hash: str, x: np.ndarray) -> tuple[Rival | None, str]:
-    """The champion's scores of hold-out lines; or why they cannot be had.
-
-    Args:
-        feature_set_hash: of what ``x`` was computed from; float32, shape (n, inputs).
-    """
-    if champion is None:
-        return None, ""
-    manifest = champion.manifest
-    if manifest.feature_set_hash != feature_set_hash:
-        return None, (
-            f"the champion {champion.version} is of feature set {manifest.feature_set_hash[:12]}, which this code no longer "
-            "computes: it cannot score these lines"
-        )
-    unseen_from_us = 0
-    if EVALUATION_FILE in manifest.files:
-        unseen_from_us = read_evaluation(champion).holdout_start_us
-    return Rival(champion.version, OnnxScorer(champion.model).probability(x), unseen_from_us), ""

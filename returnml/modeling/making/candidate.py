@@ -1,4 +1,4 @@
-"""From a task's training snapshot to a release folder: split, train, calibrate, export, prove, evaluate, describe, write."""
+"""From a task's training snapshot to a release folder: train at the origins, judge, refit, export, prove, describe, write."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from returnml.files import (
 )
 from returnml.modeling.data.drift_reference import (
     REFERENCE_FILE,
+    Reference,
     build_reference,
 )
 from returnml.modeling.data.snapshot import Snapshot
@@ -42,10 +43,7 @@ from returnml.modeling.judging.evaluation import (
     evaluate,
     maturity_of,
 )
-from returnml.modeling.judging.evidence_gathering import (
-    champion_to_beat,
-    rival_of,
-)
+from returnml.modeling.judging.evidence_gathering import champion_to_beat
 from returnml.modeling.judging.gates.evidence import Evidence
 from returnml.modeling.judging.gates.judge import judge
 from returnml.modeling.judging.gates.suspicious_features import varies
@@ -53,11 +51,13 @@ from returnml.modeling.judging.gates.verdict import (
     GATES_FILE,
     Verdict,
 )
+from returnml.modeling.judging.out_of_time import origin_figures
 from returnml.modeling.making.as_served import problems_as_served
 from returnml.modeling.making.candidate_description import (
     made_from,
     manifest_of,
 )
+from returnml.modeling.making.recipes import compare_recipes
 from returnml.modeling.reports.evaluation_page import render_report
 from returnml.modeling.reports.model_card import (
     CardFacts,
@@ -65,6 +65,7 @@ from returnml.modeling.reports.model_card import (
     as_markdown,
 )
 from returnml.modeling.reports.plots import draw_plots
+from returnml.modeling.training.refit import Deployed, deploy
 from returnml.modeling.training.trained import (
     Trained,
     train_variant,
@@ -94,6 +95,7 @@ class Candidate:
     """A trained, evaluated and judged model that was written as a release folder.
 
     Attributes:
+        model, calibration: of what is released.
         plots: PNG bytes by name, also in the folder under ``plots/``.
     """
 
@@ -149,7 +151,8 @@ def build_release(
     champion: str | None = None,
     policy: Policy | None = None,
 ) -> Candidate:
-    """Export, prove, evaluate and judge what was trained, and write it as a release folder, whether its gates hold or not.
+    """Evaluate what was trained, refit it, export, prove and judge that, and write it as a release folder, whether its gates hold
+    or not.
 
     The same snapshot, recipe, settings, policy, champion and libraries give the same folder.
 
@@ -163,40 +166,66 @@ def build_release(
         ReleaseError: if the champion's folder is not what its manifest says.
     """
     settings, policy = settings.of_task(task.name), policy or policy_of(task, settings)
-    model, calibration = trained.model_for(data), trained.calibration
-    exported = _export(model, calibration, data)
-    held, part = data.holdout, data.split.calibration
+    deployed = deploy(trained, data, settings.training, policy)
+    exported = _export(deployed, data)
+    held, part, said = data.holdout, data.split.calibration, trained.said(data)
     baselines = baseline_probabilities(data.names, task.rate_features, data.x[part], data.y[part], held.x)
     evaluation = evaluate(
         held.y,
-        exported.probability,
+        trained.probability,
         held.customer,
         baselines,
         exported.parity,
         maturity=maturity_of(held.anchor_us, data.snapshot.manifest.cut_off_us, data.label),
         holdout_start_us=data.split.holdout_start_us,
         seed=settings.training.seed,
+        calibration=trained.choice,
+        origins=[
+            origin_figures(fold.origin_us, data.y[fold.train], data.y[fold.test], p)
+            for fold, p in zip(data.split.origins, said, strict=True)
+        ],
+        closeness=deployed.closeness,
     )
-    manifest = manifest_of(data, task, settings, trained.recipe, evaluation, policy)
+    manifest = manifest_of(data, task, settings, trained.recipe, evaluation, policy, deployed)
     unjudged = msgspec.structs.replace(manifest, files={MODEL_FILE: sha256(exported.graph)})
-    against = champion_to_beat(releases_root, champion, unjudged)
-    evidence = _evidence(trained, model, exported, data, task, baselines, evaluation, policy, against, settings.training.seed)
+    against = compare_recipes(trained, data, champion_to_beat(releases_root, champion, unjudged), settings.training)
+    evidence = Evidence(
+        names=data.names,
+        importance=trained.model_for(data).importance(),
+        varied=np.array([varies(data.x[data.split.train, j]) for j in range(len(data.names))]),
+        holdout=held,
+        probability=trained.probability,
+        from_graph=exported.from_graph,
+        from_trees=exported.from_trees,
+        closeness=deployed.closeness,
+        pooled=(data.y[data.split.tested], np.concatenate(said)),
+        baselines=baselines,
+        evaluation=evaluation,
+        policy=policy,
+        data_problems=check_snapshot(data.snapshot),
+        serving_problems=problems_as_served(task, exported.explainer),
+        calibration_problem=trained.choice.problem,
+        rival=against.rival,
+        incomparable=against.why_not,
+        seed=settings.training.seed,
+        words=task.words,
+    )
     verdict = judge(evidence, settings.gates)
     plots = draw_plots(
-        held.y, exported.probability, baselines.get("rate", baselines["constant"]), data.names, evidence.importance, task.words
+        held.y, trained.probability, baselines.get("rate", baselines["constant"]), data.names, evidence.importance, task.words
     )
-    facts = made_from(data, task, settings, trained)
+    facts = made_from(data, task, settings, trained, deployed)
     constant = [name for name, is_varied in zip(data.names, evidence.varied, strict=True) if not is_varied]
     card = CardFacts(task, data.label, facts, evaluation, verdict, policy, data.names, evidence.importance, constant)
     files = {
         MODEL_FILE: exported.graph,
-        TREES_FILE: "\n".join(model.texts).encode(),
+        TREES_FILE: "\n".join(deployed.model.texts).encode(),
         EXPLAINER_FILE: exported.explainer,
-        CALIBRATION_FILE: readable_json(calibration, order="sorted"),
+        CALIBRATION_FILE: readable_json(deployed.calibration, order="sorted"),
         EVALUATION_FILE: readable_json(evaluation, order="sorted"),
         GATES_FILE: readable_json(verdict, order="sorted"),
         POLICY_FILE: encode(policy),
-        REFERENCE_FILE: readable_json(build_reference(held.x, data.names, exported.probability), order="sorted"),
+        REFERENCE_FILE: readable_json(exported.reference, order="sorted"),
         REPORT_FILE: render_report(f"{task.name}: evaluation", facts, evaluation, verdict, plots, task.words),
         CARD_FILE: as_markdown(card, list(plots)),
         CARD_PAGE_FILE: as_html(card, plots),
@@ -205,62 +234,40 @@ def build_release(
     rejected = [gate.name for gate in verdict.failed]
     judged = msgspec.structs.replace(manifest, compared_with=verdict.compared_with, rejected=rejected)
     release = write_release(releases_root, judged, files)
-    return Candidate(release, evaluation, verdict, model, calibration, exported.explained, plots)
+    return Candidate(release, evaluation, verdict, deployed.model, deployed.calibration, exported.explained, plots)
 
 
 @dataclass(frozen=True)
 class _Exported:
-    """The model as it is released, and what it says of the hold-out.
+    """The model as it is released.
 
     Attributes:
         graph, explainer: contents of their files.
         parity: over every row that any figure of the release rests on, not only the hold-out.
-        probability: of the hold-out's rows by the graph, float32, shape (n,).
+        from_graph, from_trees: probabilities of the hold-out's rows, shape (n,).
+        reference: of the youngest rows that the model has not seen.
     """
 
     graph: bytes
     explainer: bytes
     explained: ExplainerProof
     parity: ParityReport
-    probability: np.ndarray
+    from_graph: np.ndarray
+    from_trees: np.ndarray
+    reference: Reference
 
 
-def _export(model: TreeModel, calibration: Calibration, data: TrainingData) -> _Exported:
-    graph, explainer, held = export_onnx(model, calibration), build_explainer(model), data.holdout.x
+def _export(deployed: Deployed, data: TrainingData) -> _Exported:
+    model, calibration, held = deployed.model, deployed.calibration, data.holdout.x
+    graph, explainer = export_onnx(model, calibration), build_explainer(model)
     scorer = OnnxScorer(graph)
-    parity = compare(scorer, model, calibration, np.concatenate([data.x[data.split.calibration], held]))
-    explained = prove_explainer(Explainer(explainer), model, held)
-    return _Exported(graph, explainer, explained, parity, scorer.probability(held))
-
-
-def _evidence(
-    trained: Trained,
-    model: TreeModel,
-    exported: _Exported,
-    data: TrainingData,
-    task: Task,
-    baselines: dict[str, np.ndarray],
-    evaluation: Evaluation,
-    policy: Policy,
-    champion: Release | None,
-    seed: int,
-) -> Evidence:
-    rival, incomparable = rival_of(champion, task.feature_set.hash, data.holdout.x)
-    return Evidence(
-        names=data.names,
-        importance=model.importance(),
-        varied=np.array([varies(data.x[data.split.train, j]) for j in range(len(data.names))]),
-        holdout=data.holdout,
-        from_graph=exported.probability,
-        from_trees=trained.calibration.probability(model.margin(data.holdout.x)),
-        baselines=baselines,
-        evaluation=evaluation,
-        policy=policy,
-        data_problems=check_snapshot(data.snapshot),
-        serving_problems=problems_as_served(task, exported.explainer),
-        calibration_problem=trained.problem,
-        rival=rival,
-        incomparable=incomparable,
-        seed=seed,
-        words=task.words,
+    young = held if deployed.closeness is None else data.young.x
+    return _Exported(
+        graph,
+        explainer,
+        explained=prove_explainer(Explainer(explainer), model, held),
+        parity=compare(scorer, model, calibration, np.concatenate([data.x[data.split.tested], data.young.x])),
+        from_graph=scorer.probability(held),
+        from_trees=calibration.probability(model.margin(held)),
+        reference=build_reference(young, data.names, scorer.probability(young)),
     )

@@ -1,93 +1,78 @@
-"""Trees and their calibration from the parts of a split."""
+"""A recipe fitted at the rolling origins of a split, and on all mature rows."""
 
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
+from returnml.features.windows import DAY_US
 from returnml.maturity.weights import (
     LEAST_SHARE,
     known_share,
     young_weights,
 )
-from returnml.modeling.data.splits import Split
+from returnml.modeling.data.splits import Fold
 from returnml.modeling.fit.boosting import (
     TreeModel,
     train,
 )
-from returnml.modeling.fit.calibration import (
-    Calibration,
-    CalibrationError,
-    fit_calibration,
-)
+from returnml.modeling.fit.calibration import sigmoid
 from returnml.modeling.fit.variants import Recipe
 from returnml.modeling.training.training_data import TrainingData
-from returnml.settings import LabelSettings, TrainingSettings
+from returnml.settings import TrainingSettings
 
 
-def fit(data: TrainingData, recipe: Recipe, training: TrainingSettings) -> tuple[TreeModel, Calibration, str]:
-    """Train and calibrate.
-
-    Args:
-        training: how young lines are used, and with how many threads; all else is the recipe's.
-
-    Returns:
-        The trees, their calibration, and why it does not rise (empty where it does).
-    """
-    x, y, split = data.x, data.y, data.split
-    model = train_by(recipe, x[split.train], y[split.train], data.names, training.threads)
-    calibration, problem = calibrated(model.margin(x[split.calibration]), y[split.calibration])
-    if training.young_lines == "weighted":
-        probability = calibration.probability(model.margin(x[split.purged]))
-        rows, known, weight = _young(data.table, split, data.label, probability)
-        both, labels = np.concatenate([split.train, rows]), np.concatenate([y[split.train], known])
-        weights = np.concatenate([np.ones(len(split.train)), weight])
-        model = train_by(recipe, x[both], labels, data.names, training.threads, weights)
-        calibration, problem = calibrated(model.margin(x[split.calibration]), y[split.calibration])
-    return model, calibration, problem
-
-
-def train_by(
-    recipe: Recipe, x: np.ndarray, y: np.ndarray, names: list[str], threads: int, weight: np.ndarray | None = None
-) -> TreeModel:
-    """Train trees by a recipe.
+def fit_at(data: TrainingData, fold: Fold, recipe: Recipe, training: TrainingSettings) -> TreeModel:
+    """The trees that could have been trained at an origin.
 
     Args:
-        x: float32, shape (n, inputs); a copy, in which excluded inputs are blotted out: no split can ask them then.
-        y: 0 or 1, shape (n,).
-        weight: of each row, shape (n,).
+        training: how young rows are used, and with how many threads; all else is the recipe's.
     """
-    x[:, [names.index(name) for name in recipe.excluded]] = np.nan
+    model = fit_rows(data, fold.train, recipe, training.threads)
+    if training.young_lines == "exclude" or not len(fold.gap):
+        return model
+    rows, known, weight = _young(data, fold, sigmoid(model.margin(data.x[fold.gap])))
+    both, labels = np.concatenate([fold.train, rows]), np.concatenate([data.y[fold.train], known])
+    weights = np.concatenate([np.ones(len(fold.train)), weight])
+    return _train(recipe, data, both, labels, training.threads, weights)
+
+
+def fit_rows(data: TrainingData, rows: np.ndarray, recipe: Recipe, threads: int) -> TreeModel:
+    """The trees of mature rows."""
+    return _train(recipe, data, rows, data.y[rows], threads, np.ones(len(rows)))
+
+
+def _train(recipe: Recipe, data: TrainingData, rows: np.ndarray, y: np.ndarray, threads: int, weight: np.ndarray) -> TreeModel:
+    x = data.x[rows]  # a copy, in which excluded inputs are blotted out: no split can ask them then
+    x[:, [data.names.index(name) for name in recipe.excluded]] = np.nan
+    if recipe.weight_half_life_days is not None:
+        weight = weight * recency_weights(data.anchor_us[rows], recipe.weight_half_life_days)
     params = {**recipe.lightgbm, "num_threads": threads, "verbose": -1}
-    return train(x, y, names, params, recipe.rounds, weight=weight)
+    return train(x, y, data.names, params, recipe.rounds, weight=None if (weight == 1).all() else weight)
 
 
-def calibrated(margin: np.ndarray, y: np.ndarray) -> tuple[Calibration, str]:
-    """The calibration of these log-odds, and why it does not rise (empty: it does).
+def recency_weights(anchor_us: np.ndarray, half_life_days: float) -> np.ndarray:
+    """A row half a life older than another counts half as much; the mean weight is 1, so that L2 and least hessian keep
+    their meaning.
 
-    Where no rising map fits, it is that of the model's own probabilities: the candidate is judged, and rejected, with them.
+    >>> recency_weights(np.array([0, 10 * DAY_US]), 10.0).round(3).tolist()
+    [0.667, 1.333]
     """
-    try:
-        return fit_calibration(margin, y), ""
-    except CalibrationError as error:
-        return Calibration(method="platt", rise=1.0, fall=1.0, intercept=0.0), str(error)
+    age_days = (anchor_us.max() - anchor_us) / DAY_US
+    weight = 0.5 ** (age_days / half_life_days)
+    return weight / weight.mean()
 
 
-def _young(
-    table: pl.DataFrame, split: Split, label: LabelSettings, probability: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row numbers, labels and weights of the gap's rows, as they stood when the hold-out began.
+def _young(data: TrainingData, fold: Fold, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row numbers, labels and weights of the gap's rows, as they stood at the origin.
 
     Args:
         probability: of the gap's rows, by a model of mature ones.
     """
-    anchor = table["anchor_at"].to_physical().to_numpy()
-    known_at = table["label_known_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
-    before = np.flatnonzero(anchor < split.holdout_start_us)
-    share = np.zeros(len(anchor))
-    maturity_days = label.window_days + label.grace_days
-    share[before] = known_share(anchor[before], known_at[before], split.holdout_start_us, maturity_days)
-    is_used = share[split.purged] >= LEAST_SHARE
-    rows = split.purged[is_used]
-    known = known_at[rows] < split.holdout_start_us
-    return rows, known.astype(np.int8), young_weights(known, share[rows], probability[is_used])
+    known_at = data.table["label_known_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
+    before = np.concatenate([fold.train, fold.gap])
+    maturity_days = data.label.window_days + data.label.grace_days
+    share = known_share(data.anchor_us[before], known_at[before], fold.origin_us, maturity_days)[len(fold.train) :]
+    is_used = share >= LEAST_SHARE
+    rows = fold.gap[is_used]
+    known = known_at[rows] < fold.origin_us
+    return rows, known.astype(np.int8), young_weights(known, share[is_used], probability[is_used])

@@ -91,7 +91,7 @@ def choose(trained: Sequence[Trained]) -> Trained:
     allowed = [one for one in trained if not one.is_baseline]
     if not allowed:
         raise VariantError("no variant was trained that may be released")
-    return min(allowed, key=lambda one: (bool(one.problem), one.selection_loss))
+    return min(allowed, key=lambda one: (bool(one.choice.problem), one.selection_loss))
 
 
 def compare_variants(data: TrainingData, trained: Sequence[Trained], seed: int) -> Leaderboard:

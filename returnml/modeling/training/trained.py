@@ -19,30 +19,35 @@ from returnml.modeling.fit.variants import (
     VariantError,
 )
 from returnml.modeling.judging.metrics import log_losses
-from returnml.modeling.training.fitting import fit
-from returnml.modeling.training.linear_baseline import fit_linear
+from returnml.modeling.judging.out_of_time import Choice, choose_calibration, progressive
+from returnml.modeling.training.fitting import fit_at
+from returnml.modeling.training.linear_baseline import linear_margin
 from returnml.modeling.training.training_data import TrainingData
 from returnml.release.plain import NotPlain, read_plain
 from returnml.settings import TrainingSettings
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A variant before its export.
+    """A recipe at the rolling origins of a snapshot, before its refit and export.
 
     Attributes:
         snapshot: hash of what it was trained on.
-        texts: LightGBM model texts (see ``TreeModel``); a baseline has none and can only be looked at.
-        problem: why the calibration does not rise; empty: it does.
-        selection_loss: log loss on the calibration part, calibrated: what the variant to release is chosen by.
-        holdout: probabilities of the hold-out's lines, float64 little-endian, in the snapshot's order.
+        texts: LightGBM model texts (see ``TreeModel``) of the last origin, which the hold-out judges; a baseline has none and can
+            only be looked at.
+        choice: of the calibration, by the folds.
+        calibration: of the last origin's model, by the folds' out-of-time scores.
+        selection_loss: log loss on the folds, each calibrated by those before it: what the variant to release is chosen by.
+        folds, holdout: log-odds before calibration of the test rows, by the model of their origin: float64 little-endian, in the
+            snapshot's order.
     """
 
     recipe: Recipe
     snapshot: str
     texts: tuple[str, ...]
+    choice: Choice
     calibration: Calibration
-    problem: str
     selection_loss: float
+    folds: tuple[bytes, ...]
     holdout: bytes
 
     @property
@@ -50,12 +55,23 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return not self.texts
 
     @property
+    def margins(self) -> list[np.ndarray]:
+        """Of each origin's test rows, the hold-out last: float64."""
+        return [np.frombuffer(part, "<f8") for part in (*self.folds, self.holdout)]
+
+    @property
     def probability(self) -> np.ndarray:
-        """Of the hold-out's lines, float64, shape (n,)."""
-        return np.frombuffer(self.holdout, "<f8")
+        """Of the hold-out's rows, float64, shape (n,)."""
+        return self.calibration.probability(self.margins[-1])
+
+    def said(self, data: TrainingData) -> list[np.ndarray]:
+        """Of each origin's test rows what would have been said then: calibrated by the origins before, float64."""
+        labels = [data.y[fold.test] for fold in data.split.origins]
+        margins = self.margins
+        return [progressive(self.choice.method, margins, labels, k) for k in range(len(margins))]
 
     def model_for(self, data: TrainingData) -> TreeModel:
-        """The trees.
+        """The trees that the hold-out judges.
 
         Raises:
             VariantError: for a baseline, or another snapshot than it was trained on.
@@ -70,27 +86,33 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def train_variant(data: TrainingData, recipe: Recipe, training: TrainingSettings) -> Trained:
-    """Train, calibrate, and score calibration part and hold-out; the same arguments give the same content.
+    """Fit a recipe at every origin and calibrate; the same arguments give the same content.
 
     Args:
-        training: how young lines are used, and with how many threads; all else is the recipe's.
+        training: how young rows are used, and with how many threads; all else is the recipe's.
     """
-    part, held = data.x[data.split.calibration], data.x[data.split.holdout]
-    if recipe.rounds:
-        model, calibration, problem = fit(data, recipe, training)
-        texts, margins = model.texts, (model.margin(part), model.margin(held))
-    else:
-        texts = ()
-        margins, calibration, problem = fit_linear(data, recipe, training.seed)
-    chosen_by, shown = (calibration.probability(margin) for margin in margins)
+    margins: list[np.ndarray] = []
+    texts: tuple[str, ...] = ()
+    for fold in data.split.origins:
+        if recipe.rounds:
+            model = fit_at(data, fold, recipe, training)
+            texts = model.texts
+            margins.append(model.margin(data.x[fold.test]))
+        else:
+            margins.append(linear_margin(data, fold, recipe, training.seed))
+    *before, _ = margins
+    labels = [data.y[fold.test] for fold in data.split.folds]
+    choice = choose_calibration(before, labels)
+    chosen_by = np.concatenate([progressive(choice.method, before, labels, k) for k in range(len(before))])
     return Trained(
         recipe=recipe,
         snapshot=data.snapshot.hash,
         texts=texts,
-        calibration=calibration,
-        problem=problem,
-        selection_loss=float(log_losses(data.y[data.split.calibration], chosen_by).mean()),
-        holdout=shown.astype("<f8").tobytes(),
+        choice=choice,
+        calibration=choice.fitted(np.concatenate(before), np.concatenate(labels)),
+        selection_loss=float(log_losses(np.concatenate(labels), chosen_by).mean()),
+        folds=tuple(margin.astype("<f8").tobytes() for margin in before),
+        holdout=margins[-1].astype("<f8").tobytes(),
     )
 
 

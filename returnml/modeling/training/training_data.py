@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from returnml.modeling.data.snapshot import (
+    Rows,
     Snapshot,
     SnapshotError,
 )
@@ -17,7 +18,7 @@ from returnml.modeling.data.splits import (
     SplitError,
     split_rows,
 )
-from returnml.modeling.judging.evidence_gathering import holdout_of
+from returnml.modeling.judging.evidence_gathering import part_of
 from returnml.modeling.judging.gates.evidence import HoldOut
 from returnml.settings import LabelSettings, TrainingSettings
 from returnml.tasks.declaration import Task
@@ -58,8 +59,13 @@ class TrainingData:
         return self.table["anchor_at"].to_physical().to_numpy()
 
     @cached_property
+    def young(self) -> Rows:
+        """Rows younger than every mature one."""
+        return self.snapshot.young()
+
+    @cached_property
     def holdout(self) -> HoldOut:
-        return holdout_of(self.table, self.x, self.split.holdout)
+        return part_of(self.table, self.x, self.split.holdout)
 
 
 def training_data(snapshot: Snapshot, task: Task, training: TrainingSettings) -> TrainingData:
@@ -79,12 +85,22 @@ def training_data(snapshot: Snapshot, task: Task, training: TrainingSettings) ->
         raise SnapshotError(f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {expected[:12]}")
     table = snapshot.table()
     split = split_rows(table, manifest.label, task.overlap_days, training)
-    data = TrainingData(snapshot, table, snapshot.matrix(), split, task.overlap_days)
+    data = TrainingData(snapshot, table, snapshot.matrix(), _learnable(split, table["label"].to_numpy()), task.overlap_days)
     for name in ("train", "calibration", "holdout"):
         labels = data.y[getattr(data.split, name)]
+        if not len(labels):
+            raise SplitError(
+                f"before none of the folds do the {task.words.rows} have both labels: nothing can be learnt from one label; land "
+                "more history"
+            )
         if labels.min() == labels.max():
             raise SplitError(
-                f"the {name} part has {len(labels)} {task.words.rows}, all with label {labels[0]}: nothing can be learnt from, "
-                "or measured on, one label; land more history"
+                f"the {name} part has {len(labels)} {task.words.rows}, all with label {labels[0]}: nothing "
+                "can be learnt from, or measured on, one label; land more history"
             )
     return data
+
+
+def _learnable(split: Split, y: np.ndarray) -> Split:
+    """Without the folds whose training rows have one label alone."""
+    return replace(split, folds=tuple(fold for fold in split.folds if y[fold.train].min() != y[fold.train].max()))

@@ -1,4 +1,4 @@
-"""Tuning: an Optuna study of training parameters on rolling origins before calibration and hold-out.
+"""Tuning: an Optuna study of training parameters on the rolling origins before the hold-out.
 
 A study is a function of what it is named after: the same snapshot, settings and libraries give the same trials, whether
 it ran through or was killed and taken up again. For that, trials run one after the other; each has a sampler of its own,
@@ -9,7 +9,7 @@ failed, which neither sampler nor pruner sees, and made again (``docs/decisions/
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,10 +25,7 @@ from returnml.files import (
     replace_file,
     sha256,
 )
-from returnml.modeling.data.splits import (
-    Fold,
-    development_folds,
-)
+from returnml.modeling.data.splits import Fold
 from returnml.modeling.fit.boosting import (
     parameters,
     train,
@@ -71,7 +68,6 @@ def study_hash(data: TrainingData, training: TrainingSettings, tuning: TuningSet
     document = {
         "snapshot": data.snapshot.hash,
         "rows": [int(data.split.train[0]), int(data.split.train[-1])],
-        "folds": [tuning.folds, tuning.fold_days],
         "seed": tuning.seed,
         "declared": {n: v for n, v in msgspec.structs.asdict(training).items() if n not in ("threads", "vectors", "parameters")},
         "space": msgspec.to_builtins(search_space(tuning)),
@@ -95,26 +91,15 @@ def tune(
         folder: of the task's studies.
         progress: called with each trial that was finished, and how many there shall be.
         now: seconds, for ``tuning.minutes``; the first trial is made in any case.
-
-    Raises:
-        SplitError: if the history is too short for the folds.
     """
     name = study_hash(data, training, tuning)
-    folds = development_folds(
-        data.anchor_us,
-        data.split,
-        folds=tuning.folds,
-        test_days=tuning.fold_days,
-        maturity_days=data.label.window_days + data.label.grace_days,
-        overlap_days=data.overlap_days,
-    )
     started = now()
     with locked(folder / name[:32] / ".lock"):
         study = open_study(folder / name[:32], name)
         while (done := len(finished_trials(study))) < tuning.trials:
             if done and tuning.minutes is not None and now() - started > 60 * tuning.minutes:
                 break
-            run_trial(study, done, data, folds, training, tuning)
+            run_trial(study, done, data, data.split.folds, training, tuning)
             progress(finished_trials(study)[-1], tuning.trials)
         results = finished_trials(study)
         won = min((r for r in results if not r.is_pruned), key=lambda r: r.value)
@@ -131,7 +116,12 @@ def tune(
 
 
 def run_trial(
-    study: optuna.Study, number: int, data: TrainingData, folds: list[Fold], training: TrainingSettings, tuning: TuningSettings
+    study: optuna.Study,
+    number: int,
+    data: TrainingData,
+    folds: Sequence[Fold],
+    training: TrainingSettings,
+    tuning: TuningSettings,
 ) -> None:
     """Train on each fold in turn; give up where the mean so far is worse than most trials' was.
 

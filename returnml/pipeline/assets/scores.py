@@ -37,6 +37,8 @@ _ABOUT = {
     "release": "The release that said so.",
     "action": "What the policy says to do: allow, nudge, review or restrict.",
     "is_explored": "Allowed by the exploration draw, whatever the policy's rule says.",
+    "in_training": "Whether the release may have learnt this row's outcome: its score then says nothing of the release's "
+    "quality. Null: the release does not say what it was trained on.",
     "requested_at": "The moment that the features are as of.",
 }
 _ABOUT_REASONS = {
@@ -96,6 +98,7 @@ def build_scores_asset(task: Task) -> dg.AssetsDefinition:
         metadata = written(
             report.rows,
             release=release,
+            in_training=report.in_training,
             mean_probability=report.mean_probability,
             expected_cost_cents=report.expected_cost_cents,
         )

@@ -36,7 +36,8 @@ WHERE a.matures_at <= {{cut_off}}
 GROUP BY a.day, a.customer_id, a.requested_at, a.matures_at"""
 
 FACTS = f"""
-SELECT f.day, f.customer_id, {cents_sql(f"f.{VALUE_FEATURE}")} AS value_cents, l.currency, NULL::VARCHAR AS order_id,
+SELECT f.day, f.customer_id, f.requested_at AS anchor_at,
+    {cents_sql(f"f.{VALUE_FEATURE}")} AS value_cents, l.currency, NULL::VARCHAR AS order_id,
     NULL::VARCHAR AS article_id, {", ".join(f"NULL::VARCHAR AS {column}" for column in SEGMENT_COLUMNS)}
 FROM features.customers f ASOF LEFT JOIN core.orders l ON l.customer_id = f.customer_id AND l.known_at < f.requested_at"""
 

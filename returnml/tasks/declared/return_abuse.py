@@ -39,7 +39,7 @@ TASK = Task(
     label_rule=lambda shop: LabelSettings(window_days=INSPECTION_DAYS, grace_days=0),
     labels=LABELS,
     labels_from=("returns", "inspections"),
-    facts=f"SELECT return_id, line_id, refund_cents, {', '.join(FACT_COLUMNS)} FROM {INSPECTABLE}",
+    facts=f"SELECT return_id, known_at AS anchor_at, line_id, refund_cents, {', '.join(FACT_COLUMNS)} FROM {INSPECTABLE}",
     facts_from=("returns",),
     copied_from=("returns",),
     value="refund_cents",

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -29,7 +30,7 @@ CHUNK_ROWS = 200_000
 
 _ROWS = """
 CREATE OR REPLACE TEMP TABLE {name} AS
-SELECT f.rowid AS position, f.day, {carried}, f.requested_at, a.{value}, a.currency{read}
+SELECT f.rowid AS position, f.day, {carried}, f.requested_at, a.{value}, a.currency, {in_training} AS in_training{read}
 FROM {table} f JOIN ({facts}) a USING ({keys})
 WHERE f.day BETWEEN DATE '{first}' AND DATE '{last}'"""
 
@@ -43,6 +44,7 @@ class ScoresReport:
     """What was scored.
 
     Attributes:
+        in_training: rows whose outcome the release may have learnt.
         expected_cost_cents: sum over all rows.
         content_hash: over the days' content hashes.
     """
@@ -51,6 +53,7 @@ class ScoresReport:
     first: date
     last: date
     rows: int
+    in_training: int
     mean_probability: float
     expected_cost_cents: int
     content_hash: str
@@ -76,7 +79,7 @@ def build_scores(
     scorer, decider = OnnxScorer(release.model, THREADS), Decider(policy)
     ensure_tables(con, {task.score_table: task.score_table_columns()})
     parts: list[PartitionResult] = []
-    cost, mass = 0, 0.0
+    in_training, cost, mass = 0, 0, 0.0
     for chunk, probability, decided in _scored(
         con, task, scorer, release, day_ranges(con, task.spine.table, first, last, CHUNK_ROWS), decider
     ):
@@ -89,15 +92,17 @@ def build_scores(
                 f"'{policy.hash}' AS policy_hash FROM {chunk.table} JOIN scored_rows USING (position)"
             )
             inputs = f"{release.version} {policy.hash}"
+            (learnt,) = con.execute(f"SELECT count(*) FILTER (in_training) FROM {chunk.table}").fetchall()[0]
             parts.append(replace_partition(con, task.score_table, *chunk.days, rows, day_column="day", inputs_hash=inputs))
         con.execute(f"DROP TABLE {chunk.table}")
+        in_training += learnt
         cost += int(decided.expected_cost_cents.sum())
         mass += float(probability.sum(dtype=np.float64))
     rows_written = sum(part.rows for part in parts)
     days = [day for part in parts for day in part.days]
     content_hash = combine_hashes(f"{day.day}:{day.content_hash}" for day in days)
     mean = mass / rows_written if rows_written else 0.0
-    return ScoresReport(release.version, first, last, rows_written, mean, cost, content_hash)
+    return ScoresReport(release.version, first, last, rows_written, in_training, mean, cost, content_hash)
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,7 @@ def _read(
             name=table,
             carried=", ".join(f"f.{c}" if c in task.spine.keys else f"a.{c}" for c in task.score_columns),
             value=task.value,
+            in_training=_in_training(release),
             read="".join(f", a.{c} AS policy_{c}" for c in wanted),
             table=task.spine.table,
             facts=task.facts,
@@ -191,6 +197,14 @@ def _read(
     rows = rows[order[np.searchsorted(found, position, sorter=order)]]
     read = {column: rows[f"policy_{column}"].to_list() for column in wanted}
     return _Chunk(days, table, position, rows["value_cents"].to_numpy(), read), features.to_numpy(order="c")
+
+
+def _in_training(release: Release) -> str:
+    """SQL: whether the release may have learnt a row's outcome; null where it does not say what it was trained on."""
+    trained_on = release.manifest.trained_on
+    if isinstance(trained_on, msgspec.UnsetType):
+        return "NULL::BOOLEAN"
+    return f"a.anchor_at <= make_timestamp({trained_on.until_us})"
 
 
 def _refuse_unfit(con: duckdb.DuckDBPyConnection, task: Task, release: Release, first: date, last: date) -> None:

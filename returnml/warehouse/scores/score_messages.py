@@ -25,6 +25,7 @@ class DailyScore(msgspec.Struct, frozen=True):
     action: str
     is_explored: bool
     currency: str
+    in_training: bool | None
 
 
 _COLUMNS = ", ".join(DailyScore.__struct_fields__)

@@ -13,6 +13,7 @@ from returnml.features.windows import DAY_US
 from returnml.instants import instant_us
 from returnml.modeling.data.snapshot import (
     ROW_COLUMNS,
+    YOUNG_COLUMNS,
     Snapshot,
     SnapshotError,
     write_snapshot,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "feature."
 _LABELS = "task_labels"
+YOUNG_ROWS = 50_000
+"""At most so many young rows are kept: enough to see where a refit's scores lie."""
 
 _SNAPSHOTS = """
 CREATE SCHEMA IF NOT EXISTS training;
@@ -80,6 +83,7 @@ def build_snapshot(
         FROM {_LABELS} l JOIN {task.spine.table} f USING ({keys}) JOIN ({task.facts}) a USING ({keys})
         ORDER BY l.anchor_at, row_id"""
     ).pl()
+    young = _young(con, task, cut_off, features)
     con.execute(f"DROP TABLE {_LABELS}")
     if frame.height != mature:
         raise SnapshotError(f"training snapshot of {task.name}: {mature} mature rows, but {frame.height} with facts about them")
@@ -88,7 +92,7 @@ def build_snapshot(
     if logged is not None and logged.line_ids:
         vectors, taken = _replaced(vectors, frame["row_id"], logged)
     snapshot = write_snapshot(
-        frame.select(list(ROW_COLUMNS)), vectors, task, instant_us(cut_off), label, training_root, logged=taken
+        frame.select(list(ROW_COLUMNS)), vectors, young, task, instant_us(cut_off), label, training_root, logged=taken
     )
     con.execute(_SNAPSHOTS)
     con.execute(
@@ -97,6 +101,29 @@ def build_snapshot(
         [snapshot.hash, task.name, cut_off, snapshot.rows, snapshot.base_rate, task.feature_set.hash, snapshot.path.name],
     )
     return snapshot
+
+
+def _young(con: duckdb.DuckDBPyConnection, task: Task, cut_off: datetime, features: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows anchored after the last mature one whose moment is before the cut-off, with their features: all, or evenly spread."""
+    facts = ", ".join(f"a.{name}" for name in FACT_COLUMNS)
+    keys = ", ".join(task.spine.keys)
+    frame = con.sql(
+        f"""
+        WITH young AS (
+            SELECT {task.spine.row_id} AS row_id, {keys}, a.anchor_at, f.requested_at, a.{task.value} AS value_cents, {facts},
+                   row_number() OVER (ORDER BY a.anchor_at, row_id) - 1 AS number, count(*) OVER () AS rows
+            FROM {task.spine.table} f JOIN ({task.facts}) a USING ({keys})
+            WHERE a.anchor_at > (SELECT max(anchor_at) FROM {_LABELS}) AND a.anchor_at < $cut_off AND f.requested_at < $cut_off
+              AND f.feature_set_hash = $hash
+        )
+        SELECT a.row_id, a.anchor_at, a.requested_at, a.value_cents, {facts}, {features}
+        FROM young a JOIN {task.spine.table} f USING ({keys})
+        WHERE a.number % (1 + (a.rows - 1) // {YOUNG_ROWS}) = 0
+        ORDER BY a.anchor_at, a.row_id""",
+        params={"cut_off": cut_off, "hash": task.feature_set.hash},
+    ).pl()
+    vectors = frame.select(pl.col(f"{_PREFIX}{name}").alias(name) for name in task.feature_set.outputs)
+    return frame.select(list(YOUNG_COLUMNS)), vectors
 
 
 def labels_query(task: Task, cut_off: datetime, shop_label: LabelSettings) -> str:

@@ -12,42 +12,68 @@ from returnml.modeling.data.splits import (
     temporal_split,
 )
 
-RULE = {"calibration_days": 5, "holdout_days": 4, "maturity_days": 6}
+RULE = {"calibration_days": 6, "folds": 2, "holdout_days": 4, "maturity_days": 6}
 
 
 def test_a_handful_of_lines():
-    # 40 days; hold-out from day 36, purged from day 30, calibration from day 25.
-    day = np.array([0, 24, 25, 29, 30, 35, 36, 39])
+    # 60 days, room for all: hold-out from day 56, its gap from day 50; folds test from days 44 and 47, a gap of 6 before each.
+    day = np.array([0, 37, 38, 40, 41, 43, 44, 46, 47, 49, 50, 55, 56, 59])
     split = temporal_split(day * DAY_US + 5, **RULE)
-    assert (split.train.tolist(), split.calibration.tolist(), split.holdout.tolist()) == ([0, 1], [2, 3], [6, 7])
-    assert split.purged.tolist() == [4, 5]
-    assert split.holdout_start_us == 36 * DAY_US
+    assert (split.purged_days, split.fold_gap_days) == (6, 6)
+    assert [fold.origin_us // DAY_US for fold in split.origins] == [44, 47, 56]
+    assert [day[fold.train].tolist() for fold in split.folds] == [[0, 37], [0, 37, 38, 40]]
+    assert [day[fold.gap].tolist() for fold in split.folds] == [[38, 40, 41, 43], [41, 43, 44, 46]]
+    assert [day[fold.test].tolist() for fold in split.folds] == [[44, 46], [47, 49]]
+    assert day[split.calibration].tolist() == [44, 46, 47, 49]
+    assert day[split.train].tolist() == day[day < 50].tolist(), "what the folds tested is mature when the hold-out begins"
+    assert (day[split.last.gap].tolist(), day[split.holdout].tolist()) == ([50, 55], [56, 59])
+    assert day[split.tested].tolist() == [44, 46, 47, 49, 56, 59]
 
 
-def test_a_short_history_keeps_half_of_its_days_for_training():
-    assert temporal_split(np.arange(22) * DAY_US, **RULE).purged_days == 2
-    assert temporal_split(np.arange(14) * DAY_US, **RULE).purged_days == 0
+def test_a_short_history_keeps_a_third_of_its_days_for_the_first_training():
+    for days, gaps in ((28, (5, 3)), (20, (3, 2)), (16, (2, 1))):
+        split = temporal_split(np.arange(days) * DAY_US, **RULE)
+        assert (split.purged_days, split.fold_gap_days) == gaps
+        assert len(split.folds[0].train) >= days // 3
+
+
+def test_a_gap_is_never_shorter_than_what_rows_share():
+    split = temporal_split(np.arange(30) * DAY_US, **RULE, overlap_days=9)
+    assert (split.purged_days, split.fold_gap_days) == (9, 2)
+
+
+def test_days_without_rows_belong_to_no_fold():
+    """Rows of every eighth day: the folds share the days with rows among them."""
+    split = temporal_split(np.arange(0, 121, 8) * DAY_US, **{**RULE, "calibration_days": 40})
+    assert [len(fold.test) for fold in split.folds] == [3, 2]
+    split = temporal_split(np.arange(0, 121, 8) * DAY_US, **{**RULE, "calibration_days": 8})
+    assert [len(fold.test) for fold in split.folds] == [1]
 
 
 @given(st.lists(st.integers(0, 60 * DAY_US), min_size=5, max_size=80))
-def test_every_label_was_known_when_the_holdout_began_if_history_allows(ordered_at: list[int]):
+def test_every_label_was_known_when_its_origin_began_if_history_allows(ordered_at: list[int]):
     at = np.array(ordered_at)
     try:
         split = temporal_split(at, **RULE)
     except SplitError:
         return
-    assert at[split.train].max() < at[split.calibration].min()
-    assert at[split.calibration].max() + split.purged_days * DAY_US < split.holdout_start_us <= at[split.holdout].min()
-    if split.purged_days == RULE["maturity_days"]:
-        assert at[split.calibration].max() + 6 * DAY_US < split.holdout_start_us
-    parts = np.concatenate([split.train, split.calibration, split.purged, split.holdout])
-    assert sorted(parts) == list(range(len(at)))
+    for fold, gap in zip(split.origins, [*[split.fold_gap_days] * len(split.folds), split.purged_days], strict=True):
+        if len(fold.train):
+            assert at[fold.train].max() + gap * DAY_US < fold.origin_us
+        assert (at[fold.test] >= fold.origin_us).all()
+        assert (at[fold.gap] < fold.origin_us).all()
+        assert not set(fold.train) & {*fold.gap, *fold.test}
+    assert sorted([*split.last.train, *split.last.gap, *split.last.test]) == list(range(len(at)))
+    assert set(split.calibration) <= set(split.train), "the folds' labels were known when the hold-out began"
 
 
 def test_too_short_a_history_is_refused():
-    message = "3 days of mature rows leave 0 to train on, beside 4 of hold-out and 5 of calibration: 14 are needed"
+    message = "3 days of mature rows are too few for 4 of hold-out and 2 folds before it: 16 are needed"
     with pytest.raises(SplitError, match=message):
         temporal_split(np.array([0, 1, 2]) * DAY_US, **RULE)
+    temporal_split(np.arange(16) * DAY_US, **RULE)
+    with pytest.raises(SplitError, match="no row from"):
+        temporal_split(np.array([0, 59]) * DAY_US, **RULE)
 
 
 def test_rolling_origins_train_on_what_was_mature():

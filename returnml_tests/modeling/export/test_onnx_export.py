@@ -48,6 +48,14 @@ def test_graph_and_trees_agree_on_every_row(model: TreeModel, calibration: Calib
     assert report.max_abs_difference <= 1e-6
 
 
+def test_a_steep_calibration_makes_rounding_larger_and_is_no_other_model(model: TreeModel):
+    steep = Calibration(method="platt", rise=30.0, fall=30.0, intercept=-2.0)
+    report = prove_parity(OnnxScorer(export_onnx(model, steep)), model, steep, evaluation_rows())
+    assert 1e-6 < report.max_abs_difference <= report.tolerance == pytest.approx(30e-6)
+    other = Calibration(method="platt", rise=30.0, fall=30.0, intercept=-2.001)
+    assert not compare(OnnxScorer(export_onnx(model, other)), model, steep, evaluation_rows()).holds
+
+
 def test_an_average_of_boosters_is_one_graph(calibration: Calibration):
     both = train(*sample(), "abcd", PARAMS, 20, [3, 4])
     assert prove_parity(OnnxScorer(export_onnx(both, calibration)), both, calibration, evaluation_rows()).holds

@@ -16,8 +16,9 @@ import pytest
 
 from returnml.modeling.data.snapshot import Snapshot
 from returnml.modeling.export.onnx_scoring import OnnxScorer
-from returnml.modeling.fit.calibration import Calibration
+from returnml.modeling.fit.calibration import UNCALIBRATED
 from returnml.modeling.fit.variants import Recipe
+from returnml.modeling.judging.out_of_time import Choice
 from returnml.modeling.making.candidate import (
     Candidate,
     train_release,
@@ -130,8 +131,17 @@ def test_registering_says_nothing_in_between(candidate: Candidate, snapshot: Sna
 def log_made_up(folder: Path, variant: str) -> None:
     """In a process of its own: waits for a line on stdin when it is ready."""
     recipe = Recipe(variant=variant, lightgbm={"num_leaves": 3}, rounds=1)
-    calibration = Calibration(method="platt", rise=1.0, fall=1.0, intercept=0.0)
-    trained = Trained(recipe=recipe, snapshot="s", texts=(), calibration=calibration, problem="", selection_loss=0.5, holdout=b"")
+    choice = Choice(method="none", losses={}, problem="")
+    trained = Trained(
+        recipe=recipe,
+        snapshot="s",
+        texts=(),
+        choice=choice,
+        calibration=UNCALIBRATED,
+        selection_loss=0.5,
+        folds=(),
+        holdout=b"",
+    )
     print("ready", flush=True)
     sys.stdin.readline()
     log_variant(trained, "toy", {"auc": 0.5}, folder)

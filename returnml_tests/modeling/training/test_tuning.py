@@ -13,11 +13,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from returnml.features.windows import DAY_US
-from returnml.modeling.data.splits import (
-    SplitError,
-    development_folds,
-)
 from returnml.modeling.fit.variants import (
     PLAIN,
     Best,
@@ -40,7 +35,7 @@ from returnml_tests.drills.kill_tuning import Killed, kill_after
 from returnml_tests.modeling.gated import Shop
 from returnml_tests.modeling.shop import FEATURE_SET, SETTINGS, TASK
 
-TUNING = TuningSettings(trials=11, folds=2, fold_days=5, max_rounds=30)
+TUNING = TuningSettings(trials=11, max_rounds=30)
 TRAINING = SETTINGS.training
 
 
@@ -119,34 +114,21 @@ def test_time_bounds_the_trials_and_more_time_goes_on(data: TrainingData, undist
     assert tune(data, TRAINING, TUNING, tmp_path) == undisturbed
 
 
-def test_nothing_from_calibration_on_is_seen(data: TrainingData, undisturbed: Tuned, tmp_path: Path):
-    later = np.concatenate([data.split.calibration, data.split.purged, data.split.holdout])
+def test_nothing_after_the_folds_is_seen(data: TrainingData, undisturbed: Tuned, tmp_path: Path):
+    later = np.concatenate([data.split.last.gap, data.split.holdout])
     x = data.x.copy()
     x[later] = 0
     table = data.table.with_columns(label=data.table["label"].scatter(later, 1 - data.y[later]))
     assert tune(dataclasses.replace(data, x=x, table=table), TRAINING, TUNING, tmp_path) == undisturbed
 
 
-def test_folds_end_where_calibration_begins_and_keep_their_distance(data: TrainingData):
-    folds = development_folds(data.anchor_us, data.split, folds=2, test_days=5, maturity_days=33)
-    at = data.anchor_us
-    end = at[data.split.calibration].min() // DAY_US * DAY_US
-    assert [fold.origin_us for fold in folds] == [end - 10 * DAY_US, end - 5 * DAY_US]
-    for fold in folds:
-        assert at[fold.train].max() < fold.origin_us - 5 * DAY_US, "half of 30 days less the tests' ten: the gap"
-        assert fold.origin_us <= at[fold.test].min()
-        assert at[fold.test].max() < fold.origin_us + 5 * DAY_US
-    assert set(np.concatenate([np.concatenate([f.train, f.test]) for f in folds])) <= set(data.split.train)
-    with pytest.raises(SplitError, match="30 days to train on are too few for 4 folds of 5 test days, which need 40"):
-        development_folds(at, data.split, folds=4, test_days=5, maturity_days=33)
-
-
 def test_what_decides_the_trials_names_the_study(data: TrainingData):
     name = study_hash(data, TRAINING, TUNING)
     assert study_hash(data, msgspec.structs.replace(TRAINING, threads=7), msgspec.structs.replace(TUNING, trials=99)) == name
-    for other in ({"seed": 2}, {"folds": 1}, {"fold_days": 4}, {"max_rounds": 31}):
+    for other in ({"seed": 2}, {"max_rounds": 31}):
         assert study_hash(data, TRAINING, msgspec.structs.replace(TUNING, **other)) != name
-    assert study_hash(data, msgspec.structs.replace(TRAINING, num_leaves=8), TUNING) != name
+    for other in ({"num_leaves": 8}, {"folds": 3}, {"calibration_days": 9}, {"holdout_days": 4}):
+        assert study_hash(data, msgspec.structs.replace(TRAINING, **other), TUNING) != name
 
 
 def test_damaged_parameters_are_refused_and_absent_ones_are_said(tmp_path: Path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 
+from returnml.features.windows import DAY_US
 from returnml.modeling.fit.variants import (
     VARIANTS,
     Recipe,
@@ -18,6 +21,10 @@ from returnml.modeling.fit.variants import (
 )
 from returnml.modeling.making.candidate import build_release
 from returnml.modeling.making.release_rebuilding import rebuild
+from returnml.modeling.training.fitting import (
+    fit_rows,
+    recency_weights,
+)
 from returnml.modeling.training.leaderboard import (
     Leaderboard,
     as_markdown,
@@ -91,11 +98,31 @@ def test_an_excluded_input_is_not_asked_and_keeps_its_place(data: TrainingData):
     assert not np.isnan(data.x[:, FEATURES.index("alpha")]).any(), "the data themselves stay whole"
 
 
+def test_a_recent_row_counts_twice_as_much_as_one_a_half_life_older(data: TrainingData):
+    """What alpha means turns round in the second half: by recency it is the later meaning that is learnt."""
+    late = data.anchor_us > np.median(data.anchor_us)
+    y = ((data.x[:, 0] > 0) == late).astype(np.int8)
+    turned = replace(data, table=data.table.with_columns(label=pl.Series(y)))
+    rows = np.arange(len(y))
+    probe = np.zeros((2, len(FEATURES)), np.float32)
+    probe[:, 0] = (-1, 1)
+    training = msgspec.structs.replace(SETTINGS.training, half_life_days=3.0)
+    slopes = {}
+    for name in ("plain", "recent"):
+        recipe = BY_NAME[name].recipe(training, data.names)
+        assert recipe.weight_half_life_days == (3.0 if name == "recent" else None)
+        slopes[name] = float(np.diff(fit_rows(turned, rows, recipe, 1).margin(probe))[0])
+    assert slopes["recent"] > 2
+    assert abs(slopes["plain"]) < 1
+    weight = recency_weights(np.array([0, 3, 6]) * DAY_US, 3.0)
+    assert weight.tolist() == pytest.approx(np.array([1, 2, 4]) * 3 / 7)
+
+
 def test_a_variant_is_said_relative_to_the_settings():
     for leaves in (40, 20):
         training = TrainingSettings(num_leaves=leaves, min_data_in_leaf=100, lambda_l2=2.0)
         given = BY_NAME["regularised"].recipe(training, FEATURES).lightgbm
-        assert (given["num_leaves"], given["min_data_in_leaf"], given["lambda_l2"]) == (leaves * 0.4, 300, 20.0)
+        assert (given["num_leaves"], given["min_data_in_leaf"], given["lambda_l2"]) == (leaves * 0.5, 500, 10.0)
 
 
 @pytest.mark.parametrize("name", [variant.name for variant in VARIANTS if not variant.is_baseline])
@@ -122,7 +149,8 @@ def test_a_baseline_is_shown_and_never_released(data: TrainingData, trained: dic
 
 
 def test_a_model_whose_scores_mean_nothing_is_chosen_last(trained: dict[str, Trained]):
-    broken = msgspec.structs.replace(trained["plain"], problem="falls", selection_loss=0.0)
+    falls = msgspec.structs.replace(trained["plain"].choice, problem="falls")
+    broken = msgspec.structs.replace(trained["plain"], choice=falls, selection_loss=0.0)
     assert choose([broken, trained["monotone"]]) is trained["monotone"]
     assert choose([broken, trained["logistic"]]) is broken
 
@@ -131,7 +159,7 @@ def test_the_hold_out_has_no_say(data: TrainingData, trained: dict[str, Trained]
     held = np.sort(data.holdout.y).astype(np.float64)
     # the others are made perfect on the hold-out, the chosen one as bad as can be
     lies = [
-        msgspec.structs.replace(one, holdout=(1 - held if one.recipe.variant == board.chosen.variant else held).tobytes())
+        msgspec.structs.replace(one, holdout=(9 * (-held if one.recipe.variant == board.chosen.variant else held)).tobytes())
         for one in trained.values()
     ]
     assert choose(lies).recipe.variant == board.chosen.variant

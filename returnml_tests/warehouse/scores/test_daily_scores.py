@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import date, timedelta
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
+from returnml.instants import instant_us
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.modeling.making.candidate import (
     Candidate,
@@ -14,6 +16,8 @@ from returnml.modeling.making.candidate import (
 )
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Costs, Policy, Segment, Thresholds
+from returnml.release.folder import write_release
+from returnml.release.manifest import MANIFEST_FILE
 from returnml.warehouse.scores import daily_scores
 from returnml.warehouse.scores.daily_scores import (
     ScoresError,
@@ -76,6 +80,22 @@ def test_scoring_again_changes_nothing_and_leaves_other_days_alone(con, candidat
     report = build_scores(con, TASK, candidate.release.path, date(2024, 1, 9), date(2024, 1, 9), POLICY)
     assert report.rows == before.filter(pl.col("day") == date(2024, 1, 9)).height
     assert con.sql("SELECT * FROM scores.daily ORDER BY ALL").pl().equals(before)
+
+
+def test_a_score_says_whether_its_release_may_have_learnt_the_outcome(con, candidate: Candidate, tmp_path):
+    trained_on = candidate.release.manifest.trained_on
+    report = build_scores(con, TASK, candidate.release.path, FIRST, date(2024, 3, 1), POLICY)
+    until = START + timedelta(microseconds=trained_on.until_us - instant_us(START))
+    found = con.sql("SELECT line_id, in_training FROM scores.daily").pl()
+    learnt = set(found.filter("in_training")["line_id"])
+    expected = LINES.filter((pl.col("ordered_at") <= until) & (pl.col("ordered_at").dt.date() >= FIRST))
+    assert learnt == set(expected["line_id"])
+    assert 0 < len(learnt) == report.in_training < report.rows
+    silent = msgspec.structs.replace(candidate.release.manifest, trained_on=msgspec.UNSET)
+    older = write_release(tmp_path, silent, {name: candidate.release.read(name) for name in silent.files})
+    assert b"trained_on" not in (older.path / MANIFEST_FILE).read_bytes(), "as releases of before it was said"
+    assert build_scores(con, TASK, older.path, FIRST, LAST, POLICY).in_training == 0
+    assert con.sql(f"SELECT count(in_training) FROM scores.daily WHERE release = '{older.version}'").fetchall() == [(0,)]
 
 
 def test_a_day_without_lines_gives_an_empty_partition(con, candidate: Candidate):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from returnml.modeling.judging.closeness import Closeness
 from returnml.modeling.judging.evaluation import Evaluation
 from returnml.policy.document import Policy
 from returnml.tasks.declaration import Words
@@ -15,7 +16,7 @@ from returnml.tasks.declaration import Words
 
 @dataclass(frozen=True)
 class HoldOut:
-    """Mature rows that no training saw; every array has shape (n,) or (n, inputs).
+    """Mature rows that the models they judge did not see; every array has shape (n,) or (n, inputs).
 
     Attributes:
         x: float32 features.
@@ -32,17 +33,31 @@ class HoldOut:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two models' probabilities of the same rows, which neither has seen: the candidate's and the champion's, shape (n,)."""
+
+    part: HoldOut
+    ours: np.ndarray
+    theirs: np.ndarray
+
+
+@dataclass(frozen=True)
 class Rival:
-    """The champion on the candidate's hold-out.
+    """The champion beside the candidate.
 
     Attributes:
-        probability: by its own graph, shape (n,).
-        unseen_from_us: rows anchored before were in its own training or before its hold-out, and are not compared.
+        origins: at how many both recipes were fitted.
+        is_same_recipe: both come to the same models.
+        recipes: what both recipes said out of time at all origins, the hold-out's among them.
+        itself: the champion's deployed model on rows that matured after it was made, beside the candidate's recipe fitted on what
+            the champion was; None: there are none.
     """
 
     version: str
-    probability: np.ndarray
-    unseen_from_us: int
+    origins: int
+    is_same_recipe: bool
+    recipes: Pair
+    itself: Pair | None
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,11 @@ class Evidence:
     Attributes:
         importance: share of gain of each input.
         varied: whether each input has more than one value in training.
-        from_graph, from_trees: the hold-out's probabilities by the exported graph and by the trained model.
+        probability: of the hold-out's rows by the judged model.
+        from_graph, from_trees: those of the model that is released, by the exported graph and by its trees. It may have seen
+            the hold-out.
+        closeness: of the released model to the judged one; None: they are the same.
+        pooled: labels of the rows of all origins, and what was said then, shape (n,).
         baselines: the hold-out's probabilities by each baseline of ``evaluation``.
         data_problems: of the training data, by check; empty: none.
         serving_problems: why the service could not answer from the candidate; empty: it could.
@@ -65,8 +84,11 @@ class Evidence:
     importance: np.ndarray
     varied: np.ndarray
     holdout: HoldOut
+    probability: np.ndarray
     from_graph: np.ndarray
     from_trees: np.ndarray
+    closeness: Closeness | None
+    pooled: tuple[np.ndarray, np.ndarray]
     baselines: Mapping[str, np.ndarray]
     evaluation: Evaluation
     policy: Policy

@@ -13,8 +13,10 @@ from returnml.modeling.judging.gates.exported_decisions import (
     thresholds_gate,
 )
 from returnml.modeling.judging.gates.quality import quality_gates
+from returnml.modeling.judging.gates.refit import refit_gate
 from returnml.modeling.judging.gates.reliability import (
     calibration_gate,
+    season_gate,
     segments_gate,
     segments_of,
 )
@@ -42,7 +44,9 @@ def judge(evidence: Evidence, settings: GateSettings) -> Verdict:
         *quality_gates(evidence, settings),
         *feature_gates(evidence, settings),
         calibration_gate(evidence, settings.max_calibration_error),
+        season_gate(evidence, settings.max_calibration_error),
         segments_gate(segments, evidence.words),
+        refit_gate(evidence, settings),
         *champion_gates(evidence, settings),
     ]
     order = list(GATES)
@@ -87,8 +91,8 @@ def _servable(evidence: Evidence) -> Gate:
 
 
 def _not_constant(evidence: Evidence) -> Gate:
-    scores = len(np.unique(evidence.from_graph))
-    said = f"{scores:,} different scores on {len(evidence.from_graph):,} hold-out {evidence.words.rows}"
+    scores = min(len(np.unique(evidence.probability)), len(np.unique(evidence.from_graph)))
+    said = f"{scores:,} different scores on {len(evidence.probability):,} hold-out {evidence.words.rows}"
     return Gate(name="not_constant", passed=scores > 1, value=float(scores), limit=2.0, reason=said)
 
 
@@ -99,5 +103,5 @@ def _calibration_rises(evidence: Evidence) -> Gate:
         passed=not problem,
         value=None,
         limit=None,
-        reason=problem or f"of higher scores more {evidence.words.positive} on the calibration part",
+        reason=problem or f"of higher scores more {evidence.words.positive}, out of time",
     )

@@ -39,7 +39,7 @@ def baselines_gate(evidence: Evidence) -> Gate:
     Its value is the log loss beside the baseline where the model gains least. That a gain may be chance is said and decides
     nothing.
     """
-    held, sample = evidence.holdout, ScoredSample(evidence.holdout.y, evidence.from_graph)
+    held, sample = evidence.holdout, ScoredSample(evidence.holdout.y, evidence.probability)
     least, said, passed = -float("inf"), [], True
     for name, probability in evidence.baselines.items():
         beside = paired_difference(

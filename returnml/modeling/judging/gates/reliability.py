@@ -8,12 +8,16 @@ from statistics import NormalDist
 
 import numpy as np
 
+from returnml.instants import day_of
 from returnml.modeling.judging.gates.evidence import Evidence
 from returnml.modeling.judging.gates.verdict import (
     Gate,
     SegmentCalibration,
 )
-from returnml.modeling.judging.metrics import CALIBRATION_BINS
+from returnml.modeling.judging.metrics import (
+    CALIBRATION_BINS,
+    ScoredSample,
+)
 from returnml.settings import GateSettings
 from returnml.tasks.declaration import Words
 
@@ -34,6 +38,26 @@ def calibration_gate(evidence: Evidence, limit: float) -> Gate:
         limit=limit + chance,
         reason=f"calibration error {error:.4f}, allowed {limit:g} and {chance:.4f} for chance; {said:.2%} were predicted, "
         f"{happened:.2%} {evidence.words.positive}",
+    )
+
+
+def season_gate(evidence: Evidence, limit: float) -> Gate:
+    """The same over all origins, as was said then: over a season, through which the rate of positives may have moved."""
+    y, said = evidence.pooled
+    both = y.min() != y.max()
+    error = ScoredSample(y, said).figures()["calibration_error"] if both else 0.0
+    allowed = limit + chance_calibration_error(float(y.mean()), len(y))
+    rates = ", ".join(
+        f"from {day_of(o.start_us)} {o.mean_probability:.2%} and {o.base_rate:.2%} (trained on {o.base_rate_before:.2%})"
+        for o in evidence.evaluation.origins
+    )
+    return Gate(
+        name="calibrated_over_time",
+        passed=error <= allowed,
+        value=error,
+        limit=allowed,
+        reason=f"calibration error {error:.4f} of what was said at {len(evidence.evaluation.origins)} origins, allowed "
+        f"{allowed:.4f}; predicted and actual rates {rates}",
     )
 
 
@@ -61,7 +85,7 @@ def segments_of(evidence: Evidence, settings: GateSettings) -> list[SegmentCalib
     z = NormalDist().inv_cdf(1 - _LEVEL / 2 / len(parts))
     found = []
     for column, value, rows in parts:
-        excess = evidence.from_graph[rows].astype(np.float64) - held.y[rows]
+        excess = evidence.probability[rows] - held.y[rows]
         by_customer = np.bincount(customer[rows], weights=excess - excess.mean())
         actual = float(held.y[rows].mean())
         found.append(
@@ -69,7 +93,7 @@ def segments_of(evidence: Evidence, settings: GateSettings) -> list[SegmentCalib
                 column=column,
                 value=value,
                 lines=len(rows),
-                predicted=float(evidence.from_graph[rows].astype(np.float64).mean()),
+                predicted=float(evidence.probability[rows].mean()),
                 actual=actual,
                 allowed_gap=settings.max_segment_gap_share * actual,
                 noise=z * math.sqrt(float(by_customer @ by_customer)) / len(rows),

@@ -23,9 +23,12 @@ GATES = {
     "no_dominant_feature": "No feature makes up most of the model.",
     "no_dead_feature": "What the model uses still varies on the hold-out.",
     "calibrated": "Probabilities mean what they say, over all rows.",
+    "calibrated_over_time": "And over a season of out-of-time scores.",
     "calibrated_in_segments": "And in every large product group and country.",
-    "log_loss_not_worse": "Log loss is at least as good as the champion's on the same rows.",
-    "cost_not_worse": "The policy's cost is at least as good as with the champion on the same rows.",
+    "refit_is_close": "The refit says of young rows what the judged model says.",
+    "log_loss_not_worse": "The recipe's log loss is at least as good as the champion's recipe's, at the same origins.",
+    "cost_not_worse": "The policy's cost is at least as good as with the champion's recipe.",
+    "champion_not_better": "The champion itself is not better on rows that matured after it was made.",
 }
 """Every gate and what it says when it holds, in the order of their telling."""
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from returnml.sources.mapping import Mapping, TableMapping
-from returnml.sources.values import to_boolean, to_instant, to_integer, to_minor_units
+from returnml.sources.mapped.mapping import Mapping, TableMapping
+from returnml.sources.mapped.values import to_boolean, to_instant, to_integer, to_minor_units
 
 ORDERS = TableMapping(columns={})
 ENGLISH = Mapping(shop="s", orders=ORDERS)

@@ -21,15 +21,15 @@ from returnml.privacy.customers import CustomerIds
 from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, DeliveryRefused, Words, deliver
 from returnml.sources.delivery_plan import Draft
-from returnml.sources.flags import settle_flags
 from returnml.sources.import_error import SourceError
 from returnml.sources.landing_writer import Progress, silent
-from returnml.sources.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
+from returnml.sources.mapped.flags import settle_flags
+from returnml.sources.mapped.mapping import ROW_NUMBER, Mapping, TableMapping, has_flag, load_mapping
+from returnml.sources.mapped.second_readings import SecondReading, second_readings
+from returnml.sources.mapped.values import to_boolean, to_instant, to_integer, to_minor_units
 from returnml.sources.plausible_days import plausible_days
 from returnml.sources.replacement import parse_period
-from returnml.sources.second_readings import SecondReading, second_readings
 from returnml.sources.table_files import read_csv, read_json
-from returnml.sources.values import to_boolean, to_instant, to_integer, to_minor_units
 
 FileFormat = Literal["csv", "json"]
 NO_OUTCOMES = (

@@ -17,15 +17,15 @@ from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.import_error import SourceError
 from returnml.sources.landing import days
-from returnml.sources.mapped_tables import NO_OUTCOMES, MappedImport, import_mapped
-from returnml.sources.mapping import load_mapping
+from returnml.sources.mapped.mapped_tables import NO_OUTCOMES, MappedImport, import_mapped
+from returnml.sources.mapped.mapping import load_mapping
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml_tests.landed import last_version
 
 NOW_US = instant_us(datetime(2025, 8, 1))
-EXAMPLE = Path(__file__).parents[2] / "docs" / "mapping-example.toml"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "mapping-example.toml"
 ORDERS = """Bestellung;Zeit;Kunde;Artikel;Menge;Preis;Groesse;Kanal;Bemerkung
 B1;01.07.2025 10:00;K1;A1;1;1.234,50;M;Filiale;x
 B1;01.07.2025 10:00;K1;A1;2;9,99;NULL;Filiale;

@@ -12,8 +12,8 @@ from returnml.instants import instant
 from returnml.ledger.validator import MAX_AHEAD
 from returnml.settings import LabelSettings
 from returnml.sources.import_error import SourceError
-from returnml.sources.mapping import Mapping
-from returnml.sources.values import to_instant
+from returnml.sources.mapped.mapping import Mapping
+from returnml.sources.mapped.values import to_instant
 
 _KEPT = "kept"
 

@@ -8,8 +8,8 @@ from datetime import datetime
 import polars as pl
 
 from returnml.instants import instant_us
-from returnml.sources.currencies import MINOR_DIGITS, USUAL_DIGITS
-from returnml.sources.mapping import EPOCH_UNITS, Mapping
+from returnml.sources.mapped.currencies import MINOR_DIGITS, USUAL_DIGITS
+from returnml.sources.mapped.mapping import EPOCH_UNITS, Mapping
 
 _FIRST, _LAST = datetime(1, 1, 3), datetime(9999, 12, 29)
 """Two days within what Python's dates hold, so that any offset from UTC leaves them there."""

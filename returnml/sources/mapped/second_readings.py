@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from returnml.contracts.columns import Column, Kind
-from returnml.sources.currencies import MINOR_DIGITS, USUAL_DIGITS
-from returnml.sources.mapping import Mapping
+from returnml.sources.mapped.currencies import MINOR_DIGITS, USUAL_DIGITS
+from returnml.sources.mapped.mapping import Mapping
 
 _IDS = "_id"
 

@@ -1,6 +1,6 @@
 """A policy replay beside what it cannot do without: reading the lines from DuckDB.
 
-Run: python -m benchmarks.policy_replay [--rows 1000000]
+Run: python -m benchmarks.policy_trial [--rows 1000000]
 
 A made-up warehouse holds ``--rows`` scored lines over 90 days, two thirds of them mature. Timed once: ``replay_policy`` with two
 policies (product groups, two segments, exploration), and the same query read into memory and thrown away.
@@ -41,7 +41,8 @@ def main() -> None:
             'group-' || i * 3571 % 13 AS product_group FROM range({rows}) t(i);
         CREATE TABLE core.outcomes AS SELECT 'line-' || i AS line_id, (i * 1299709 % 10 < 3)::TINYINT AS returned
             FROM range({rows} * 2 // 3) t(i);
-        CREATE TABLE scores.daily AS SELECT DATE '2024-01-01' + (i * 90 // {rows})::INTEGER AS day, 'line-' || i AS line_id,
+        CREATE TABLE scores.daily AS SELECT false AS in_training,
+            DATE '2024-01-01' + (i * 90 // {rows})::INTEGER AS day, 'line-' || i AS line_id,
             'order-' || i // 2 AS order_id, (i * 7907 % 1000 / 1000.0)::FLOAT AS probability,
             (500 + i * 15485863 % 20000)::BIGINT AS line_value_cents, 'EUR' AS currency, '{Policy().hash}' AS policy_hash
             FROM range({rows}) t(i)"""

@@ -1,0 +1,61 @@
+"""How close one model's scores stay to another's, on rows that neither has seen. No label is needed."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from returnml.modeling.data.snapshot import Rows
+from returnml.policy.decisions import Decider
+from returnml.policy.document import ACTIONS, SEGMENT_COLUMNS, Policy
+
+_SMALLEST = 1e-7
+
+
+class Closeness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The refit beside the judged model, on young rows.
+
+    Attributes:
+        mean_judged, mean_refit: probabilities.
+        loss_share: the log loss that the refit would lose if the judged model's probabilities were the true ones
+            (Kullback-Leibler divergence), as a share of the log loss that the judged model would have then (its entropy).
+        moved: rows to which the policy gives another action, by ``before to after``.
+    """
+
+    rows: int
+    mean_judged: float
+    mean_refit: float
+    loss_share: float
+    moved: dict[str, int]
+
+    @property
+    def mean_gap_share(self) -> float:
+        """Of the mean probability."""
+        return abs(self.mean_refit - self.mean_judged) / max(self.mean_judged, _SMALLEST)
+
+    @property
+    def moved_share(self) -> float:
+        return sum(self.moved.values()) / self.rows
+
+
+def compare_scores(judged: np.ndarray, refit: np.ndarray, rows: Rows, policy: Policy) -> Closeness:
+    """
+    Args:
+        judged, refit: probabilities of the rows, shape (n,).
+    """
+    p, q = (np.clip(scores.astype(np.float64), _SMALLEST, 1 - _SMALLEST) for scores in (judged, refit))
+    entropy = -(p * np.log(p) + (1 - p) * np.log1p(-p)).mean()
+    lost = (p * np.log(p / q) + (1 - p) * (np.log1p(-p) - np.log1p(-q))).mean()
+    decider, table = Decider(policy), rows.table
+    value = table["value_cents"].to_numpy()
+    facts = {name: table[name].to_list() for name in ("order_id", *SEGMENT_COLUMNS)}
+    actions = [decider.decide(scores, value, facts).action for scores in (judged, refit)]
+    pairs, counts = np.unique(np.stack(actions, axis=1), axis=0, return_counts=True)
+    moved = {f"{ACTIONS[a]} to {ACTIONS[b]}": int(n) for (a, b), n in zip(pairs, counts, strict=True) if a != b}
+    return Closeness(
+        rows=len(p),
+        mean_judged=float(judged.mean()),
+        mean_refit=float(refit.mean()),
+        loss_share=float(lost / entropy),
+        moved=moved,
+    )
