@@ -7,7 +7,7 @@ DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-tuning drill-variants
+.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-variants
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -75,6 +75,9 @@ drill-tuning: $(READY)  ## kill -9 a tuning at 20 random moments; it must end wi
 
 drill-variants: $(READY)  ## 20 training runs with a process for each variant: no lock and no race (slow)
 	$(BIN)/python -m returnml_tests.drills.parallel_variants
+
+drill-mutations: $(READY)  ## does a change of the code behind feature values show in a hash or a golden vector? (slow)
+	$(BIN)/python -m returnml_tests.drills.mutations
 
 drill-habits: $(READY)  ## do reasons name what the simulator planted? (DATA=a data root that the demo filled)
 	$(BIN)/python -m returnml_tests.drills.habits --data $(DATA)

@@ -122,6 +122,8 @@ class LiveDays:
             drift=DriftSettings(min_rows=1_000_000),
         )
         self.paths = self.settings.paths
+        # What was handed over, too: a file of a delivery without its record is not seen.
+        shutil.copytree(DataPaths(source).landing / "deliveries", self.paths.landing / "deliveries")
         for day in DataPaths(source).landing.glob("*/????-??-??"):
             if date.fromisoformat(day.name) < GO_LIVE:
                 shutil.copytree(day, self.paths.landing / day.parent.name / day.name)

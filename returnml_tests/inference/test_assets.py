@@ -12,6 +12,7 @@ from returnml.pipeline.assets.inference import (
     inference_log,
     moments,
 )
+from returnml.pipeline.partitions import daily_partitions, partitioned
 from returnml.pipeline.resources.warehouse_resource import warehouse_resource
 from returnml.settings import Settings
 from returnml.warehouse.partition import open_warehouse
@@ -21,7 +22,9 @@ from returnml_tests.inference.conftest import LAST, Scored
 def materialize(root: Path, *assets: dg.AssetsDefinition) -> dg.ExecuteInProcessResult:
     settings = Settings(data=str(root))
     resources = {"settings": settings, "warehouse": warehouse_resource(settings)}
-    return dg.materialize(assets, partition_key=LAST.isoformat(), resources=resources, raise_on_error=False)
+    days = daily_partitions(settings)
+    cut = [partitioned(asset, days) for asset in assets]
+    return dg.materialize(cut, partition_key=LAST.isoformat(), resources=resources, raise_on_error=False)
 
 
 def verdict(result: dg.ExecuteInProcessResult, asset: str, check: str) -> dg.AssetCheckEvaluation:

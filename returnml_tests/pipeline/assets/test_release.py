@@ -23,6 +23,7 @@ from returnml.pipeline.checks import (
     spec,
     stop_on_error,
 )
+from returnml.pipeline.partitions import daily_partitions, partitioned
 from returnml.release.deployment import read_state
 from returnml.release.folder import Release, write_release
 from returnml.release.proof import prove_trail
@@ -110,9 +111,10 @@ def test_what_is_skipped_gives_no_warnings(tmp_path: Path, caplog: pytest.LogCap
     @dg.asset(deps=[keys.scores])
     def drift() -> None: ...
 
+    days = daily_partitions(Settings())
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [evaluation, build_release(return_risk.TASK), build_scores_asset(return_risk.TASK), drift],
+            [evaluation, build_release(return_risk.TASK), partitioned(build_scores_asset(return_risk.TASK), days), drift],
             instance=instance,
             partition_key="2025-01-01",
             resources={name: object() for name in ("settings", "clock", "warehouse")} | {"io_manager": dg.mem_io_manager},
