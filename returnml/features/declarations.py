@@ -263,7 +263,8 @@ class FeatureDeclarations:
     def _family_of(self) -> dict[str, str]:
         if not self.families:
             return {}
-        named: dict[str, str | None] = {d.name: d.family for d in (*self.request, *self.basket, *self.derived)}
+        named = {r.name: r.family for r in self.request} | {b.name: b.family for b in self.basket}
+        named |= {d.name: d.family for d in self.derived}
         named |= {a.name: a.aggregation.family or a.group.family for a in self.aggregates}
         try:
             return family_of_features(self.families, named, {d.name: d.inputs for d in self.derived}, self.outputs)

@@ -50,7 +50,7 @@ def problems_as_served(task: Task, explainer: bytes) -> list[str]:
     return []
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Empty:
     """A generation of nothing."""
 
