@@ -7,7 +7,8 @@ rows mean.
     <landing>/deliveries/<NNNNNN>.json                              a delivery: all that a source handed over at once
 
 **A day is the sum of its versions.** A version of mode ``replace`` is the whole day; one of mode ``append`` adds rows, and takes
-the place of the rows whose ids it has. **A delivery is there or not.** A file of a delivery that has no record yet is not seen.
+the place of the rows whose ids it has. **A delivery is there or not.** A file of a delivery that is being written is not seen;
+one without any record was put there by hand, and is.
 """
 
 from __future__ import annotations
@@ -155,8 +156,10 @@ def days(landing: Path, stream_name: str) -> list[date]:
     folder = landing / _known(stream_name)
     if not folder.exists():
         return []
-    pending = landing / "deliveries" / PENDING
-    unfinished = set(read_record(pending).files) if pending.exists() else set()
+    try:
+        unfinished = set(read_record(landing / "deliveries" / PENDING).files)
+    except FileNotFoundError:
+        unfinished = set()
     found = []
     for entry in os.scandir(folder):
         if entry.name.startswith("."):
@@ -219,12 +222,23 @@ def _versions(folder: Path, stream_name: str, day: date, deliveries: Collection[
         expected = (stream_name, day, int(match["version"]), match["digest"])
         if (file.stream, file.day, file.version, file.sha256[:12]) != expected:
             raise LandingError(f"{twin}: its stream, day, version or hash contradicts its name or place [landing_sidecar]")
-        if file.delivery is not None and file.delivery not in deliveries:
+        if file.delivery is not None and file.delivery not in deliveries and _is_unfinished(folder.parents[1], file.delivery):
             continue
         if file.version in found:
             raise LandingError(f"{path}: {found[file.version].path.name} claims version {file.version} too [landing_version]")
         found[file.version] = file
     return [found[version] for version in sorted(found)]
+
+
+def _is_unfinished(landing: Path, delivery: int) -> bool:
+    """Whether a delivery that was not whole a moment ago is being written, or has become whole since: looked at in this order."""
+    folder = landing / "deliveries"
+    try:
+        if read_record(folder / PENDING).delivery == delivery:
+            return True
+    except FileNotFoundError:
+        pass
+    return (folder / f"{delivery:06d}.json").exists()
 
 
 def _read_sidecar(sidecar: Path, path: Path) -> LandingFile:

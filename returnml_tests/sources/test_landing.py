@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -99,6 +100,15 @@ def test_a_sidecar_of_before_deliveries_is_a_replacement_of_its_day(tmp_path: Pa
     [found] = history(tmp_path, "returns")
     assert (found.mode, found.delivery, found.has_own_ids, found.changes) == ("replace", None, False, None)
     assert days(tmp_path, "returns") == [DAY]
+
+
+def test_days_that_were_copied_without_their_records_are_seen(tmp_path: Path) -> None:
+    file = _write(tmp_path / "one", _frame(1))
+    shutil.copytree(tmp_path / "one" / "returns", tmp_path / "other" / "returns")
+    [found] = history(tmp_path / "other", "returns")
+    assert (found.sha256, days(tmp_path / "other", "returns")) == (file.sha256, [DAY])
+    assert _write(tmp_path / "other", _frame(2)).version == 2
+    assert [f.version for f in history(tmp_path / "other", "returns")] == [1, 2]
 
 
 def test_nothing_delivered(tmp_path: Path) -> None:
