@@ -78,7 +78,7 @@ def table(con: duckdb.DuckDBPyConnection) -> None:
     if again.content_hash != report.content_hash:
         raise SystemExit("tiles and streams give different tables")
     hand_s, _ = timed(lambda: con.execute(f"CREATE OR REPLACE TEMP TABLE by_hand AS {by_hand()}"))
-    compute_windows(con, CUSTOMER, customer_spine(CUSTOMER, CUT_OFF), into="ours")
+    compute_windows(con, CUSTOMER, customer_spine(CUSTOMER, CUT_OFF), into="ours", held=TILE_GROUPS)
     # Who has no event in a stream has no row there: nothing is 0, and no last event is none.
     values = ", ".join(
         a.name if a.aggregation.operation is Operation.SINCE_LAST else f"coalesce({a.name}, 0)" for a in CUSTOMER.aggregates

@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 
 from returnml.features.sets.order_line import ORDER_LINE
+from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.fit_expressions import (
     order_columns,
     return_columns,
@@ -78,7 +79,10 @@ def make_warehouse(path: Path, days: int, lines_per_day: int) -> duckdb.DuckDBPy
     }
     for statement in (_ORDERS, _RETURNS, _OUTCOMES):
         con.execute(statement.format(**values))
-    for table, said in (("core.orders", order_columns("size")), ("core.returns", return_columns("null::VARCHAR"))):
+    for table, said in (
+        ("core.orders", order_columns(DUCKDB, "size")),
+        ("core.returns", return_columns(DUCKDB, "null::VARCHAR")),
+    ):
         con.execute(
             f"create or replace table {table} as select *, {', '.join(f'{e} as {c}' for c, e in said.items())} from {table}"
         )

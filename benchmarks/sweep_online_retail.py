@@ -27,6 +27,7 @@ from returnml.features.sets.order_line import ORDER_LINE
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.online_retail import import_online_retail
+from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.warehouse.features.order_line_vectors import build_order_lines
 from returnml.warehouse.features.tile_tables import build_tiles
 from returnml.warehouse.features.window_aggregates import compute_windows
@@ -188,7 +189,7 @@ def main() -> None:
             wanted |= (own := reference(group, lines, streams))
             check_reference(group, lines, streams, own, args.samples)
         for from_tiles in (True, False):
-            compute_windows(con, ORDER_LINE, "spine", "result", from_tiles=from_tiles)
+            compute_windows(con, ORDER_LINE, "spine", "result", from_tiles=from_tiles, held=TILE_GROUPS)
             wrong = {name: n for name, want in wanted.items() if (n := differences(con, name, want))}
             print(
                 f"{'tiles' if from_tiles else 'streams'}: {lines.height:,} lines x {len(wanted)} aggregates: "

@@ -12,6 +12,7 @@ from returnml.commands.consume import consume, dead_letters_command
 from returnml.commands.data import app as data_app
 from returnml.commands.demo import demo
 from returnml.commands.dev import dev
+from returnml.commands.doctor import doctor
 from returnml.commands.evaluate import app as evaluate_app
 from returnml.commands.features import features
 from returnml.commands.forget import forget
@@ -42,6 +43,7 @@ app.add_typer(data_app, name="data")
 app.command()(run)
 app.command()(backfill)
 app.command()(status)
+app.command()(doctor)
 app.command()(features)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(store_app, name="store")

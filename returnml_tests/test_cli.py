@@ -53,6 +53,24 @@ def test_features_as_json_are_the_feature_sets():
     assert all(feature["description"] for feature in found)
 
 
+def test_features_as_sql_is_the_plan_of_a_set_or_of_one_feature():
+    whole = invoke("features", "--sql", "--set", "order_line").output
+    assert "create or replace temp table pit_windows_customer_all_day as" in whole
+    assert all(f' as "{name}"' in whole for name in ORDER_LINE.raw_names)
+    one = invoke("features", "--sql", "article_orders_count_24h").output
+    assert "pit_windows_article_all_slot" in one
+    assert "customer_all" not in one
+    derived = invoke("features", "--sql", "article_return_rate_90d", "--set", "order_line").output
+    assert "from article_outcomes_returned_sum_90d, article_outcomes_count_90d; computed in Python" in derived
+    assert ' as "article_outcomes_count_90d"' in derived
+
+
+def test_a_plan_of_a_feature_that_is_not_there_is_refused():
+    refused = invoke("features", "--sql", "article_orders")
+    assert refused.exit_code == 2
+    assert "no feature of that name in order_line, customer, return_request" in " ".join(refused.output.split())
+
+
 def test_features_of_one_set():
     assert f"{len(CUSTOMER.outputs)} features of customer" in invoke("features", "--set", "customer").output
     refused = invoke("features", "--set", "lines")

@@ -31,8 +31,6 @@ TaskOption = Annotated[str | None, typer.Option("--task", help="One task only; d
 @app.command("list")
 def list_releases(task: TaskOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List every candidate, newest data first: its role, or the gates that it failed; exit code 1 where something is damaged."""
-    import msgspec
-
     from returnml.release.folder import ReleaseError, load_release
     from returnml.release.proof import proof_of
 
@@ -75,7 +73,7 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
         typer.echo(f"{row['version']}  {figures}{status}")
     for version, problem in sorted(damaged.items()):
         typer.echo(f"damaged  {version} ({roles.get(version) or 'no role'}): {problem}", err=True)
-    say_findings([msgspec.to_builtins(finding) for proof in proofs for finding in proof.findings], as_json=False)
+    say_findings([finding for proof in proofs for finding in proof.findings], as_json=False)
     if damaged:
         raise typer.Exit(1)
 
@@ -106,7 +104,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
             "findings": msgspec.to_builtins(proof.findings),
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-        say_findings(msgspec.to_builtins(proof.findings), as_json)
+        say_findings(proof.findings, as_json)
         return
     manifest = release.manifest
     typer.echo(f"{version}\n  snapshot    {manifest.training_snapshot[:32]}\n  policy      {manifest.policy_hash or '-'}")
@@ -120,7 +118,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
         typer.echo(f"  {'holds   ' if gate.passed else 'REJECTED'}  {gate.name}: {gate.reason}")
     for r in records:
         typer.echo(f"  revision {r.revision}  {r.action} by {r.by}: {r.why}")
-    say_findings(msgspec.to_builtins(proof.findings), as_json)
+    say_findings(proof.findings, as_json)
 
 
 @app.command("diff")
@@ -153,6 +151,20 @@ def reject_command(version: Version, by: By, why: Why, data: DataOption = None) 
     from returnml.release.transitions import reject
 
     _say(reject, settings_of_root(data), version, by, why, f"rejected: {version} is kept and does not decide")
+
+
+@app.command("set-aside")
+def set_aside_command(version: Version, by: By, why: Why, data: DataOption = None) -> None:
+    """Take a damaged release out of force and out of the folder of releases; it is kept below releases/.set-aside."""
+    from returnml.clock import clock_of
+    from returnml.release.setting_aside import set_aside
+
+    settings = settings_of_root(data)
+    with _refused():
+        changed = set_aside(settings, version, _tasks(None), by=by, why=why, clock=clock_of(settings.replay_clock))
+    typer.echo(f"{version}: set aside")
+    for task, state in changed.items():
+        typer.echo(f"{task}: {state.champion or 'no release'} decides (revision {state.revision})")
 
 
 @app.command("promote")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
 from returnml.settings import DataPaths, Settings
 
+if TYPE_CHECKING:
+    from returnml.findings import Finding
+
 
 def status(
     data: DataOption = None,
@@ -21,12 +24,12 @@ def status(
 ) -> None:
     """Show landed days, tables, quarantine, refused files and what is deployed; exit code 1 where that cannot be trusted."""
     settings = settings_of_root(data)
-    found = _collect(settings)
+    found, findings = _collect(settings)
     typer.echo(json.dumps(found, indent=2)) if as_json else _print(found, settings.paths)
-    say_findings(found["findings"], as_json)
+    say_findings(findings, as_json)
 
 
-def _collect(settings: Settings) -> dict[str, Any]:
+def _collect(settings: Settings) -> tuple[dict[str, Any], list[Finding]]:
     import msgspec
 
     from returnml.contracts.columns import STREAMS
@@ -51,11 +54,11 @@ def _collect(settings: Settings) -> dict[str, Any]:
                 found |= warehouse_status(con).as_data()
         proofs = {task: proof_of(settings, task) for task in tasks()}
         found["deployment"] = {task: proof.state.roles for task, proof in proofs.items()}
-        found["findings"] = [msgspec.to_builtins(f) for proof in proofs.values() for f in proof.findings]
+        findings = [finding for proof in proofs.values() for finding in proof.findings]
         found["generations"] = list(read_pointer(paths.store).generations) if paths.store.exists() else []
     except (LandingError, StoreError) as error:
         refuse(str(error))
-    return found
+    return found | {"findings": msgspec.to_builtins(findings)}, findings
 
 
 def _print(found: dict[str, Any], paths: DataPaths) -> None:

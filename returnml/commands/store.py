@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -157,6 +158,21 @@ def store_rebuild(data: DataOption = None) -> None:
         generation = rebuild_store(backend, FEATURE_SETS[0])
         live = read_live(backend)
     typer.echo(f"rebuilt     {len(live.state):,} keys, events up to {live.mark.seq}, beside {generation.name}")
+
+
+@app.command("restore-ledger")
+def store_restore_ledger(
+    backup: Annotated[Path, typer.Argument(help="Folder with the segments (*.log) of a backup of the ledger.")],
+    data: DataOption = None,
+) -> None:
+    """Put damaged segments of the event ledger right from a backup; events that came after it are kept, no record is lost."""
+    from returnml.ledger.restoring import restore
+
+    settings = settings_of_root(data)
+    with _refused():
+        done = restore(settings.paths.ledger, backup)
+    for name, count in done.items():
+        typer.echo(f"restored    {name}: every record is as it was written; {count} bytes were not")
 
 
 def _backend(settings: Settings) -> Backend:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,10 +14,6 @@ from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
 from returnml.settings import Settings
-
-if TYPE_CHECKING:
-    from returnml.release.erasures import Erasure
-    from returnml.release.findings import Finding
 
 app = typer.Typer(help="Audit trails: proving them, and mending what does not agree.", no_args_is_help=True)
 
@@ -37,12 +33,13 @@ def verify(
     """Prove every trail: chains, heads, states, manifests, signatures, erasures in the ledger; exit code 1 where one is wrong."""
     import msgspec
 
+    from returnml.health.checks.trails import trail_findings
     from returnml.release.heads import Heads, compare_heads
     from returnml.release.trail import lines
 
     settings = settings_of_root(data)
     with _refused():
-        findings = _findings(settings)
+        findings = trail_findings(settings)
         trails = _trails(settings)
         if exported is not None:
             try:
@@ -52,13 +49,12 @@ def verify(
             findings += compare_heads(trails, before)
         broken = {f.where for f in findings if f.is_damage}
         counts = {name: len(lines(trail)) if str(trail) not in broken else None for name, trail in trails.items()}
-    told = [msgspec.to_builtins(finding) for finding in findings]
     if as_json:
-        answer = {"trails": counts, "findings": told}
+        answer = {"trails": counts, "findings": findings}
         typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
     for name, count in counts.items() if not as_json else ():
         typer.echo(f"{name:<16}{'not whole' if count is None else f'{count} records'}")
-    say_findings(told, as_json)
+    say_findings(findings, as_json)
 
 
 @app.command("heads")
@@ -72,12 +68,13 @@ def heads_command(
         readable_json,
         replace_file,
     )
-    from returnml.release.findings import damages
+    from returnml.findings import damages
+    from returnml.health.checks.trails import trail_findings
     from returnml.release.heads import export_heads
 
     settings = settings_of_root(data)
     with _refused():
-        wrong = damages(_findings(settings))
+        wrong = damages(trail_findings(settings))
         if wrong:
             refuse(f"{len(wrong)} findings, the first: {wrong[0]}")
         found = export_heads(_trails(settings), clock_of(settings.replay_clock).now_us())
@@ -112,6 +109,7 @@ def mend_command(
 ) -> None:
     """Make state and trail agree again by a person's word, as `trail verify` names it; what was wrong is kept."""
     from returnml.clock import clock_of
+    from returnml.health.checks.trails import erasures_of_ledger
     from returnml.release.commit import mend
     from returnml.release.erasures import ERASURES, mend_erasures
     from returnml.release.seal import seal_of
@@ -125,7 +123,7 @@ def mend_command(
         if what == ERASURES:
             if trust == "state":
                 refuse("erasures have no state: --trust trail or --begin-anew")
-            told = list(_erased(settings, by, why))
+            told = list(erasures_of_ledger(settings, by, why))
             added = mend_erasures(settings.paths.erasures, told, is_anew=begin_anew, by=by, why=why, clock=clock, seal=seal)
             typer.echo(f"erasures: mended; {added} that only the ledger had were put into the trail")
             return
@@ -137,35 +135,11 @@ def mend_command(
     typer.echo(f"{what}: mended (revision {state.revision}); {state.champion or 'no release'} decides")
 
 
-def _findings(settings: Settings) -> list[Finding]:
-    from returnml.release.erasures import prove_erasures
-    from returnml.release.proof import proof_of
-    from returnml.release.seal import seal_of
-    from returnml.tasks.registry import tasks
-
-    found = [finding for task in tasks() for finding in proof_of(settings, task).findings]
-    erased = [erasure.pseudonym for erasure in _erased(settings, "", "")]
-    return found + prove_erasures(settings.paths.erasures, seal_of(settings.trail), erased)[1]
-
-
 def _trails(settings: Settings) -> dict[str, Path]:
     from returnml.release.heads import trails_of
     from returnml.tasks.registry import tasks
 
     return trails_of(settings.paths, tasks())
-
-
-def _erased(settings: Settings, by: str, why: str) -> Iterator[Erasure]:
-    """The erasures of the event ledger."""
-    from returnml.ledger.event_records import decode_payload
-    from returnml.ledger.events import CustomerErased
-    from returnml.ledger.log import read
-    from returnml.release.erasures import Erasure
-
-    for record in read(settings.paths.ledger):
-        event = decode_payload(record).event
-        if isinstance(event, CustomerErased):
-            yield Erasure(pseudonym=event.customer_id, at_us=record.known_at_us, by=by, why=why, seq=record.seq)
 
 
 @contextmanager

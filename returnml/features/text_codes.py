@@ -1,4 +1,4 @@
-"""Strings as integers, for counting different ones: the same code in Python as in SQL (``sql.dialect.text_code``)."""
+"""Strings as integers, for counting different ones: the same code in Python as in SQL (``sql.engine.Engine.text_code``)."""
 
 from __future__ import annotations
 

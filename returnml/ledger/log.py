@@ -263,6 +263,15 @@ def _scan(file: Path, *, is_last: bool, begin: int = 0) -> Iterator[tuple[int, R
         yield begin + at, record
 
 
+def check_segment(file: Path, *, is_last: bool) -> int:
+    """The byte after the last record of a segment, every one of which was read.
+
+    Raises:
+        LogError: naming the byte that is damaged.
+    """
+    return max((end for end, _ in _scan(file, is_last=is_last)), default=0)
+
+
 def _first(file: Path, is_last: bool) -> Record | None:
     """The first record of a segment; None where the last segment has none yet."""
     with open(file, "rb") as segment:

@@ -20,8 +20,8 @@ from returnml.files import (
     replace_file,
     sha256,
 )
+from returnml.findings import damages
 from returnml.release.deployment import AuditRecord, DeploymentError, DeploymentState, audit_path, read_state, state_after
-from returnml.release.findings import damages
 from returnml.release.proof import prove, prove_trail, restored_lines, unproven_roles, whole_records
 from returnml.release.seal import UNSIGNED, Seal, SealError
 from returnml.release.trail import Head, TrailError, append, heads, lines, set_aside, sign_head, signed

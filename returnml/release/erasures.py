@@ -20,11 +20,11 @@ from returnml.files import (
     replace_file,
     sha256,
 )
+from returnml.findings import Finding, damages
 from returnml.release import trail
-from returnml.release.findings import Finding, damages, mend_command
 from returnml.release.plain import NotPlain, read_plain
 from returnml.release.seal import UNSIGNED, Seal, SealError
-from returnml.release.trail import GENESIS, Head, TrailError, heads, lines, records_of
+from returnml.release.trail import GENESIS, Head, TrailError, heads, lines, mend_command, records_of
 
 ERASURES = "erasures"
 
@@ -231,7 +231,8 @@ def _unsigned(path: Path, newest: Erasure, end: Head | None, seal: Seal) -> list
 
 
 def _damage(code: str, where: Path, what: str, meaning: str, mend: str) -> Finding:
-    return Finding(code=code, where=str(where), what=what, meaning=meaning, mend=mend)
+    is_command = mend.startswith("returnml ") and "," not in mend
+    return Finding(code=code, where=str(where), what=what, meaning=meaning, mend=mend, is_command=is_command)
 
 
 def _anchor(path: Path) -> Anchor | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.findings import Finding
 from returnml.release.deployment import AuditRecord, audit_path
 from returnml.release.erasures import ERASURES, Erasure
-from returnml.release.findings import Finding
 from returnml.release.trail import Head, TrailError, heads, lines, records_of
 from returnml.settings import DataPaths
 
@@ -66,6 +66,7 @@ def compare_heads(trails: dict[str, Path], exported: Heads) -> list[Finding]:
                 what=what,
                 meaning="The trail was written anew or cut off after the export.",
                 mend="bring the trail and its state back from a backup of the time of the export, and look into who wrote it",
+                is_command=False,
             )
         )
     return findings

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from returnml.files import sha256
+from returnml.findings import Finding, damages
 from returnml.release.deployment import (
     AuditRecord,
     DeploymentError,
@@ -20,10 +21,9 @@ from returnml.release.deployment import (
     read_state,
     state_after,
 )
-from returnml.release.findings import Finding, damages, mend_command
 from returnml.release.folder import ReleaseError, read_manifest, release_folder
 from returnml.release.seal import UNSIGNED, Seal, SealError, seal_of
-from returnml.release.trail import Head, TrailError, heads, is_torn, lines, records_of, signature_problem
+from returnml.release.trail import Head, TrailError, heads, is_torn, lines, mend_command, records_of, signature_problem
 from returnml.settings import Settings
 
 _NO_ROLES = DeploymentState().roles
@@ -189,7 +189,7 @@ def _of_trail(code: str, where: Path, state: DeploymentState, what: str, meaning
         is_restorable = False
     anew = f"bring state and trail back from one backup; where there is none: {mend_command(task, '--begin-anew')}"
     mend = mend_command(task, "--trust state") if is_restorable else anew
-    return Finding(code=code, where=str(trail), what=what, meaning=meaning, mend=mend)
+    return Finding(code=code, where=str(trail), what=what, meaning=meaning, mend=mend, is_command=is_restorable)
 
 
 def _unsigned(trail: Path, newest: AuditRecord, end: Head | None, seal: Seal) -> list[Finding]:
@@ -197,16 +197,17 @@ def _unsigned(trail: Path, newest: AuditRecord, end: Head | None, seal: Seal) ->
         problem = signature_problem(trail, newest, end, seal)
     except SealError as error:
         meaning, mend = "Nothing can be proven without the key.", "set trail.public_key to the file of the key"
-        return [Finding(code="key_unusable", where=str(trail), what=str(error), meaning=meaning, mend=mend)]
+        return [Finding(code="key_unusable", where=str(trail), what=str(error), meaning=meaning, mend=mend, is_command=False)]
     if problem is None:
         return []
     meaning = f"Who wrote it ({newest.action!r} by {newest.by!r}) did not have the key, or it is from before there was one."
     mend = f"returnml trail anchor, if the record is right; else {mend_command(trail.parent.name, '--begin-anew')}"
-    return [Finding(code="unsigned", where=str(trail), what=problem, meaning=meaning, mend=mend)]
+    return [Finding(code="unsigned", where=str(trail), what=problem, meaning=meaning, mend=mend, is_command=False)]
 
 
 def _left(code: str, where: Path, what: str, meaning: str) -> Finding:
-    return Finding(code=code, where=str(where), what=what, meaning=meaning, mend="nothing has to be done", is_damage=False)
+    mend = "nothing has to be done"
+    return Finding(code=code, where=str(where), what=what, meaning=meaning, mend=mend, is_command=False, is_damage=False)
 
 
 def _about(path: Path, releases: Path, role: str, version: str) -> Finding | None:

@@ -57,6 +57,11 @@ class TrailError(Exception):
     """A trail that cannot be trusted; the message names the file and the line."""
 
 
+def mend_command(what: str, *options: str) -> str:
+    """``returnml trail mend`` for a task, or for ``erasures``."""
+    return " ".join(["returnml trail mend", what, *options, "--by WHO --why WHY"])
+
+
 def name_of(trail: Path) -> str:
     """What a trail is called wherever its data root lies: ``return_risk/audit.jsonl``."""
     return f"{trail.parent.name}/{trail.name}"

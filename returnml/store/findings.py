@@ -5,11 +5,14 @@ A command is named only where a test shows that the check which found the damage
 
 from __future__ import annotations
 
+import shlex
+
 from returnml.findings import Finding
 from returnml.instants import instant
 
 REBUILD = "returnml store rebuild"
 _PUBLISH = "returnml store publish"
+_RESTORE = "returnml store restore-ledger BACKUP"
 
 
 def generation_damaged(what: str, cut_off_us: int | None) -> Finding:
@@ -61,10 +64,9 @@ def ledger_lost_its_end(applied: int, last_seq: int) -> Finding:
     return Finding(
         code="ledger_lost_its_end",
         what=f"the live part has event {applied}, the ledger ends with {last_seq}",
-        meaning="acknowledged events are gone from the ledger: nothing is published or rebuilt, and none is taken in",
-        mend="bring its last segment back from a backup; what is lost for good is given up by removing the live part before "
-        f"{REBUILD}",
-        is_command=False,
+        meaning="acknowledged events are gone from the ledger: nothing is published or rebuilt, and none is taken in. Without a "
+        f"backup they are lost for good: that is accepted by removing the live part before {REBUILD}",
+        mend=_RESTORE,
     )
 
 
@@ -75,6 +77,41 @@ def ledger_damaged(what: str) -> Finding:
         what=what,
         meaning="an acknowledged event cannot be read: its day is not ingested, nothing is published or rebuilt; scores go on "
         "from what was applied before",
-        mend="bring the segment back from a backup",
+        mend=_RESTORE,
+    )
+
+
+def foreign_store(what: str, own_prefix: str) -> Finding:
+    """What is under the settings' prefix on the server, or in the store's folder, belongs to another data root.
+
+    Args:
+        own_prefix: one that nobody else has.
+    """
+    return Finding(
+        code="store_of_another_root",
+        what=what,
+        meaning="nothing is scored, taken in or published: it would be with another shop's data. Its owner goes on undisturbed; "
+        "where this root is the owner, the other one must go. The prefix below belongs into the settings of this root",
+        mend=f"RETURNML_STORE__REDIS_PREFIX={shlex.quote(own_prefix)} {_PUBLISH}",
+    )
+
+
+def store_unreachable(what: str) -> Finding:
+    """The server does not answer, or may remove keys."""
+    return Finding(
+        code="store_unreachable",
+        what=what,
+        meaning="nothing is taken in, and nothing scored unless serving.stale_features allows it",
+        mend="start the server, or put store.redis_url right",
         is_command=False,
+    )
+
+
+def store_refused(what: str) -> Finding:
+    """What is published is of other declarations or another format, or its folder holds what is no part of it."""
+    return Finding(
+        code="store_refused",
+        what=what,
+        meaning="no worker that starts now scores from it",
+        mend=_PUBLISH,
     )

@@ -6,12 +6,7 @@ import json
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
-from returnml.warehouse.features.window_aggregates import compute_windows
-from returnml_tests.features.window_warehouse import (
-    connect,
-    write_spine,
-    write_stream,
-)
+from returnml_tests.features.engines import EngineWarehouse
 from returnml_tests.oracle import Event, Moment, aggregate
 from returnml_tests.shared import SHARED, required
 
@@ -49,7 +44,7 @@ def test_oracle_holds() -> None:
             assert since == moment["us_since_last"], (case["name"], at)
 
 
-def test_batch_engine_holds() -> None:
+def test_batch_engine_holds(engine: type[EngineWarehouse]) -> None:
     for case in _cases():
         names = list(case["moments"][0]["windows"])
         windows = tuple(Window.parse(n) for n in names)
@@ -61,24 +56,17 @@ def test_batch_engine_holds() -> None:
                 Aggregation(STREAM, Operation.SINCE_LAST, None, (Window.parse("lifetime"),)),
             ),
         )
-        con = connect()
-        write_stream(con, STREAM, ("customer_id",), _events(case))
         spine = []
         for i, m in enumerate(case["moments"]):
             until = _until(case, m["mark"], m["requested_at"])
             spine.append(Moment(i, m["requested_at"], until, until, {"customer_id": "c"}))
-        write_spine(con, ("customer_id",), spine)
-        compute_windows(con, [group], "spine", "got")
-        columns = [a.name for a in group.aggregates()]
-        for row in con.execute("select * from got order by moment_id").fetchall():
-            moment, got = case["moments"][row[0]], dict(zip(columns, row[1:], strict=True))
+        warehouse = engine()
+        warehouse.write(("customer_id",), {STREAM: _events(case)}, spine)
+        for i, got in warehouse.windows([group], from_tiles=False).items():
+            moment = case["moments"][i]
             for name in names:
                 for o in OPERATIONS:
                     middle = "" if o is Operation.COUNT else "value_"
-                    assert got[f"customer_orders_{middle}{o}_{name}"] == moment["windows"][name][o], (
-                        case["name"],
-                        row[0],
-                        name,
-                        o,
-                    )
+                    found = got[f"customer_orders_{middle}{o}_{name}"]
+                    assert found == moment["windows"][name][o], (case["name"], i, name, o)
             assert got["customer_orders_since_last_us"] == moment["us_since_last"]

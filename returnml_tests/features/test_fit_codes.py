@@ -1,6 +1,5 @@
 """Sizes and reasons as integers: the same in Python as in SQL, for any text."""
 
-import duckdb
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -54,17 +53,15 @@ def test_every_rank_fits_its_bits():
 @settings(max_examples=50, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=40))
 @example([None, "38\n", "XL", "too_small"])
-def test_sql_says_what_python_says(texts):
+def test_sql_says_what_python_says(engine, texts):
+    warehouse = engine()
     expressions = [
-        fit_expressions.letter_size("t"),
-        fit_expressions.number_size("t"),
-        *fit_expressions.order_columns("t").values(),
-        *fit_expressions.return_columns("t").values(),
+        fit_expressions.letter_size(warehouse.engine, "t"),
+        fit_expressions.number_size(warehouse.engine, "t"),
+        *fit_expressions.order_columns(warehouse.engine, "t").values(),
+        *fit_expressions.return_columns(warehouse.engine, "t").values(),
     ]
-    with duckdb.connect() as con:
-        con.execute("CREATE TABLE given (i INTEGER, t VARCHAR)")
-        con.executemany("INSERT INTO given VALUES (?, ?)", list(enumerate(texts)))
-        found = con.execute(f"SELECT {', '.join(expressions)} FROM given ORDER BY i").fetchall()
+    found = warehouse.evaluate(expressions, texts)
     assert found == [
         (
             fit_codes.letter_size(t),

@@ -1,23 +1,20 @@
 """Strings have the same code in Python as in SQL."""
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.features.declarations import Aggregation, Operation, Stream
-from returnml.features.sql import dialect
 from returnml.features.text_codes import text_code
 from returnml.features.windows import Window
-
-CON = duckdb.connect()
-QUERY = f"select {dialect.text_code('t')} from (select unnest(?::VARCHAR[]) as t)"
 
 
 @settings(max_examples=50)
 @given(st.lists(st.one_of(st.none(), st.sampled_from(["", " ", "card", "Über"]), st.text()), min_size=1))
-def test_codes_agree(texts):
-    assert [code for (code,) in CON.execute(QUERY, [texts]).fetchall()] == [text_code(text) for text in texts]
+def test_codes_agree(engine, texts):
+    warehouse = engine()
+    found = warehouse.evaluate([warehouse.engine.text_code("t")], texts)
+    assert [code for (code,) in found] == [text_code(text) for text in texts]
 
 
 def test_null_and_the_empty_string_have_none():

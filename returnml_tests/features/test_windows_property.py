@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.windows import Window
-from returnml.warehouse.features.tile_tables import build_tiles
-from returnml.warehouse.features.window_aggregates import compute_windows
-from returnml_tests.features.window_warehouse import (
-    connect,
-    write_spine,
-    write_stream,
-)
+from returnml_tests.features.engines import EngineWarehouse
 from returnml_tests.oracle import DAY, Event, Moment, group_aggregates
 
 ORDERS = Stream("orders", "core.orders", {"value": 40, "pieces": 20}, texts=("method",))
@@ -93,24 +86,10 @@ def moments(draw: st.DrawFn) -> list[Moment]:
     return found
 
 
-def _got(con: duckdb.DuckDBPyConnection) -> dict[int, dict[str, int | None]]:
-    names = [a.name for g in GROUPS for a in g.aggregates()]
-    rows = con.execute("select * from got").fetchall()
-    found = {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
-    assert len(found) == len(rows)
-    return found
-
-
-def _tiles(con: duckdb.DuckDBPyConnection) -> list:
-    return [con.execute(f"select * from {g.tile_table} order by all").fetchall() for g in TILED]
-
-
-def _warehouse(events: dict[str, list[Event]], spine: list[Moment]) -> duckdb.DuckDBPyConnection:
-    con = connect()
-    write_stream(con, ORDERS, KEYS, events["orders"])
-    write_stream(con, OUTCOMES, KEYS, events["outcomes"])
-    write_spine(con, KEYS, spine)
-    return con
+def _warehouse(engine: type[EngineWarehouse], events: dict[str, list[Event]], spine: list[Moment]) -> EngineWarehouse:
+    warehouse = engine()
+    warehouse.write(KEYS, {ORDERS: events["orders"], OUTCOMES: events["outcomes"]}, spine)
+    return warehouse
 
 
 def _want(events: dict[str, list[Event]], spine: list[Moment]) -> dict[int, dict[str, int | None]]:
@@ -119,30 +98,27 @@ def _want(events: dict[str, list[Event]], spine: list[Moment]) -> dict[int, dict
 
 @settings(max_examples=40)
 @given(streams(), moments())
-def test_batch_from_streams_equals_oracle(events: dict[str, list[Event]], spine: list[Moment]) -> None:
-    con = _warehouse(events, spine)
-    compute_windows(con, GROUPS, "spine", "got", from_tiles=False)
-    assert _got(con) == _want(events, spine)
+def test_batch_from_streams_equals_oracle(
+    engine: type[EngineWarehouse], events: dict[str, list[Event]], spine: list[Moment]
+) -> None:
+    assert _warehouse(engine, events, spine).windows(GROUPS, from_tiles=False) == _want(events, spine)
 
 
 @settings(max_examples=12)
 @given(streams(), moments(), st.integers(0, 5))
-def test_batch_from_tiles_equals_oracle(events: dict[str, list[Event]], spine: list[Moment], cut: int) -> None:
+def test_batch_from_tiles_equals_oracle(
+    engine: type[EngineWarehouse], events: dict[str, list[Event]], spine: list[Moment], cut: int
+) -> None:
     """From tiles built in one pass, and from tiles built day by day, a day built again: the same tables and values."""
-    con = _warehouse(events, spine)
+    warehouse = _warehouse(engine, events, spine)
     first, last = date(2024, 10, 4), date(2024, 10, 10)
     for group in TILED:
-        build_tiles(con, group, first, last)
-    compute_windows(con, GROUPS, "spine", "got", from_tiles=True)
-    assert _got(con) == _want(events, spine)
-    one_pass, records = _tiles(con), con.execute("select * from ops.partitions order by all").fetchall()
-
-    con.execute("delete from ops.partitions")
+        warehouse.build_tiles(group, first, last)
+    assert warehouse.windows(GROUPS, from_tiles=True) == _want(events, spine)
+    one_pass = warehouse.stored(TILED)
     for group in TILED:
-        con.execute(f"drop table {group.tile_table}")
+        warehouse.drop_tiles(group)
         for n in range((last - first).days + 1):
-            build_tiles(con, group, first + timedelta(days=n), first + timedelta(days=n))
-        again = build_tiles(con, group, first + timedelta(days=cut), first + timedelta(days=cut + 1))
-        assert again.stale == ()
-    assert _tiles(con) == one_pass
-    assert con.execute("select * from ops.partitions order by all").fetchall() == records
+            warehouse.build_tiles(group, first + timedelta(days=n), first + timedelta(days=n))
+        assert warehouse.build_tiles(group, first + timedelta(days=cut), first + timedelta(days=cut + 1)) == ()
+    assert warehouse.stored(TILED) == one_pass

@@ -19,15 +19,16 @@ from returnml.files import (
     readable_json,
     sha256,
 )
+from returnml.findings import Finding, damages
 from returnml.release.commit import anchor, mend
 from returnml.release.deployment import AuditRecord, DeploymentError, DeploymentState, audit_path, read_state, state_after
-from returnml.release.findings import Finding, damages
 from returnml.release.folder import Release, write_release
 from returnml.release.proof import proof_of, prove, proven_state
 from returnml.release.seal import Seal, seal_of
 from returnml.release.trail import Head, heads, lines
 from returnml.release.transitions import approve, reject, settle
 from returnml.settings import Settings, TrailSettings
+from returnml_tests.roots import rooted
 from returnml_tests.serving.shop import manifest
 
 CLOCK = VirtualClock(1_700_000_000_000_000)
@@ -38,7 +39,7 @@ class Shop:
     """A root in which two releases decided one after the other, a third waits, and a fourth is rejected by its gates."""
 
     def __init__(self, root: Path, trail: TrailSettings | None = None) -> None:
-        self.settings = Settings(data=str(root), trail=trail or TrailSettings())
+        self.settings = Settings(data=str(rooted(root)), trail=trail or TrailSettings())
         self.releases = self.settings.paths.releases
         self.state = self.settings.paths.deployment_state(TASK)
         self.trail = audit_path(self.state)

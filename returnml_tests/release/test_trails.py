@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from returnml.cli import app
 from returnml.clock import VirtualClock
 from returnml.files import readable_json
+from returnml.findings import damages
 from returnml.instants import instant
 from returnml.ledger.event_records import (
     Judged,
@@ -34,10 +35,10 @@ from returnml.release.erasures import (
     read_erasures,
     record_erasure,
 )
-from returnml.release.findings import damages
 from returnml.release.trail import TrailError, heads, lines
 from returnml.settings import Settings
 from returnml_tests.release.test_proof import TASK, Shop, rewritten
+from returnml_tests.roots import rooted
 
 CLOCK = VirtualClock(5)
 
@@ -48,7 +49,7 @@ def erased(n: int) -> Erasure:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    trail = Settings(data=str(tmp_path)).paths.erasures
+    trail = Settings(data=str(rooted(tmp_path))).paths.erasures
     for n in (1, 2, 3):
         record_erasure(trail, erased(n))
     return trail

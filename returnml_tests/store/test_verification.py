@@ -135,7 +135,7 @@ def test_a_damaged_ledger_is_found(store):
     file.write_bytes(content)
     found = verify_store(store, FEATURES)
     [finding] = found.findings
-    assert (finding.code, f"{file.name}, byte 0" in finding.what, finding.is_command) == ("ledger_damaged", True, False)
+    assert (finding.code, f"{file.name}, byte 0" in finding.what, finding.is_command) == ("ledger_damaged", True, True)
     assert found.ledger is None
 
 
@@ -146,7 +146,7 @@ def test_a_ledger_that_lost_its_end_is_found(store):
     file.write_bytes(file.read_bytes()[: end - 1])
     [finding] = verify_store(store, FEATURES).findings
     assert finding.what == "the live part has event 3, the ledger ends with 2"
-    assert finding.mend.startswith("bring its last segment back")
+    assert finding.mend == "returnml store restore-ledger BACKUP"
 
 
 def test_nothing_is_rebuilt_from_a_ledger_that_lost_its_end_while_the_live_part_knows_of_it(store, make_backend):

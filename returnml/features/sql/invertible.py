@@ -13,21 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from returnml.features.declarations import Aggregate, KeyGroup, Operation, Stream
-from returnml.features.sql.dialect import (
-    WIDE,
-    Hop,
-    quote,
-    wide_literal,
-)
-from returnml.features.sql.packing import (
-    Limb,
-    Measure,
-)
-from returnml.features.sql.spine import (
-    SPINE,
-    events_table,
-    tiles_table,
-)
+from returnml.features.sql.encoding import SPINE, events_table, tiles_table
+from returnml.features.sql.engine import Engine
+from returnml.features.sql.hops import Hop
+from returnml.features.sql.measures import Measure, measure_of
+from returnml.features.sql.packing import Limb
+from returnml.features.sql.steps import Drop, Materialise, Step, listed
 from returnml.features.windows import Window
 
 
@@ -49,9 +40,14 @@ class StreamClass:
 
 
 @dataclass(frozen=True)
-class GroupPlan:
-    """What is computed for one group, class and hop: the key expression, the limbs, the streams asked for ``since_last``."""
+class GroupWindows:
+    """What is computed for one group, class and hop: the key expression, the limbs, the streams asked for ``since_last``.
 
+    Attributes:
+        is_from_tiles: whether totals are read from stored tiles; only days have any.
+    """
+
+    engine: Engine
     group: KeyGroup
     stream_class: StreamClass
     hop: Hop
@@ -62,179 +58,251 @@ class GroupPlan:
 
     @property
     def result(self) -> str:
-        return _name(self, "windows")
+        return self.table("windows")
 
     @property
     def is_aligned(self) -> bool:
         return self.hop in self.stream_class.aligned
 
+    @property
+    def lasts(self) -> list[str]:
+        return [f"last_{s}" for s in self.last_streams]
+
+    def table(self, part: str) -> str:
+        return f"pit_{part}_{self.group.name}_{self.stream_class.name}_{self.hop.name}"
+
     def combined(self, at_us: str) -> str:
         """Key and step of an instant as one integer."""
-        return self.hop.combined(self.key, self.hop.number(at_us))
+        return self.hop.combined(self.key, self.hop.number(self.engine, at_us))
 
     def probed(self) -> list[str]:
         """The (key, step) integers that a moment reads."""
         return [self.combined(at) for at in (["t"] if self.is_aligned else ["t", self.stream_class.until])]
+
+    def nothing(self, total: str) -> list[str]:
+        """The columns of a row that brings nothing: limbs, then last instants."""
+        return [self.engine.cast(total, self.engine.wide) for _ in self.limbs] + [
+            self.engine.as_integer("null") for _ in self.last_streams
+        ]
 
 
 def edge_column(limb: Limb, window: Window) -> str:
     return f"{limb.column}_{window.name}"
 
 
-def window_statements(plan: GroupPlan) -> list[str]:
-    """The statements that leave ``plan.result``: ``mid`` and per limb and window one packed value, ``last_<stream>``.
+def window_steps(own: GroupWindows) -> list[Step]:
+    """The steps that leave ``own.result``: ``mid`` and per limb and window one packed value, ``last_<stream>``.
 
-    Moments whose key has a null part have no row. Only days have stored tiles (``is_from_tiles``).
+    Moments whose key has a null part have no row.
+
+    One key, two tiles, one window. The key ordered on Monday at 10:00, and on Tuesday at 9:00 and 11:00; a moment on Tuesday at
+    10:00 and one on Wednesday ask for ``1d``, which begins at the midnight before the last one:
+
+    >>> import duckdb
+    >>> from returnml.features.declarations import Aggregation
+    >>> from returnml.features.sql.duckdb import DUCKDB
+    >>> from returnml.features.sql.hops import DAY
+    >>> from returnml.features.sql.measures import Bound, measures_of
+    >>> from returnml.features.sql.packing import plan_limbs
+    >>> orders = Stream("orders", "core.orders", {})
+    >>> count = Aggregation(orders, Operation.COUNT, None, (Window.parse("1d"),))
+    >>> group = KeyGroup("customer", ("customer_id",), (count,))
+    >>> limbs = plan_limbs(measures_of(group), {measure_of(count): Bound(3, is_signed=False)}, DUCKDB.limb_bits)
+    >>> own = GroupWindows(DUCKDB, group, StreamClass("all", (orders,), "xe", (DAY,)), DAY, "k_customer_id", limbs, ())
+    >>> con = duckdb.connect()
+    >>> hour, monday = 3_600_000_000, 4 * 24
+    >>> _ = con.execute("create table pit_events_orders as select unnest($1) as at_us, 0 as k_customer_id",
+    ...     [[(monday + h) * hour for h in (10, 24 + 9, 24 + 11)]])
+    >>> _ = con.execute("create table pit_spine as select unnest([0, 1]) as mid, unnest($1) as t, t as xe, 0 as k_customer_id",
+    ...     [[(monday + h) * hour for h in (24 + 10, 48 + 10)]])
+    >>> edges, head, result, *drops = window_steps(own)
+    >>> for step in (edges, head, result):
+    ...     _ = con.execute(step.sql(DUCKDB))
+
+    Before Tuesday there was one order, before Wednesday three. Before the windows begin there was none, and one:
+
+    >>> con.execute("select kd % 65536 - 4 as day, near_p0, p0_1d from pit_edges_customer_all_day order by kd").fetchall()
+    [(1, 1, 0), (2, 3, 1)]
+
+    On Tuesday before 10:00 there is one more; head + near - edge is the value of the window:
+
+    >>> con.execute("select mid, p0 from pit_head_customer_all_day order by mid").fetchall()
+    [(0, 1), (1, 0)]
+    >>> con.execute("select * from pit_windows_customer_all_day order by mid").fetchall()
+    [(0, 2), (1, 2)]
     """
-    edges = _edges_from_tiles(plan) if plan.is_from_tiles else _edges(plan)
-    return [edges, _head(plan), _result(plan), f"drop table {_name(plan, 'edges')}", f"drop table {_name(plan, 'head')}"]
-
-
-def _name(plan: GroupPlan, part: str) -> str:
-    return f"pit_{part}_{plan.group.name}_{plan.stream_class.name}_{plan.hop.name}"
-
-
-def _events(plan: GroupPlan, stream: Stream, extra: Sequence[str] = ()) -> str:
-    """Events of one stream: ``kd``, one packed integer per limb, ``last_<stream>`` for each stream asked for it."""
-    values = {f.measure: f.measure.per_event() for limb in plan.limbs for f in limb.fields if f.measure.stream == stream.name}
-    columns = [f"{plan.combined('at_us')} as kd", *extra]
-    columns += [f"{limb.pack(values)} as {limb.column}" for limb in plan.limbs]
-    columns += [f"{'at_us' if s == stream.name else 'null::BIGINT'} as last_{s}" for s in plan.last_streams]
-    return f"select {', '.join(columns)} from {events_table(stream)} where {plan.key} is not null"
-
-
-def _zeros(plan: GroupPlan) -> list[str]:
-    return [wide_literal(0) for _ in plan.limbs] + ["null::BIGINT" for _ in plan.last_streams]
-
-
-def _edges(plan: GroupPlan) -> str:
-    """Per (key, step) that a moment reads: totals before that step and before each window's first step."""
-    probes = [
-        f"select {kd}, {', '.join([*_zeros(plan), 'true'])} from {SPINE} where {plan.key} is not null" for kd in plan.probed()
+    edges, head = own.table("edges"), own.table("head")
+    return [
+        Materialise(edges, _edges_from_tiles(own) if own.is_from_tiles else _edges(own)),
+        Materialise(head, _head(own)),
+        Materialise(own.result, _result(own)),
+        Drop(edges),
+        Drop(head),
     ]
-    limbs = [limb.column for limb in plan.limbs]
-    lasts = [f"last_{s}" for s in plan.last_streams]
-    events = [f"select *, false as is_probe from ({_events(plan, s)})" for s in plan.stream_class.streams]
-    tiles = ", ".join(
-        ["kd", *(f"sum({p}) as {p}" for p in limbs), *(f"max({m}) as {m}" for m in lasts), "bool_or(is_probe) as is_probe"]
-    )
-    running = ", ".join(
-        [
-            "kd, is_probe",
-            *(f"{p} as own_{p}, sum({p}) over so_far as {p}" for p in limbs),
-            *(f"max({m}) over before as {m}" for m in lasts),
-        ]
-    )
-    far, reach = _before_windows(plan)
-    frames = _frames(plan, reach)
+
+
+def _per_event(engine: Engine, measure: Measure) -> str:
+    """A measure's value for one event, as a wide integer; a null value adds nothing."""
+    if measure.operation is Operation.COUNT:
+        return engine.wide_literal(1)
+    value = f"coalesce({engine.as_wide(engine.quote(f'v_{measure.column}'))}, 0)"
+    return f"({value} * {value})" if measure.operation is Operation.SUM_OF_SQUARES else value
+
+
+def _events(own: GroupWindows, stream: Stream, extra: Sequence[str] = ()) -> str:
+    """Events of one stream: ``kd``, one packed integer per limb, ``last_<stream>`` for each stream asked for it."""
+    engine = own.engine
+    values = {
+        f.measure: _per_event(engine, f.measure) for limb in own.limbs for f in limb.fields if f.measure.stream == stream.name
+    }
+    columns = [f"{own.combined('at_us')} as kd", *extra]
+    columns += [f"{limb.pack(engine, values)} as {limb.column}" for limb in own.limbs]
+    columns += [f"{'at_us' if s == stream.name else engine.as_integer('null')} as last_{s}" for s in own.last_streams]
+    return f"select {listed(columns, 6)}\n    from {events_table(stream)} where {own.key} is not null"
+
+
+def _edges(own: GroupWindows) -> str:
+    """Per (key, step) that a moment reads: totals before that step and before each window's first step."""
+    limbs = [limb.column for limb in own.limbs]
+    probes = [
+        f"select {kd}, {', '.join([*own.nothing('0'), 'true'])} from {SPINE} where {own.key} is not null" for kd in own.probed()
+    ]
+    events = [f"select *, false as is_probe from (\n    {_events(own, s)})" for s in own.stream_class.streams]
+    tiles = [
+        "kd",
+        *(f"sum({p}) as {p}" for p in limbs),
+        *(f"max({m}) as {m}" for m in own.lasts),
+        "bool_or(is_probe) as is_probe",
+    ]
+    running = ["kd", "is_probe", *(f"{p} as own_{p}, sum({p}) over so_far as {p}" for p in limbs)]
+    running += [f"max({m}) over before as {m}" for m in own.lasts]
+    far, reach = _before_windows(own)
+    frames = _frames(own, reach)
+    columns = [*(f"near_{p}" for p in limbs), *own.lasts, *far]
     near = [f"{p} - own_{p} as near_{p}" for p in limbs]
-    select = ", ".join(["kd", "is_probe", *near, *lasts, *far])
-    return f"""create or replace temp table {_name(plan, "edges")} as
-with events as ({" union all ".join([*events, *probes])}),
-tiles as (select {tiles} from events group by kd),
-running as (select {running} from tiles
-  window so_far as (partition by {plan.hop.key_of("kd")} order by kd rows unbounded preceding),
-         before as (partition by {plan.hop.key_of("kd")} order by kd rows between unbounded preceding and 1 preceding)),
-edges as (select {select} from running{" window " + frames if frames else ""})
-select * exclude (is_probe) from edges where is_probe"""
+    by_key = f"partition by {own.hop.key_of(own.engine, 'kd')} order by kd rows"
+    return f"""with events as (
+  {_union([*events, *probes])}),
+tiles as (
+  select {listed(tiles, 4)}
+  from events group by kd),
+running as (
+  select {listed(running, 4)}
+  from tiles
+  window so_far as ({by_key} unbounded preceding),
+    before as ({by_key} between unbounded preceding and 1 preceding)),
+edges as (
+  select {listed(["kd", "is_probe", *near, *own.lasts, *_as(far)], 4)}
+  from running{frames})
+select {", ".join(["kd", *columns])} from edges where is_probe"""
 
 
-def _edges_from_tiles(plan: GroupPlan) -> str:
+def _edges_from_tiles(own: GroupWindows) -> str:
     """As ``_edges``, from stored running totals: a moment's (key, day) reads the key's last tile before each edge."""
-    values = {f.measure: f"{quote(f.measure.name)}::{WIDE}" for limb in plan.limbs for f in limb.fields}
-    packed = [f"{limb.pack(values)} as {limb.column}" for limb in plan.limbs]
-    lasts = [f"last_{s}" for s in plan.last_streams]
-    nothing = [f"null::{WIDE}" for _ in plan.limbs] + ["null::BIGINT" for _ in lasts]
-    probes = " union ".join(f"select distinct {kd} as kd from {SPINE} where {plan.key} is not null" for kd in plan.probed())
-    near = [f"coalesce(last_value({limb.column} ignore nulls) over before, 0) as near_{limb.column}" for limb in plan.limbs]
-    near += [f"last_value({column} ignore nulls) over before as {column}" for column in lasts]
-    far, reach = _before_windows(plan, " ignore nulls")
-    frames = _frames(plan, {"before": 1} | reach)
-    return f"""create or replace temp table {_name(plan, "edges")} as
-with probes as ({probes}),
-timeline as (select {", ".join(["kd", *packed, *lasts])}, false as is_probe from {tiles_table(plan.group)}
-  union all select {", ".join(["kd", *nothing, "true"])} from probes),
-edges as (select {", ".join(["kd", "is_probe", *near, *far])} from timeline window {frames})
-select * exclude (is_probe) from edges where is_probe"""
+    engine = own.engine
+    values = {f.measure: engine.cast(engine.quote(f.measure.name), engine.wide) for limb in own.limbs for f in limb.fields}
+    packed = [f"{limb.pack(engine, values)} as {limb.column}" for limb in own.limbs]
+    probes = [f"select distinct {kd} as kd from {SPINE} where {own.key} is not null" for kd in own.probed()]
+    near = {f"near_{limb.column}": f"coalesce(last_value({limb.column} ignore nulls) over before, 0)" for limb in own.limbs} | {
+        column: f"last_value({column} ignore nulls) over before" for column in own.lasts
+    }
+    far, reach = _before_windows(own, " ignore nulls")
+    return f"""with probes as (
+  {" union ".join(probes)}),
+timeline as (
+  select {listed(["kd", *packed, *own.lasts, "false as is_probe"], 4)}
+  from {tiles_table(own.group)}
+  union all
+  select {", ".join(["kd", *own.nothing("null"), "true"])} from probes),
+edges as (
+  select {listed(["kd", "is_probe", *_as(near | far)], 4)}
+  from timeline{_frames(own, {"before": 1} | reach)})
+select {", ".join(["kd", *near, *far])} from edges where is_probe"""
 
 
-def _before_windows(plan: GroupPlan, nulls: str = "") -> tuple[list[str], dict[str, int]]:
+def _before_windows(own: GroupWindows, nulls: str = "") -> tuple[dict[str, str], dict[str, int]]:
     """Each limb's total before each window's first step; and by frame how many steps before a moment's own it ends."""
-    far: list[str] = []
+    far: dict[str, str] = {}
     reach: dict[str, int] = {}
-    for limb in plan.limbs:
+    for limb in own.limbs:
         for w in limb.windows:
             if w.length_us is not None:
-                far.append(f"coalesce(last_value({limb.column}{nulls}) over before_{w.name}, 0) as {edge_column(limb, w)}")
-                reach[f"before_{w.name}"] = w.length_us // plan.hop.us + 1
+                far[edge_column(limb, w)] = f"coalesce(last_value({limb.column}{nulls}) over before_{w.name}, 0)"
+                reach[f"before_{w.name}"] = w.length_us // own.hop.us + 1
     return far, reach
 
 
-def _frames(plan: GroupPlan, reach: dict[str, int]) -> str:
-    return ", ".join(
-        f"{name} as (partition by {plan.hop.key_of('kd')} order by kd range between unbounded preceding and {steps} preceding)"
-        for name, steps in reach.items()
-    )
+def _frames(own: GroupWindows, reach: dict[str, int]) -> str:
+    by_key = f"partition by {own.hop.key_of(own.engine, 'kd')} order by kd range between unbounded preceding"
+    frames = [f"{name} as ({by_key} and {steps} preceding)" for name, steps in reach.items()]
+    return "\n  window " + ",\n    ".join(frames) if frames else ""
 
 
-def _head(plan: GroupPlan) -> str:
+def _head(own: GroupWindows) -> str:
     """Per moment: the running sums over the visible part of its last visible step.
 
     At the same instant a moment comes before an event: only what was known before it counts.
     """
-    c = plan.stream_class
-    order = ("at_us * 2 + 1 as o", "null::BIGINT as mid")
-    needed = f"kd in (select kd from {_name(plan, 'edges')})"
-    events = [f"select * from ({_events(plan, s, order)}) where {needed}" for s in c.streams]
+    until = own.stream_class.until
+    order = ("at_us * 2 + 1 as o", f"{own.engine.as_integer('null')} as mid")
+    needed = f"kd in (select kd from {own.table('edges')})"
+    events = [f"select * from (\n    {_events(own, s, order)}) where {needed}" for s in own.stream_class.streams]
     moments = (
-        f"select {plan.combined(c.until)}, {c.until} * 2, mid, {', '.join(_zeros(plan))} "
-        f"from {SPINE} where {plan.key} is not null"
+        f"select {own.combined(until)}, {until} * 2, mid, {', '.join(own.nothing('0'))} from {SPINE} where {own.key} is not null"
     )
-    sums = [f"sum({limb.column}) over so_far as {limb.column}" for limb in plan.limbs]
-    lasts = [f"max(last_{s}) over so_far as last_{s}" for s in plan.last_streams]
-    return f"""create or replace temp table {_name(plan, "head")} as
-with timeline as ({" union all ".join([*events, moments])}),
-running as (select kd, mid, {", ".join([*sums, *lasts])} from timeline
+    sums = [f"sum({limb.column}) over so_far as {limb.column}" for limb in own.limbs]
+    lasts = [f"max({m}) over so_far as {m}" for m in own.lasts]
+    return f"""with timeline as (
+  {_union([*events, moments])}),
+running as (
+  select {", ".join(["kd", "mid", *sums, *lasts])}
+  from timeline
   window so_far as (partition by kd order by o rows unbounded preceding))
 select * from running where mid is not null"""
 
 
-def _result(plan: GroupPlan) -> str:
+def _result(own: GroupWindows) -> str:
     """Heads and edges put together: one packed window value per limb and window."""
-    c = plan.stream_class
-    far_alias = "n" if plan.is_aligned else "f"
+    until = own.stream_class.until
+    far_alias = "n" if own.is_aligned else "f"
     values = []
-    for limb in plan.limbs:
+    for limb in own.limbs:
         for w in limb.windows:
             total = f"h.{limb.column} + n.near_{limb.column}"
             if w.length_us is not None:
                 total += f" - {far_alias}.{edge_column(limb, w)}"
-                if not plan.is_aligned:
-                    edge = f"{plan.hop.number('s.t')} * {plan.hop.us} - {w.length_us}"
-                    total = f"case when s.{c.until} <= {edge} then 0 else {total} end"
+                if not own.is_aligned:
+                    edge = f"{own.hop.number(own.engine, 's.t')} * {own.hop.us} - {w.length_us}"
+                    total = f"case when s.{until} <= {edge} then 0 else {total} end"
             values.append(f"{total} as {edge_column(limb, w)}")
-    values += [f"coalesce(h.last_{s}, n.last_{s}) as last_{s}" for s in plan.last_streams]
-    joins = f"join {_name(plan, 'edges')} as n on n.kd = h.kd"
-    if not plan.is_aligned:
-        far_key = plan.hop.combined(plan.hop.key_of("h.kd"), plan.hop.number("s.t"))
-        joins += f" join {SPINE} as s on s.mid = h.mid join {_name(plan, 'edges')} as f on f.kd = {far_key}"
-    return (
-        f"create or replace temp table {plan.result} as select h.mid, {', '.join(values)} from {_name(plan, 'head')} as h {joins}"
-    )
+    values += [f"coalesce(h.{m}, n.{m}) as {m}" for m in own.lasts]
+    edges = own.table("edges")
+    joins = f"join {edges} as n on n.kd = h.kd"
+    if not own.is_aligned:
+        far_key = own.hop.combined(own.hop.key_of(own.engine, "h.kd"), own.hop.number(own.engine, "s.t"))
+        joins += f"\njoin {SPINE} as s on s.mid = h.mid\njoin {edges} as f on f.kd = {far_key}"
+    return f"select {listed(['h.mid', *values])}\nfrom {own.table('head')} as h\n{joins}"
 
 
-def aggregate_expression(plan: GroupPlan, aggregate: Aggregate, alias: str) -> str:
-    """The value of one aggregate, read from ``plan.result`` (as ``alias``) and the spine (as ``s``).
+def aggregate_expression(own: GroupWindows, aggregate: Aggregate) -> str:
+    """The value of one aggregate, read from ``own.result`` and the spine (as ``s``).
 
     Raises:
-        KeyError: naming an aggregate that the plan does not compute.
+        KeyError: naming an aggregate that is not computed here.
     """
     a = aggregate.aggregation
     if a.operation is Operation.SINCE_LAST:
-        return f"s.t - {alias}.last_{a.stream.name}"
-    measure = Measure(a.stream.name, a.operation, a.column)
-    for limb in plan.limbs:
+        return f"s.t - {own.result}.last_{a.stream.name}"
+    for limb in own.limbs:
         for field in limb.fields:
-            if field.measure == measure:
-                return limb.unpack(f"{alias}.{edge_column(limb, aggregate.window)}", field)
+            if field.measure == measure_of(a):
+                return limb.unpack(own.engine, f"{own.result}.{edge_column(limb, aggregate.window)}", field)
     raise KeyError(f"{aggregate.name}: not planned")
+
+
+def _as(columns: dict[str, str]) -> list[str]:
+    return [f"{expression} as {name}" for name, expression in columns.items()]
+
+
+def _union(queries: Sequence[str]) -> str:
+    return "\n  union all\n  ".join(queries)

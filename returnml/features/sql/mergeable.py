@@ -8,15 +8,11 @@ differs by moment, so these are the only frames that are not constant.
 from __future__ import annotations
 
 from returnml.features.declarations import Aggregate, Aggregation, KeyGroup, Operation, Stream
-from returnml.features.sql.dialect import quote
+from returnml.features.sql.encoding import MERGEABLE, SPINE, events_table
+from returnml.features.sql.engine import Engine
 from returnml.features.sql.invertible import StreamClass
-from returnml.features.sql.spine import (
-    SPINE,
-    events_table,
-)
+from returnml.features.sql.steps import Materialise, listed
 from returnml.features.windows import Window
-
-MERGEABLE = {Operation.MIN, Operation.MAX, Operation.LAST, Operation.DISTINCT}
 
 
 def mergeables(group: KeyGroup, stream: Stream) -> tuple[Aggregation, ...]:
@@ -27,53 +23,58 @@ def mergeable_table(group: KeyGroup, stream: Stream) -> str:
     return f"pit_mergeable_{group.name}_{stream.name}"
 
 
-def mergeable_column(aggregation: Aggregation, window: Window) -> str:
-    return quote(f"{aggregation.column}_{aggregation.operation}_{window.name}")
-
-
-def mergeable_statement(group: KeyGroup, stream: Stream, stream_class: StreamClass, key: str) -> str:
-    """The statement that leaves ``mergeable_table``: ``mid`` and one column per aggregation and window.
+def mergeable_step(engine: Engine, group: KeyGroup, stream: Stream, stream_class: StreamClass, key: str) -> Materialise:
+    """The step that leaves ``mergeable_table``: ``mid`` and one column per aggregation and window.
 
     A frame that would start at or after the visible instant is empty; so is the frame of an event row, which is
     dropped.
     """
     aggregations = mergeables(group, stream)
-    columns = list(dict.fromkeys(a.column for a in aggregations if a.column))
+    values = [engine.quote(f"v_{c}") for c in dict.fromkeys(a.column for a in aggregations if a.column)]
     windows = {w.name: w for a in aggregations for w in a.windows}
     reach = {n: f"reach_{n}" for n, w in windows.items() if w.length_us is not None}
-    event_values = ", ".join(f"{quote('v_' + c)}" for c in columns)
-    moment_values = ", ".join(f"null::BIGINT as {quote('v_' + c)}" for c in columns)
-    moment_reach = "".join(
-        f", greatest({stream_class.until} - (t // {w.hop_us} * {w.hop_us} - {w.length_us}), 0) as {reach[n]}"
+    until = stream_class.until
+    event = [f"{key} as k", "at_us", "seq", f"{engine.as_integer('null')} as mid", *values]
+    event += [f"{engine.as_integer('0')} as {r}" for r in reach.values()]
+    moment = [key, until, engine.as_integer("null"), "mid", *(engine.as_integer("null") for _ in values)]
+    moment += [
+        f"greatest({until} - ({engine.divided('t', w.hop_us)} * {w.hop_us} - {w.length_us}), 0)"
         for n, w in windows.items()
         if n in reach
-    )
-    event_reach = "".join(f", 0::BIGINT as {r}" for r in reach.values())
-    selected = [f"{_value(a)} over w_{w.name} as {mergeable_column(a, w)}" for a in aggregations for w in a.windows]
-    frames = ", ".join(
+    ]
+    selected = [f"{_value(engine, a)} over w_{w.name} as {_column(engine, a, w)}" for a in aggregations for w in a.windows]
+    frames = [
         f"w_{n} as (partition by k order by at_us range between {reach.get(n, 'unbounded')} preceding and 1 preceding)"
         for n in windows
-    )
-    return f"""create or replace temp table {mergeable_table(group, stream)} as
-with probes as materialized (select distinct {key} as k from {SPINE} where {key} is not null),
+    ]
+    query = f"""with probes as materialized (select distinct {key} as k from {SPINE} where {key} is not null),
 timeline as (
-  select {key} as k, at_us, seq, null::BIGINT as mid, {event_values}{event_reach} from {events_table(stream)}
-  where {key} in (select k from probes)
+  select {", ".join(event)}
+  from {events_table(stream)} where {key} in (select k from probes)
   union all
-  select {key}, {stream_class.until}, null::BIGINT, mid, {moment_values}{moment_reach} from {SPINE} where {key} is not null),
-valued as (select mid, {", ".join(selected)} from timeline window {frames})
+  select {", ".join(moment)}
+  from {SPINE} where {key} is not null),
+valued as (
+  select {listed(["mid", *selected], 4)}
+  from timeline
+  window {listed(frames, 4)})
 select * from valued where mid is not null"""
+    return Materialise(mergeable_table(group, stream), query)
 
 
-def _value(aggregation: Aggregation) -> str:
-    value = quote(f"v_{aggregation.column}")
+def _column(engine: Engine, aggregation: Aggregation, window: Window) -> str:
+    return engine.quote(f"{aggregation.column}_{aggregation.operation}_{window.name}")
+
+
+def _value(engine: Engine, aggregation: Aggregation) -> str:
+    value = engine.quote(f"v_{aggregation.column}")
     if aggregation.operation is Operation.LAST:
-        return f"arg_max({value}, seq)"
+        return engine.latest(value, "seq")
     if aggregation.operation is Operation.DISTINCT:
         return f"count(distinct {value})"
     return f"{aggregation.operation}({value})"
 
 
-def mergeable_expression(aggregate: Aggregate, alias: str) -> str:
-    """The value of one aggregate, read from its table as ``alias`` (null where the key is null)."""
-    return f"{alias}.{mergeable_column(aggregate.aggregation, aggregate.window)}"
+def mergeable_expression(engine: Engine, aggregate: Aggregate, table: str) -> str:
+    """The value of one aggregate, read from its table (null where the key is null)."""
+    return f"{table}.{_column(engine, aggregate.aggregation, aggregate.window)}"

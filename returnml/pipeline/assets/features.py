@@ -17,6 +17,7 @@ from returnml.features.sets.return_request import (
     RETURN_REQUEST,
     SHARED_GROUPS,
 )
+from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.tile_totals import tile_columns
 from returnml.pipeline.assets.cutoff_config import CutOffConfig
 from returnml.pipeline.assets.line_asset import (
@@ -57,7 +58,7 @@ def _lineage(feature_set: FeatureSet, copied: Sequence[str], source: str = "orde
 def build_group_tiles(group: KeyGroup) -> dg.AssetsDefinition:
     """``tiles_<group>``."""
     name, streams = f"tiles_{group.name}", [stream.name for stream in group.streams]
-    columns = tile_columns(group)
+    columns = tile_columns(DUCKDB, group)
 
     @table_asset(
         name,

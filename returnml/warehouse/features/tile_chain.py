@@ -15,6 +15,7 @@ from functools import cached_property
 import duckdb
 
 from returnml.features.declarations import KeyGroup
+from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.tile_totals import (
     declaration_hash,
     is_checkpoint,
@@ -49,7 +50,7 @@ class TileChain:
 
     @cached_property
     def _declarations(self) -> str:
-        return declaration_hash(self.group)
+        return declaration_hash(DUCKDB, self.group)
 
     @cached_property
     def _stream_tables(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import duckdb
 
 from returnml.features.declarations import KeyGroup
+from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.tile_totals import (
     RUNNING,
     create_table,
@@ -69,7 +70,7 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
     chain = read_chain(con, group)
     chain = _prepare_table(con, group, chain)
     for stream in group.streams:
-        check_widths(stream, con.execute(width_check(stream, first, last)).fetchone() or ())
+        check_widths(stream, con.execute(width_check(DUCKDB, stream, first, last)).fetchone() or ())
     if any(day < first for day in chain.days):
         chain.require(first)
     else:
@@ -78,12 +79,13 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
     is_complete = last > first or is_checkpoint(since, checkpoint_rows)
     base_from = before[-1] if before else None
     try:
-        con.execute(running_statement(group, first, last, base_from, is_complete))
+        con.execute(running_statement(DUCKDB, group, first, last, base_from, is_complete))
     except duckdb.ConversionException as error:
         raise FeatureError(f"{group.tile_table}: a running total exceeds 64 bits: {error}") from error
     days = _choose_checkpoints(con, first, last, since, checkpoint_rows)
     with transaction(con):
-        result = replace_partition(con, group.tile_table, first, last, rows_to_write(group, first, days, last), day_column="day")
+        rows = rows_to_write(DUCKDB, group, first, days, last)
+        result = replace_partition(con, group.tile_table, first, last, rows, day_column="day")
         previous = chain.days[first - ONE_DAY].content_hash if first - ONE_DAY in chain.days else ""
         records = []
         for day in result.days:
@@ -108,13 +110,13 @@ def _record_inputs(con: duckdb.DuckDBPyConnection, records: list[tuple[str, str,
 
 def _prepare_table(con: duckdb.DuckDBPyConnection, group: KeyGroup, chain: TileChain) -> TileChain:
     """Create the table; one with other columns is of other declarations and is replaced, to be built anew."""
-    con.execute(create_table(group))
-    if column_types(con, group.tile_table) == tile_columns(group):
+    con.execute(create_table(DUCKDB, group))
+    if column_types(con, group.tile_table) == tile_columns(DUCKDB, group):
         return chain
     with transaction(con):
         con.execute(f"drop table {group.tile_table}")
         con.execute("delete from ops.partitions where table_name = ?", [group.tile_table])
-        con.execute(create_table(group))
+        con.execute(create_table(DUCKDB, group))
     return read_chain(con, group)
 
 
@@ -130,8 +132,8 @@ def _check_start(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date) -
 
 
 def _choose_checkpoints(con: duckdb.DuckDBPyConnection, first: date, last: date, since: int, checkpoint_rows: int) -> list[date]:
-    counts = {day: (rows, new) for day, rows, new in con.execute(day_counts(first)).fetchall()}
-    row = con.execute(f"select count(*) from (select 1 from {RUNNING} where day < date '{first}')").fetchone()
+    counts = {day: (rows, new) for day, rows, new in con.execute(day_counts(DUCKDB, first)).fetchall()}
+    row = con.execute(f"select count(*) from (select 1 from {RUNNING} where day < {DUCKDB.day(first)})").fetchone()
     keys = int(row[0]) if row else 0
     found = []
     day = first

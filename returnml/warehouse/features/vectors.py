@@ -10,19 +10,11 @@ import pyarrow as pa
 
 from returnml.features.declarations import Operation
 from returnml.features.feature_set import FeatureSet
-from returnml.features.sql.dialect import quote
-from returnml.features.sql.request_expressions import (
-    basket_bys,
-    basket_statement,
-    basket_table,
-    carried_columns,
-    request_expression,
-)
+from returnml.features.sql.duckdb import DUCKDB
+from returnml.features.sql.plan import Inputs
 from returnml.features.vector import assemble
-from returnml.warehouse.features.window_aggregates import (
-    drop,
-    prepare,
-)
+from returnml.tasks.live_sets import TILE_GROUPS
+from returnml.warehouse.features.window_aggregates import computed
 
 BATCH_ROWS = 131_072
 """Rows of raw aggregates that are in Python at once."""
@@ -36,32 +28,22 @@ def stream_vectors(
     Raises:
         FeatureError: see ``compute_windows``.
     """
-    prepared = prepare(con, feature_set.groups, spine, (*carried_columns(feature_set), *carried))
-    for request in feature_set.request:
-        prepared.expressions[request.name] = request_expression(request)
-    for i, by in enumerate(basket_bys(feature_set)):
-        con.execute(basket_statement(feature_set, by))
-        prepared.results[basket_table(by)] = f"b{i}"
-        for basket in feature_set.basket:
-            if basket.by == by:
-                prepared.expressions[basket.name] = f"b{i}.{quote(basket.name)}"
+    inputs = Inputs(spine, feature_set.groups, feature_set.request, feature_set.basket, tuple(carried))
     wide = _wide_names(feature_set)
-    columns = [f"s.{quote(c)}" for c in carried]
-    for name in feature_set.raw_names:
-        expression = prepared.expressions[name]
-        value = f"({expression})::VARCHAR" if name in wide else f"coalesce(({expression})::DOUBLE, 'nan')"
-        columns.append(f"{value} as {quote(name)}")
-    try:
-        for start in range(0, prepared.rows, BATCH_ROWS):
+    with computed(con, inputs, held=TILE_GROUPS) as found:
+        columns = [f"s.{DUCKDB.quote(c)}" for c in carried]
+        for name in feature_set.raw_names:
+            expression = found.plan.expressions[name]
+            value = f"({expression})::VARCHAR" if name in wide else f"coalesce(({expression})::DOUBLE, 'nan')"
+            columns.append(f"{value} as {DUCKDB.quote(name)}")
+        for start in range(0, found.rows, BATCH_ROWS):
             batch = con.sql(
-                f"select {', '.join(columns)} {prepared.relation(f'mid >= {start} and mid < {start + BATCH_ROWS}')} "
+                f"select {', '.join(columns)} {found.plan.relation(f'mid >= {start} and mid < {start + BATCH_ROWS}')} "
                 "order by s.mid"
             ).to_arrow_table()
             batch = batch.combine_chunks().to_batches()[0]
             raw = {n: _wide_floats(batch.column(n)) if n in wide else batch.column(n).to_numpy() for n in feature_set.raw_names}
             yield batch.select(list(carried)), assemble(feature_set, raw)
-    finally:
-        drop(con, prepared)
 
 
 def _wide_names(feature_set: FeatureSet) -> set[str]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from returnml.contracts.columns import FALSE_WORDS, TRUE_WORDS, Column, DeliveredStream, Kind
 from returnml.contracts.validated import FIRST_INSTANT, LAST_INSTANT
-from returnml.features.sql.dialect import quote
+from returnml.features.sql.duckdb import DUCKDB
 from returnml.warehouse.ingest.schema import SQL_TYPES
 
 _BLANKS = r"[\s\pZ\x{0B}\x{85}]+"
@@ -50,11 +50,11 @@ def extra_json(stream: DeliveredStream, header: pl.Schema) -> str:
     added = [name for name in header if name not in stream.column_names]
     if not added:
         return "NULL::JSON"
-    return "json_object(" + ", ".join(f"{_text(name)}, {quote(name)}" for name in added) + ")"
+    return "json_object(" + ", ".join(f"{_text(name)}, {DUCKDB.quote(name)}" for name in added) + ")"
 
 
 def _cast(column: Column, dtype: pl.DataType) -> Cast:
-    name, sql_type = quote(column.name), SQL_TYPES[column.kind]
+    name, sql_type = DUCKDB.quote(column.name), SQL_TYPES[column.kind]
     if dtype == pl.Null:
         return Cast(column, f"NULL::{sql_type}", None)
     if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):

@@ -8,6 +8,7 @@ from datetime import date
 from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.sql import fit_expressions
+from returnml.features.sql.duckdb import DUCKDB
 from returnml.warehouse.ingest.links import NAMED, NAMED_KEYS, link_select
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.ingest.schema import core_columns
@@ -29,7 +30,9 @@ def core_select(stream: DeliveredStream, first: date) -> str:
         return _returns(first)
     derived, source, last = "", "", ""
     if stream is ORDERS:
-        derived = f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(fit_expressions.order_columns('c.size'))}"
+        derived = (
+            f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(fit_expressions.order_columns(DUCKDB, 'c.size'))}"
+        )
     elif stream is INSPECTIONS:
         copied = ", ".join(('r."line_id"', *(f'coalesce(o."{name}", r."{name}") AS "{name}"' for name in KEY_COLUMNS)))
         abuse = ", ".join(f"'{verdict}'" for verdict in ABUSE_VERDICTS)
@@ -108,7 +111,7 @@ def _returns(first: date) -> str:
     )
     own = (
         f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, false AS is_link, {copied}, "
-        f"{_listed(fit_expressions.return_columns('c.reason'))}, "
+        f"{_listed(fit_expressions.return_columns(DUCKDB, 'c.reason'))}, "
         "c.extra, c.file, c.version, c.row_number, c.ledger_seq FROM candidate c JOIN reference f USING (pos) "
         "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
         "WHERE c.pos NOT IN (SELECT pos FROM broken)"

@@ -13,8 +13,8 @@ from datetime import date
 import duckdb
 
 from returnml.contracts.columns import RETURNS
+from returnml.features.fit_codes import return_columns
 from returnml.features.sets.shop import KEY_COLUMNS
-from returnml.features.sql.fit_expressions import return_columns
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.ingest.schema import core_columns
 
@@ -72,7 +72,7 @@ def link_select(first: date) -> str:
     Each is what its orphan's row says (of the range, or of a day before), with what its line adds.
     """
     names = [c.name for c in core_columns(RETURNS) if c.name not in {"line_id", *NAMED_KEYS}]
-    of_orphan = ", ".join(f'n."{name}"' for name in (*names, *return_columns("reason"), "extra", "file", "version", "row_number"))
+    of_orphan = ", ".join(f'n."{name}"' for name in (*names, *return_columns(None), "extra", "file", "version", "row_number"))
     of_line = ", ".join(f'o."{name}"' for name in ("order_id", "ordered_at", *KEY_COLUMNS) if name not in NAMED_KEYS)
     added = ", ".join(f"CASE WHEN n.{name} IS NULL THEN o.{name} END AS {name}" for name in NAMED_KEYS)
     return (

@@ -118,6 +118,12 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
             """,
             {"first": first, "last": last},
         )
+    return event_hashes(con, stream, first, last)
+
+
+def event_hashes(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:
+    """The content hash of ``raw.events`` for each day that has events of a stream."""
+    event_type = EVENTS[stream.name].__struct_config__.tag
     held = con.execute(
         f"SELECT DISTINCT known_day FROM {TABLE} WHERE type = ? AND known_day BETWEEN ? AND ?", [event_type, first, last]
     ).fetchall()

@@ -8,6 +8,7 @@ and the other days go on. Single values that cannot be read travel on in ``uncas
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -105,6 +106,21 @@ def ingest_raw(
         return _write(con, stream, first, last, deliveries, loaded, refused, added, logged)
     finally:
         con.execute("DROP TABLE staged")
+
+
+def inputs_of(loaded: Iterable[Delivery], logged: Mapping[date, str]) -> dict[date, str]:
+    """What each day of ``raw`` is made from, as ``ops.partitions`` notes it.
+
+    Args:
+        loaded: the files that were not refused.
+        logged: see ``raw_events.event_hashes``.
+    """
+    inputs: dict[date, list[str]] = defaultdict(list)
+    for delivery in loaded:
+        inputs[delivery.known_day].append(f"{delivery.file}:{delivery.sha256}:{delivery.is_imported}")
+    for day, content_hash in logged.items():
+        inputs[day].append(f"raw.events:{content_hash}")
+    return {day: combine_hashes(sorted(files)) for day, files in inputs.items()}
 
 
 def _load(
@@ -226,11 +242,6 @@ def _write(
     all_days = [first + timedelta(n) for n in range((last - first).days + 1)]
     imported = {d.file for d in deliveries if not d.is_imported}
     kept = {r.day for r in refused if r.file not in imported}
-    inputs: dict[date, list[str]] = defaultdict(list)
-    for delivery in loaded:
-        inputs[delivery.known_day].append(f"{delivery.file}:{delivery.sha256}:{delivery.is_imported}")
-    for day, content_hash in logged.items():
-        inputs[day].append(f"raw.events:{content_hash}")
     with transaction(con):
         result = replace_partition(
             con,
@@ -241,7 +252,7 @@ def _write(
             "ORDER BY known_day, file, ledger_seq, row_number",
             params={"kept": sorted(kept)},
             keep_days=kept,
-            inputs_hash={day: combine_hashes(sorted(files)) for day, files in inputs.items()},
+            inputs_hash=inputs_of(loaded, logged),
         )
         con.execute("DELETE FROM quarantine.files WHERE stream = ? AND day BETWEEN ? AND ?", [stream.name, first, last])
         for r in sorted(refused, key=lambda r: (r.day, r.file)):

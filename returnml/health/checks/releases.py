@@ -1,0 +1,53 @@
+"""Every release folder against its manifest, byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from returnml.clock import Clock
+from returnml.findings import Finding
+from returnml.release.deployment import DeploymentError, read_state
+from returnml.release.folder import ReleaseError, load_release
+from returnml.settings import Settings
+from returnml.tasks.registry import tasks
+
+
+def find(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    """What is damaged, whether or not it has a role."""
+    paths = settings.paths
+    folders = [path for path in sorted(paths.releases.glob("*")) if not path.name.startswith(".")]
+    roles = _roles(settings)
+    for folder in folders:
+        try:
+            load_release(folder)
+        except ReleaseError as error:
+            role = roles.get(folder.name)
+            yield Finding(
+                code="release_damaged",
+                what=str(error),
+                meaning=f"It has the role {role}: no worker that starts now scores with it." if role else "It has no role.",
+                mend=f"returnml release set-aside {folder.name} --by WHO --why WHY",
+            )
+    there = {folder.name for folder in folders}
+    for version, role in roles.items():
+        if role == "previous" and version not in there:
+            yield Finding(
+                code="previous_gone",
+                where=str(paths.releases),
+                what=f"{version}, which decided before, is gone",
+                meaning="Nobody can go back to it.",
+                mend="nothing has to be done",
+                is_command=False,
+                is_damage=False,
+            )
+
+
+def _roles(settings: Settings) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for task in tasks():
+        try:
+            state = read_state(settings.paths.deployment_state(task))
+        except DeploymentError:
+            continue  # the check of the trails says so
+        found |= {version: role for role, version in state.roles.items() if version}
+    return found
