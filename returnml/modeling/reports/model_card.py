@@ -185,8 +185,8 @@ def _limits(facts: CardFacts) -> Section:
             f"{len(judged)} product groups and countries had enough {words.rows} to be judged; of smaller ones nothing is said.",
             *(
                 [
-                    f"{len(facts.constant)} of {len(facts.names)} inputs had one value in training and play no part (most often what the shop "
-                    f"does not deliver): {', '.join(facts.constant)}."
+                    f"{len(facts.constant)} of {len(facts.names)} inputs had one value in training and play no part "
+                    f"(most often what the shop does not deliver): {', '.join(facts.constant)}."
                 ]
                 if facts.constant
                 else []
