@@ -6,6 +6,7 @@ Belongs here: running the queries of ``features.sql.measuring``, and refusing wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 
