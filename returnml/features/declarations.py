@@ -6,13 +6,14 @@ declarations; nothing about a feature is stated a second time. Names are derived
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from returnml.features.expressions import Expr, trace
+from returnml.features.families import Family, FamilyError, family_of_features
 from returnml.features.windows import DAY_US, Window
 
 
@@ -63,6 +64,9 @@ class Aggregation:
 
     ``SINCE_LAST`` (microseconds since the last visible event, null where there is none) has the single window
     ``lifetime`` and no column.
+
+    Attributes:
+        family: of its features; default: its group's.
     """
 
     stream: Stream
@@ -70,6 +74,7 @@ class Aggregation:
     column: str | None = None
     windows: tuple[Window, ...] = ()
     is_feature: bool = True
+    family: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if (self.column is None) != (self.operation in _WITHOUT_COLUMN):
@@ -95,11 +100,13 @@ class KeyGroup:
     Attributes:
         name: prefix of its features, and of its tile table ``features.tiles_<name>``.
         keys: key columns (strings). Where any of them is null, the line has no key: all aggregates are null.
+        family: of the features of aggregations that name none.
     """
 
     name: str
     keys: tuple[str, ...]
     aggregations: tuple[Aggregation, ...]
+    family: str | None = field(default=None, compare=False)
 
     @property
     def tile_table(self) -> str:
@@ -162,6 +169,7 @@ class RequestInput:
 
     Attributes:
         origin: the delivered stream and its column that ``column`` is; default: the order's column of that name.
+        family: what a reason says of it (``families``).
     """
 
     name: str
@@ -170,6 +178,7 @@ class RequestInput:
     column: str | None = None
     is_feature: bool = True
     origin: tuple[str, str] | None = None
+    family: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,7 @@ class BasketAggregate:
     Attributes:
         operation: ``count``, ``sum`` or ``distinct`` (number of different non-null values).
         by: restrict to the order's lines with the same value of these columns, e.g. ``("article_id",)``.
+        family: what a reason says of it (``families``).
     """
 
     name: str
@@ -187,6 +197,7 @@ class BasketAggregate:
     column: str | None = None
     by: tuple[str, ...] = ()
     is_feature: bool = True
+    family: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.operation not in (Operation.COUNT, Operation.SUM, Operation.DISTINCT):
@@ -195,12 +206,17 @@ class BasketAggregate:
 
 @dataclass(frozen=True)
 class Derived:
-    """A feature computed from raw inputs by a function over float64 arrays (see ``expressions``)."""
+    """A feature computed from raw inputs by a function over float64 arrays (see ``expressions``).
+
+    Attributes:
+        family: what a reason says of it; default: the one that all its inputs have (``families``).
+    """
 
     name: str
     inputs: tuple[str, ...]
     function: Callable[..., Expr] = field(hash=False, compare=False)
     description: str = ""
+    family: str | None = field(default=None, compare=False)
 
     @cached_property
     def expr(self) -> Expr:
@@ -214,6 +230,12 @@ class FeatureDeclarations:
     Attributes:
         outputs: names of the model inputs in order: request inputs, basket aggregates, aggregates and derived
             features, each where ``is_feature``. A vector is float32 of this length; missing is NaN.
+        family_of: the family's name of each output, where families are declared.
+        families: what reasons speak of; none: the features are not explained, and need no family.
+
+    Raises:
+        ValueError: naming a feature that is declared twice, or that asks for an input that there is not.
+        FamilyError: naming a feature that belongs to no family, where there are any (``families``).
     """
 
     name: str
@@ -222,6 +244,8 @@ class FeatureDeclarations:
     basket: tuple[BasketAggregate, ...]
     groups: tuple[KeyGroup, ...]
     derived: tuple[Derived, ...]
+    families: tuple[Family, ...] = ()
+    family_of: Mapping[str, str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -234,6 +258,18 @@ class FeatureDeclarations:
             missing = [n for n in derived.inputs if n not in raw]
             if missing:
                 raise ValueError(f"derived feature {derived.name!r}: no raw input {missing[0]!r}")
+        object.__setattr__(self, "family_of", self._family_of())
+
+    def _family_of(self) -> dict[str, str]:
+        if not self.families:
+            return {}
+        named = {r.name: r.family for r in self.request} | {b.name: b.family for b in self.basket}
+        named |= {d.name: d.family for d in self.derived}
+        named |= {a.name: a.aggregation.family or a.group.family for a in self.aggregates}
+        try:
+            return family_of_features(self.families, named, {d.name: d.inputs for d in self.derived}, self.outputs)
+        except FamilyError as error:
+            raise FamilyError(f"feature set {self.name}: {error}") from None
 
     @cached_property
     def aggregates(self) -> tuple[Aggregate, ...]:
@@ -254,7 +290,7 @@ class FeatureDeclarations:
         )
 
     def as_data(self) -> dict[str, Any]:
-        """The declarations as plain data, without descriptions: rewording one does not change the hash."""
+        """The declarations as plain data, without descriptions and families: rewording one does not change the hash."""
         return {
             "name": self.name,
             "version": self.version,

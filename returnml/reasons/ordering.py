@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from returnml.features.families import Family
 from returnml.features.feature_set import FeatureSet
-from returnml.reasons.families import FamilyError, families_of, family_numbers
 from returnml.reasons.kernel import Explainer, ExplainerError
 
 MAX_REASONS = 4
@@ -32,27 +32,25 @@ class Reasoner:
     """Says why rows of a feature set got their scores.
 
     Raises:
-        ExplainerError: if the explainer is of another number of inputs.
-        FamilyError: if a feature does not belong to exactly one family.
+        ExplainerError: if the explainer is of another number of inputs, or the feature set declares no families.
     """
 
     def __init__(self, explainer: Explainer, feature_set: FeatureSet) -> None:
         self._names = feature_set.outputs
         if explainer.width != len(self._names):
             raise ExplainerError(f"the explainer takes {explainer.width} inputs, {feature_set.name} has {len(self._names)}")
+        if not feature_set.families:
+            raise ExplainerError(f"feature set {feature_set.name} declares no families: nothing can be said of its scores")
         self._explainer = explainer
-        self._families = families_of(feature_set)
-        self._number = np.array(family_numbers(self._names, self._families))
+        self._families = feature_set.families
+        numbers = {family.name: i for i, family in enumerate(self._families)}
+        self._number = np.array([numbers[feature_set.family_of[name]] for name in self._names])
         self._members = [np.flatnonzero(self._number == i) for i in range(len(self._families))]
-        self._claims = [self._claim(i) for i in range(len(self._families))]
+        self._claims = [self._claims_of(family) for family in self._families]
 
-    def _claim(self, family: int) -> tuple[int, float] | None:
-        claim = self._families[family].claim
-        if claim is None or not len(self._members[family]):
-            return None
-        if claim[0] not in self._names:
-            raise FamilyError(f"family {self._families[family].name}: its claim is about {claim[0]!r}, which is no feature")
-        return self._names.index(claim[0]), claim[1]
+    def _claims_of(self, family: Family) -> list[tuple[int, float]]:
+        """Positions of the features that the family's claims are about, and what they must exceed."""
+        return [(self._names.index(claim.feature), claim.above) for claim in family.claims]
 
     def reasons(self, x: np.ndarray) -> list[list[Reason]]:
         """At most ``MAX_REASONS`` reasons of each row, the strongest first; families that lower the score are none.
@@ -69,8 +67,8 @@ class Reasoner:
         for i in np.argsort(-totals, kind="stable").tolist():
             if totals[i] <= 0.0 or len(found) == MAX_REASONS:
                 break
-            claim = self._claims[i]
-            if claim is not None and not row[claim[0]] > claim[1]:
+            claims = self._claims[i]
+            if claims and not any(row[at] > above for at, above in claims):
                 continue
             members = self._members[i]
             top = int(members[added[members].argmax()])

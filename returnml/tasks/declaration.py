@@ -52,6 +52,18 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class RequestColumns:
+    """What a request to the service says of each row: the columns that features may be made from online."""
+
+    texts: tuple[str, ...]
+    integers: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.texts, *self.integers)
+
+
+@dataclass(frozen=True)
 class Spine:
     """The rows that questions are asked about, and the table that has their vectors.
 
@@ -62,7 +74,8 @@ class Spine:
         row_id: SQL over the keys that gives every row one name, a string.
         is_logged: whether the service's inference log has answers about these rows.
         sampling: which of its days are trained on; None: all.
-        is_served: whether the online store can serve its vectors, too; else they are computed in batch only.
+        request: what a request to the service says of a row, whose vectors the online store then serves; None: they are
+            computed in batch only.
     """
 
     name: str
@@ -73,7 +86,12 @@ class Spine:
     moments: Moments
     is_logged: bool = False
     sampling: Sampling | None = None
-    is_served: bool = True
+    request: RequestColumns | None = None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the online store can serve its vectors, too."""
+        return self.request is not None
 
 
 @dataclass(frozen=True)

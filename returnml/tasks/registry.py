@@ -10,6 +10,7 @@ from types import ModuleType
 from returnml.settings import Settings, SettingsError
 from returnml.tasks import declared
 from returnml.tasks.declaration import Task, TaskError
+from returnml.tasks.serving_needs import serving_problems
 
 
 def tasks_of(package: ModuleType) -> dict[str, Task]:
@@ -17,7 +18,7 @@ def tasks_of(package: ModuleType) -> dict[str, Task]:
 
     Raises:
         TaskError: naming the module that has no ``TASK`` or another task's name, or two tasks with one table or prefix, or with
-            different feature sets of one name.
+            different feature sets of one name; or a feature that the service cannot compute or explain.
     """
     found: dict[str, Task] = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
@@ -33,6 +34,9 @@ def tasks_of(package: ModuleType) -> dict[str, Task]:
                     raise TaskError(f"{name}: has the {shared} of {other.name}, {getattr(task, shared)!r}")
             if other.feature_set.name == task.feature_set.name and other.feature_set.hash != task.feature_set.hash:
                 raise TaskError(f"{name}: its feature set {task.feature_set.name} is another than that of {other.name}")
+        problems = serving_problems(task)
+        if problems:
+            raise TaskError(f"{name}: {'; '.join(problems)}")
         found[task.name] = task
     return found
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from returnml.tasks.declaration import Moments, Sampling, Spine
+from returnml.features.sets.shop import KEY_COLUMNS
+from returnml.tasks.declaration import Moments, RequestColumns, Sampling, Spine
+
+ORDER_REQUEST = RequestColumns(
+    texts=(*KEY_COLUMNS, "voucher_code"),
+    integers=("quantity", "unit_price_cents", "list_price_cents", "line_value_cents"),
+)
+"""Of each line of an order that is to be scored."""
 
 ORDER_LINES = Spine(
     name="order_line",
@@ -12,6 +19,7 @@ ORDER_LINES = Spine(
     row_id="line_id",
     moments=Moments.EACH_DAY,
     is_logged=True,
+    request=ORDER_REQUEST,
 )
 
 # Every eighth day meets every weekday in turn. A label of 30 days changes little from one day to the next.
@@ -23,6 +31,7 @@ CUSTOMERS = Spine(
     row_id="customer_id || ' ' || day",
     moments=Moments.CUT_OFF,
     sampling=Sampling(every_days=8, last_days=360),
+    request=RequestColumns(texts=("customer_id",)),
 )
 
 RETURNS = Spine(
@@ -32,7 +41,6 @@ RETURNS = Spine(
     keys=("return_id",),
     row_id="return_id",
     moments=Moments.EACH_DAY,
-    is_served=False,
 )
 
 INSPECTABLE = (

@@ -12,16 +12,25 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from returnml.features.declarations import InputKind, RequestInput
+from returnml.features.declarations import InputKind, KeyGroup, RequestInput
 from returnml.features.feature_set import FeatureSet
+from returnml.features.sets.shop import ORDERS, count
 from returnml.settings import Settings, TrainingSettings
+from returnml.tasks.declaration import RequestColumns
 from returnml.tasks.declared import return_risk
+from returnml.tasks.spines import ORDER_LINES
 
 FEATURES = ("alpha", "beta", "article_return_rate_lifetime", "gamma", "delta", "line_value_cents")
 FEATURE_SET = FeatureSet(
-    "toy", 1, tuple(RequestInput(name, InputKind.INTEGER, f"Input {name}.", name) for name in FEATURES), (), (), ()
+    "toy",
+    1,
+    tuple(RequestInput(name, InputKind.INTEGER, f"Input {name}.", name) for name in FEATURES),
+    (),
+    (KeyGroup("customer", ("customer_id",), (count(ORDERS, "30d", is_feature=False),)),),
+    (),
 )
-TASK = replace(return_risk.TASK, feature_set=FEATURE_SET)
+SPINE = replace(ORDER_LINES, request=RequestColumns(texts=("customer_id",), integers=FEATURES))
+TASK = replace(return_risk.TASK, feature_set=FEATURE_SET, spine=SPINE, reason_table=None)
 START = datetime(2024, 1, 1)
 SETTINGS = Settings(
     training=TrainingSettings(

@@ -1,17 +1,14 @@
-"""Families and the order of reasons."""
-
-import re
-from dataclasses import replace
+"""The order of reasons, and when their words are true."""
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from returnml.features.declarations import InputKind, RequestInput
-from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
 from returnml.features.sets.order_line import ORDER_LINE
-from returnml.reasons.families import ORDER_LINE_FAMILIES, FamilyError, families_of, family_numbers
+from returnml.features.sets.shop import PRIOR_RETURN_RATE, smoothed_rate
 from returnml.reasons.kernel import Explainer, ExplainerDocument, ExplainerError, Paths
 from returnml.reasons.ordering import MAX_REASONS, Reasoner
 
@@ -39,22 +36,6 @@ def row(**values: float) -> np.ndarray:
     for name, value in values.items():
         x[0, NAMES.index(name)] = value
     return x
-
-
-def test_every_feature_has_exactly_one_family_and_every_family_features():
-    assert set(family_numbers(NAMES, families_of(ORDER_LINE))) == set(range(len(ORDER_LINE_FAMILIES)))
-    assert all(f.claim is None or (re.fullmatch(r"[a-z_0-9]+", f.claim[0]) and f.claim[0] in NAMES) for f in ORDER_LINE_FAMILIES)
-    assert len({f.name for f in ORDER_LINE_FAMILIES}) == len({f.text for f in ORDER_LINE_FAMILIES}) == len(ORDER_LINE_FAMILIES)
-
-
-def test_a_feature_of_no_family_or_of_two_is_named():
-    with pytest.raises(FamilyError, match="'moon_phase' belongs to no family"):
-        family_numbers(["quantity", "moon_phase"], ORDER_LINE_FAMILIES)
-    twice = replace(ORDER_LINE_FAMILIES[0], pattern="quantity")
-    with pytest.raises(FamilyError, match="'quantity' belongs to several_sizes and pieces"):
-        family_numbers(["quantity"], [*ORDER_LINE_FAMILIES[1:], twice][::-1])
-    with pytest.raises(FamilyError, match="no reason families are declared for feature set 'customer'"):
-        families_of(CUSTOMER)
 
 
 def test_reasons_are_the_families_that_raise_most():
@@ -87,12 +68,33 @@ def test_a_missing_value_is_none_and_there_are_at_most_so_many():
     assert (found[1].feature, found[1].value) == ("price_against_list", None)
 
 
-def test_a_claim_about_what_is_no_feature_is_refused():
-    alone = FeatureSet("order_line", 1, (RequestInput("article_size_x", InputKind.INTEGER, "", "quantity"),), (), (), ())
-    with pytest.raises(FamilyError, match="size_runs_wrong: its claim is about 'article_size_returns_count_365d'"):
-        Reasoner(Explainer(msgspec.msgpack.encode(ExplainerDocument(1, 0.0, ()))), alone)
+def test_what_was_sent_back_is_told_by_outcomes_where_there_are_no_returns():
+    """A shop with flags counts no return: more than the prior's share came back of a customer, or nobody knows."""
+    reasoner = Reasoner(stumps(hour_of_day=0.1, customer_return_rate_lifetime=-0.5), ORDER_LINE)
+    for rate, families in (
+        (np.nextafter(np.float32(PRIOR_RETURN_RATE), np.float32(1)), ["customer_returns", "time"]),
+        (PRIOR_RETURN_RATE, ["time"]),  # nothing is known
+        (1 / 40, ["time"]),  # 30 lines, none of which came back
+    ):
+        x = row(hour_of_day=12, customer_return_rate_lifetime=rate)
+        assert [r.family for r in reasoner.reasons(x)[0]] == families
+    x = row(hour_of_day=12, customer_return_rate_lifetime=1 / 40, customer_returns_count_365d=1)
+    assert [r.family for r in reasoner.reasons(x)[0]] == ["customer_returns", "time"]
+
+
+@given(lines=st.integers(0, 10_000), returned=st.integers(0, 10_000))
+def test_a_rate_above_the_prior_says_that_something_came_back(lines: int, returned: int):
+    returned = min(returned, lines)
+    rate = np.float32(smoothed_rate(float(returned), float(lines)))
+    assert returned > 0 or not rate > PRIOR_RETURN_RATE
 
 
 def test_an_explainer_of_another_width_is_refused():
     with pytest.raises(ExplainerError, match=f"takes {len(ORDER_LINE.outputs)} inputs"):
         Reasoner(stumps(quantity=0.1), CUSTOMER)
+
+
+def test_a_feature_set_without_families_gives_no_reasons():
+    explainer = Explainer(msgspec.msgpack.encode(ExplainerDocument(len(CUSTOMER.outputs), 0.0, ())))
+    with pytest.raises(ExplainerError, match="feature set customer declares no families"):
+        Reasoner(explainer, CUSTOMER)

@@ -182,6 +182,7 @@ def test_a_day_of_scores_sent_twice_is_the_same_twice(tables, kafka, monkeypatch
         "action": "nudge",
         "is_explored": False,
         "currency": "EUR",
+        "in_training": False,
     }
     assert [(m.key(), m.value()) for m in again] == [(m.key(), m.value()) for m in (first, second)]
 
@@ -207,7 +208,7 @@ def test_answers_that_were_dropped_are_sent_again_from_the_log(shop_data, kafka,
     ],
 )
 def test_what_cannot_be_published_is_refused(kafka, tmp_path, monkeypatch, words, told):
-    done = command(monkeypatch, kafka, tmp_path, *words)
+    done = command(monkeypatch, kafka, rooted(tmp_path), *words)
     assert (done.exit_code, told in done.stderr) == (2, True), done.output
 
 

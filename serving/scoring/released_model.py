@@ -8,7 +8,6 @@ import numpy as np
 import onnxruntime as ort
 
 from returnml.features.feature_set import FeatureSet
-from returnml.reasons.families import FamilyError, has_families
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer, ExplainerError
 from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import Release
@@ -22,7 +21,7 @@ class Model:
     """A release's graph in an ONNX Runtime session of one thread, and its explainer.
 
     Attributes:
-        reasoner: None if the release holds no explainer, or no reasons are declared for its features.
+        reasoner: None if the release holds no explainer, or no families are declared for its features.
 
     Raises:
         ModelError: if the release is of other features than the declared ones, or its graph has another shape.
@@ -70,9 +69,9 @@ def _session(release: Release) -> Any:
 
 
 def _reasoner(release: Release, feature_set: FeatureSet) -> Reasoner | None:
-    if EXPLAINER_FILE not in release.manifest.files or not has_families(feature_set):
+    if EXPLAINER_FILE not in release.manifest.files or not feature_set.families:
         return None
     try:
         return Reasoner(Explainer(release.read(EXPLAINER_FILE)), feature_set)
-    except (ExplainerError, FamilyError) as error:
+    except ExplainerError as error:
         raise ModelError(f"release {release.version}: {error}") from error

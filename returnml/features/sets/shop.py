@@ -30,56 +30,66 @@ RETURNS = Stream("returns", "core.returns", {"quantity": 24, "refund_cents": 36,
 OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1, "returned_quantity": 24, "refund_cents": 36}, is_derived=True)
 INSPECTIONS = Stream("inspections", "core.inspections", {"is_abuse": 1})
 
+EVENT_STREAMS = (ORDERS, RETURNS)
+"""Those that events add to in the online store, as they come; derived ones it has as of its cut-off, others not at all."""
+
 KEY_COLUMNS = ("customer_id", "article_id", "size", "color", "product_group", "brand", "country", "payment_method", "device")
 """An order line's keys, which what is known of it later copies: returns, inspections, outcomes."""
 
 LINE_INPUTS = (
-    RequestInput("unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents"),
+    RequestInput("unit_price_cents", InputKind.INTEGER, "Price of one piece, minor units.", "unit_price_cents", family="price"),
     RequestInput(
-        "list_price_cents", InputKind.INTEGER, "List price of one piece, minor units.", "list_price_cents", is_feature=False
+        "list_price_cents",
+        InputKind.INTEGER,
+        "List price of one piece, minor units.",
+        "list_price_cents",
+        is_feature=False,
+        family="price",
     ),
-    RequestInput("line_value_cents", InputKind.INTEGER, "Quantity times price, minor units.", "line_value_cents"),
-    RequestInput("has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code"),
+    RequestInput(
+        "line_value_cents", InputKind.INTEGER, "Quantity times price, minor units.", "line_value_cents", family="order_value"
+    ),
+    RequestInput("has_voucher", InputKind.PRESENT, "Whether a voucher was used on the order.", "voucher_code", family="voucher"),
 )
 """What an order line says of itself, besides its pieces."""
-DAY_OF_WEEK = RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0.")
-CLOCK_INPUTS = (RequestInput("hour_of_day", InputKind.HOUR_OF_DAY, "Hour of the moment, UTC."), DAY_OF_WEEK)
+DAY_OF_WEEK = RequestInput("day_of_week", InputKind.DAY_OF_WEEK, "Weekday of the moment, UTC, Monday = 0.", family="time")
+CLOCK_INPUTS = (RequestInput("hour_of_day", InputKind.HOUR_OF_DAY, "Hour of the moment, UTC.", family="time"), DAY_OF_WEEK)
 
 PRIOR_RETURN_RATE = 0.1
 PRIOR_STRENGTH = 10.0
 
 
-def count(stream: Stream, *windows: str, is_feature: bool = True) -> Aggregation:
+def count(stream: Stream, *windows: str, is_feature: bool = True, family: str | None = None) -> Aggregation:
     """The number of events in each window."""
-    return Aggregation(stream, Operation.COUNT, None, _parsed(windows), is_feature)
+    return Aggregation(stream, Operation.COUNT, None, _parsed(windows), is_feature, family)
 
 
-def sum_of(stream: Stream, column: str, *windows: str, is_feature: bool = True) -> Aggregation:
+def sum_of(stream: Stream, column: str, *windows: str, is_feature: bool = True, family: str | None = None) -> Aggregation:
     """The sum of a column in each window."""
-    return Aggregation(stream, Operation.SUM, column, _parsed(windows), is_feature)
+    return Aggregation(stream, Operation.SUM, column, _parsed(windows), is_feature, family)
 
 
-def sum_of_squares(stream: Stream, column: str, *windows: str, is_feature: bool = True) -> Aggregation:
+def sum_of_squares(stream: Stream, column: str, *windows: str, is_feature: bool = True, family: str | None = None) -> Aggregation:
     """The sum of a column's squares in each window."""
-    return Aggregation(stream, Operation.SUM_OF_SQUARES, column, _parsed(windows), is_feature)
+    return Aggregation(stream, Operation.SUM_OF_SQUARES, column, _parsed(windows), is_feature, family)
 
 
-def distinct(stream: Stream, column: str, *windows: str) -> Aggregation:
+def distinct(stream: Stream, column: str, *windows: str, family: str | None = None) -> Aggregation:
     """How many different values a column has in each window."""
-    return Aggregation(stream, Operation.DISTINCT, column, _parsed(windows))
+    return Aggregation(stream, Operation.DISTINCT, column, _parsed(windows), family=family)
 
 
-def since_last(stream: Stream) -> Aggregation:
+def since_last(stream: Stream, family: str | None = None) -> Aggregation:
     """An input of ``days_since``."""
-    return Aggregation(stream, Operation.SINCE_LAST, None, _parsed(("lifetime",)), is_feature=False)
+    return Aggregation(stream, Operation.SINCE_LAST, None, _parsed(("lifetime",)), is_feature=False, family=family)
 
 
-def activity(*windows: str) -> tuple[Aggregation, ...]:
-    """Counts, pieces and money of orders and returns."""
+def activity(*windows: str, orders: str | None = None) -> tuple[Aggregation, ...]:
+    """Counts, pieces and money of orders, whose family may be named, and of returns."""
     return (
-        count(ORDERS, *windows),
-        sum_of(ORDERS, "quantity", *windows),
-        sum_of(ORDERS, "line_value_cents", *windows),
+        count(ORDERS, *windows, family=orders),
+        sum_of(ORDERS, "quantity", *windows, family=orders),
+        sum_of(ORDERS, "line_value_cents", *windows, family=orders),
         count(RETURNS, *windows),
         sum_of(RETURNS, "quantity", *windows),
         sum_of(RETURNS, "refund_cents", *windows),
@@ -96,28 +106,33 @@ def outcomes(*windows: str) -> tuple[Aggregation, ...]:
     return (count(OUTCOMES, *windows, is_feature=False), sum_of(OUTCOMES, "returned", *windows, is_feature=False))
 
 
-def recency() -> tuple[Aggregation, ...]:
-    """When a customer was last seen (inputs of ``days_since``), and what is ordered within a day."""
+def recency(orders: str | None = None, rapid: str | None = None) -> tuple[Aggregation, ...]:
+    """When a customer was last seen (inputs of ``days_since``), and what is ordered within a day.
+
+    Args:
+        orders, rapid: families of the last order, and of what is ordered within a day.
+    """
     return (
-        since_last(ORDERS),
+        since_last(ORDERS, orders),
         since_last(RETURNS),
-        count(ORDERS, "5m", "1h", "24h"),
-        sum_of(ORDERS, "line_value_cents", "5m", "1h", "24h"),
-        distinct(ORDERS, "payment_method", "1h", "24h"),
+        count(ORDERS, "5m", "1h", "24h", family=rapid),
+        sum_of(ORDERS, "line_value_cents", "5m", "1h", "24h", family=rapid),
+        distinct(ORDERS, "payment_method", "1h", "24h", family=rapid),
     )
 
 
 def sizes(window: str) -> tuple[Aggregation, ...]:
     """Inputs of ``size_against_customer`` and ``size_spread``."""
     return (
-        *(sum_of(ORDERS, column, window, is_feature=False) for column in fit_codes.order_columns(None)),
-        sum_of_squares(ORDERS, "letter_size", window, is_feature=False),
+        *(sum_of(ORDERS, column, window, is_feature=False, family="size") for column in fit_codes.order_columns(None)),
+        sum_of_squares(ORDERS, "letter_size", window, is_feature=False, family="size"),
     )
 
 
 def size_reasons(window: str) -> tuple[Aggregation, ...]:
     """Inputs of ``size_complaints``."""
-    return tuple(sum_of(RETURNS, column, window, is_feature=False) for column in fit_codes.return_columns(None))
+    columns = fit_codes.return_columns(None)
+    return tuple(sum_of(RETURNS, column, window, is_feature=False, family="article_cut") for column in columns)
 
 
 def smoothed_rate(returned: Expr, lines: Expr) -> Expr:
@@ -139,20 +154,24 @@ def return_rates(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
             smoothed_rate,
             f"Share of the {group}'s matured lines that came back ({window}), smoothed.",
         )
-        for group, window in _counted(OUTCOMES, groups)
+        for group, window, _ in _counted(OUTCOMES, groups)
     )
 
 
 def returns_per_order(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
-    """Returns seen per line ordered, smoothed: fresher than the rates over outcomes, though young lines dilute it."""
+    """Returns seen per line ordered, smoothed: fresher than the rates over outcomes, though young lines dilute it.
+
+    They are of the family of the returns.
+    """
     return tuple(
         Derived(
             f"{group}_returns_per_order_{window}",
             (f"{group}_returns_count_{window}", f"{group}_orders_count_{window}"),
             smoothed_rate,
             f"Returns of the {group} per line ordered ({window}), smoothed; young lines included.",
+            family=family,
         )
-        for group, window in _counted(RETURNS, groups)
+        for group, window, family in _counted(RETURNS, groups)
     )
 
 
@@ -167,6 +186,7 @@ def size_against_customer(scale: str, window: str) -> Derived:
         ),
         lambda size, total, lines: size - total / lines,
         f"Size above the mean of what the customer ordered ({window}), sizes in {scale}s.",
+        family="size",
     )
 
 
@@ -181,6 +201,7 @@ def size_spread(window: str) -> Derived:
         ),
         lambda squares, total, lines: squares / lines - (total / lines) * (total / lines),
         f"Variance of the sizes in letters that the customer ordered ({window}).",
+        family="size",
     )
 
 
@@ -198,13 +219,14 @@ def size_complaints(group: str, window: str) -> tuple[Derived, ...]:
 
     said = f"per line ordered ({window}), shrunk to 0"
     return (
-        Derived(f"{group}_too_small_rate_{window}", (small, lines), rate, f"Returns as too small {said}."),
-        Derived(f"{group}_too_large_rate_{window}", (large, lines), rate, f"Returns as too large {said}."),
+        Derived(f"{group}_too_small_rate_{window}", (small, lines), rate, f"Returns as too small {said}.", "article_cut"),
+        Derived(f"{group}_too_large_rate_{window}", (large, lines), rate, f"Returns as too large {said}.", "article_cut"),
         Derived(
             f"{group}_cut_{window}",
             (small, large, lines),
             cut,
             f"Returns as too small less those as too large, {said}: above 0, the {group} is cut small.",
+            family="article_cut",
         ),
     )
 
@@ -224,12 +246,13 @@ def days_since(groups: Iterable[KeyGroup]) -> tuple[Derived, ...]:
     )
 
 
-def _counted(stream: Stream, groups: Iterable[KeyGroup]) -> Iterator[tuple[str, str]]:
-    """The names of every group and window over which the stream's events are counted."""
+def _counted(stream: Stream, groups: Iterable[KeyGroup]) -> Iterator[tuple[str, str, str | None]]:
+    """The names of every group and window over which the stream's events are counted, and the counts' family."""
     for group in groups:
         for aggregation in group.aggregations:
             if aggregation.stream is stream and aggregation.operation is Operation.COUNT:
-                yield from ((group.name, window.name) for window in aggregation.windows)
+                family = aggregation.family or group.family
+                yield from ((group.name, window.name, family) for window in aggregation.windows)
 
 
 def _parsed(windows: Iterable[str]) -> tuple[Window, ...]:

@@ -52,6 +52,7 @@ from returnml.modeling.judging.gates.verdict import (
     Verdict,
 )
 from returnml.modeling.judging.out_of_time import origin_figures
+from returnml.modeling.making.as_served import problems_as_served
 from returnml.modeling.making.candidate_description import (
     made_from,
     manifest_of,
@@ -202,6 +203,7 @@ def build_release(
         evaluation=evaluation,
         policy=policy,
         data_problems=check_snapshot(data.snapshot),
+        serving_problems=problems_as_served(task, exported.explainer),
         calibration_problem=trained.choice.problem,
         rival=against.rival,
         incomparable=against.why_not,

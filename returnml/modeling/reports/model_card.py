@@ -177,7 +177,6 @@ def _policy(facts: CardFacts) -> Section:
 def _limits(facts: CardFacts) -> Section:
     words = facts.task.words
     judged = [s.lines for s in facts.verdict.segments if s.column != "all"]
-    constant = f"{', '.join(facts.constant[:12])}{' and others' if len(facts.constant) > 12 else ''}"
     return Section(
         "Limits",
         bullets=[
@@ -185,7 +184,10 @@ def _limits(facts: CardFacts) -> Section:
             "The hold-out is one period: another season may be calibrated differently. Drift is measured daily.",
             f"{len(judged)} product groups and countries had enough {words.rows} to be judged; of smaller ones nothing is said.",
             *(
-                [f"{len(facts.constant)} inputs had one value in training and play no part: {constant}."]
+                [
+                    f"{len(facts.constant)} of {len(facts.names)} inputs had one value in training and play no part "
+                    f"(most often what the shop does not deliver): {', '.join(facts.constant)}."
+                ]
                 if facts.constant
                 else []
             ),

@@ -21,6 +21,7 @@ from returnml.ledger.answer_records import (
     is_pruned,
     read_day,
 )
+from returnml.tasks.spines import ORDER_REQUEST
 from returnml.warehouse.partition import PartitionResult, replace_partition
 from returnml.warehouse.tables import arrow_schema, ensure_tables
 
@@ -31,22 +32,7 @@ LINK_DAYS = 7
 
 BATCH_ANSWERS = 5_000
 
-INPUTS = {
-    "customer_id": "VARCHAR",
-    "article_id": "VARCHAR",
-    "size": "VARCHAR",
-    "color": "VARCHAR",
-    "product_group": "VARCHAR",
-    "brand": "VARCHAR",
-    "country": "VARCHAR",
-    "payment_method": "VARCHAR",
-    "device": "VARCHAR",
-    "voucher_code": "VARCHAR",
-    "quantity": "BIGINT",
-    "unit_price_cents": "BIGINT",
-    "list_price_cents": "BIGINT",
-    "line_value_cents": "BIGINT",
-}
+INPUTS = {**dict.fromkeys(ORDER_REQUEST.texts, "VARCHAR"), **dict.fromkeys(ORDER_REQUEST.integers, "BIGINT")}
 """The request's columns that features are made of."""
 
 LOG_COLUMNS = {

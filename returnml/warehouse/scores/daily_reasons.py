@@ -51,12 +51,12 @@ def build_reasons(
 ) -> ReasonsReport:
     """Explain the task's rows with the highest expected costs of each day from ``first`` to ``last`` (inclusive).
 
-    A release without an explainer, or of other features than those that have families, gives no reasons; the report says so.
+    A release without an explainer, or of another feature set than the task's, gives no reasons; the report says so.
 
     Args:
         con: the warehouse, with the task's scores and vectors of these days.
         release_dir: the release that scored these days.
-        task: for whose features families are declared.
+        task: whose feature set declares families.
         per_day: how many rows of each day.
 
     Raises:

@@ -51,7 +51,7 @@ def test_the_card_of_a_rejected_candidate_says_why(shop: Shop, tmp_path: Path):
     (gap,) = candidate.verdict.thresholds
     assert gap.mid_gap is not None
     assert f"| {gap.mid_gap:.6g} |" in card
-    assert "1 inputs had one value in training and play no part: gamma." in card
+    assert "1 of 6 inputs had one value in training and play no part (most often what the shop does not deliver): gamma." in card
 
 
 def test_a_release_is_made_again_from_its_manifest(shop: Shop, good: Candidate):

@@ -82,7 +82,7 @@ def test_an_interrupted_tuning_goes_on_to_the_same_trials(fits, data, undisturbe
 
 def test_kill_9_in_the_middle_of_a_trial(root: Path, data: TrainingData, undisturbed: Tuned, tmp_path: Path):
     program = (
-        "import sys; from pathlib import Path; from returnml_tests.modeling import test_tuning as t; "
+        "import sys; from pathlib import Path; from returnml_tests.modeling.training import test_tuning as t; "
         "from returnml.modeling.data.snapshot import read_snapshot; from returnml_tests.drills.kill_tuning import stall_after; "
         "t.module.train = stall_after(5, t.module.train); "
         "d = t.training_data(read_snapshot(Path(sys.argv[1])), t.TASK, t.TRAINING); "

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -11,8 +12,12 @@ from typer.testing import CliRunner
 from returnml.cli import app
 from returnml.commands.demo_service import score_one
 from returnml.commands.line import LineRun
+from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.sets.shop import PRIOR_RETURN_RATE
+from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
+from returnml.reasons.ordering import Reasoner
 from returnml.release.deployment import read_state
+from returnml.release.folder import load_release, release_folder
 from returnml.settings import Settings
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.pipeline.assets.shop import (
@@ -132,3 +137,34 @@ def test_an_order_is_scored_over_http(shop: FlagShop):
     assert answer.response["release"] == read_state(shop.settings.paths.deployment_state("return_risk")).champion
     assert len(answer.response["lines"]) == len(answer.request["lines"])
     assert all(0 < line["probability"] < 1 and line["reasons"] for line in answer.response["lines"])
+
+
+def test_the_strongest_family_is_named_though_there_are_no_returns(shop: FlagShop):
+    """What came back of a customer or an article is told by outcomes; only words that are not true of a line are left out."""
+    release = load_release(
+        release_folder(
+            shop.settings.paths.releases, read_state(shop.settings.paths.deployment_state("return_risk")).champion or ""
+        )
+    )
+    con = open_warehouse(shop.settings.paths.published, read_only=True)
+    columns = ", ".join(f'"{name}"' for name in ORDER_LINE.outputs)
+    x = (
+        con.sql(f"SELECT {columns} FROM features.order_lines ORDER BY requested_at DESC, line_id LIMIT 1000")
+        .pl()
+        .to_numpy(order="c")
+    )
+    con.close()
+    explainer = Explainer(release.read(EXPLAINER_FILE))
+    of_return = [i for i, f in enumerate(ORDER_LINE.families) if f.claims and "return" in f.claims[0].feature]
+    number = [[f.name for f in ORDER_LINE.families].index(ORDER_LINE.family_of[name]) for name in ORDER_LINE.outputs]
+    named = asked = 0
+    for row, added, reasons in zip(x, explainer.contributions(x), Reasoner(explainer, ORDER_LINE).reasons(x), strict=True):
+        totals = np.bincount(number, added, len(ORDER_LINE.families))
+        strongest = int(totals.argmax())
+        claims = ORDER_LINE.families[strongest].claims
+        rates = [row[ORDER_LINE.outputs.index(c.feature)] for c in claims if "rate" in c.feature]
+        if totals[strongest] > 0 and strongest in of_return and max(rates) > PRIOR_RETURN_RATE:
+            asked += 1
+            named += bool(reasons) and reasons[0].family == ORDER_LINE.families[strongest].name
+    assert asked > 50
+    assert named == asked

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from returnml.features.declarations import InputKind, RequestInput
+from returnml.features.families import Family
 from returnml.features.feature_set import FeatureSet
 from returnml.modeling.export.explainer import build_explainer
 from returnml.modeling.fit.boosting import (
@@ -28,8 +29,9 @@ from returnml.warehouse.scores.daily_reasons import (
 from returnml_tests.serving import shop
 
 NAMES = ("quantity", "customer_returns_count_365d", "has_voucher", "hour_of_day")
-# its name is that of the scored feature set, for which the families are declared
-FEATURE_SET = FeatureSet("order_line", 1, tuple(RequestInput(n, InputKind.INTEGER, "", n) for n in NAMES), (), (), ())
+FAMILIES = tuple(Family(name, f"said of {name}") for name in ("pieces", "customer_returns", "voucher", "time"))
+INPUTS = tuple(RequestInput(n, InputKind.INTEGER, "", n, family=f.name) for n, f in zip(NAMES, FAMILIES, strict=True))
+FEATURE_SET = FeatureSet("order_line", 1, INPUTS, (), (), (), FAMILIES)
 TASK = replace(return_risk.TASK, feature_set=FEATURE_SET)
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 3)
 PER_DAY = 7
@@ -106,7 +108,7 @@ def test_a_release_that_cannot_explain_says_so(con, release: Release, tmp_path: 
     assert (report.lines, report.rows) == (0, 0)
     assert f"release {old.version} holds no explainer.bin" in report.unexplained
     assert con.execute("SELECT count(*) FROM scores.reasons").fetchall() == [(0,)]
-    other = FeatureSet("order_line", 2, FEATURE_SET.request, (), (), ())
+    other = FeatureSet("order_line", 2, INPUTS, (), (), (), FAMILIES)
     report = build_reasons(con, replace(TASK, feature_set=other), release.path, FIRST, LAST, PER_DAY)
     assert "reasons are declared for order_line" in report.unexplained
 

@@ -74,6 +74,7 @@ class Evidence:
         pooled: labels of the rows of all origins, and what was said then, shape (n,).
         baselines: the hold-out's probabilities by each baseline of ``evaluation``.
         data_problems: of the training data, by check; empty: none.
+        serving_problems: why the service could not answer from the candidate; empty: it could.
         calibration_problem: why the calibration does not rise; empty: it does.
         rival: None: nothing decides yet.
         incomparable: why a champion that there is could not be scored; empty: it could, or there is none.
@@ -92,6 +93,7 @@ class Evidence:
     evaluation: Evaluation
     policy: Policy
     data_problems: Mapping[str, str]
+    serving_problems: Sequence[str]
     calibration_problem: str
     rival: Rival | None
     incomparable: str

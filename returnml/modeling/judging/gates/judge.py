@@ -38,6 +38,7 @@ def judge(evidence: Evidence, settings: GateSettings) -> Verdict:
         parity_gate(evidence),
         flips_gate(evidence),
         thresholds_gate(gaps, evidence.evaluation.parity.max_abs_difference),
+        _servable(evidence),
         _not_constant(evidence),
         _calibration_rises(evidence),
         *quality_gates(evidence, settings),
@@ -75,6 +76,17 @@ def _enough(evidence: Evidence, limit: int) -> Gate:
         limit=float(limit),
         reason=f"of the hold-out's {words.rows} {positives:,} {words.positive} and {negatives:,} {words.negative}; "
         f"{limit} of each are needed",
+    )
+
+
+def _servable(evidence: Evidence) -> Gate:
+    problems = evidence.serving_problems
+    return Gate(
+        name="servable",
+        passed=not problems,
+        value=float(len(problems)),
+        limit=0.0,
+        reason="; ".join(problems) or "what the service builds from it was built and asked",
     )
 
 

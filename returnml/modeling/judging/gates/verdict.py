@@ -13,6 +13,7 @@ GATES = {
     "export_parity": "The exported graph gives what the trained model gives.",
     "no_flipped_decision": "Graph and trained model decide the same about every hold-out row.",
     "thresholds_between_scores": "No threshold of the policy lies closer to a score than the export's rounding.",
+    "servable": "The service can be built from it: request, read plan and reasons.",
     "not_constant": "The model tells rows apart.",
     "calibration_rises": "Calibration keeps the model's order: of higher scores more are positive.",
     "better_than_chance": "It orders rows better than chance.",
