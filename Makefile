@@ -7,7 +7,7 @@ DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test test-fast coverage lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-variants
+.PHONY: help redis-server demo demo-real test test-fast coverage lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-upgrade drill-variants
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -84,6 +84,9 @@ drill-variants: $(READY)  ## 20 training runs with a process for each variant: n
 
 drill-mutations: $(READY)  ## does a change of the code behind feature values show in a hash or a golden vector? (slow)
 	$(BIN)/python -m returnml_tests.drills.mutations
+
+drill-upgrade: $(READY)  ## a root made by an older commit is upgraded, killed on the way; every score of unchanged features is equal (slow)
+	$(BIN)/python -m returnml_tests.drills.upgrade
 
 drill-habits: $(READY)  ## do reasons name what the simulator planted? (DATA=a data root that the demo filled)
 	$(BIN)/python -m returnml_tests.drills.habits --data $(DATA)
