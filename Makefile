@@ -91,7 +91,7 @@ drill-upgrade: $(READY)  ## a root made by an older commit is upgraded, killed o
 drill-habits: $(READY)  ## do reasons name what the simulator planted? (DATA=a data root that the demo filled)
 	$(BIN)/python -m returnml_tests.drills.habits --data $(DATA)
 
-COMPILE := $(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --generate-hashes --custom-compile-command 'make lock' pyproject.toml
+COMPILE := $(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-annotate --no-strip-extras --generate-hashes --custom-compile-command 'make lock' pyproject.toml
 
 lock: $(READY)  ## resolve the dependencies anew and pin them, with the hashes of their files
 	$(COMPILE) --extra line --extra serve -o requirements.lock

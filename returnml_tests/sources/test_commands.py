@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from returnml.commands.data import app as data_app
 from returnml.commands.sources import import_app, simulate
+from returnml_tests.roots import rooted
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "mapping-example.toml"
 ROW = "1,22139,X,5,2011-01-01 08:00:00,2.00,1.0,France"
@@ -114,6 +115,7 @@ def test_csv_and_json_imports_of_the_same_rows_deliver_the_same_bytes(tmp_path: 
     ],
 )
 def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    rooted(tmp_path)
     result = _run(*arguments, "--data", tmp_path, code=2)
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
