@@ -115,7 +115,7 @@ def test_csv_and_json_imports_of_the_same_rows_deliver_the_same_bytes(tmp_path: 
     ],
 )
 def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
-    rooted(tmp_path)
+    rooted(tmp_path, "pseudonymise")
     result = _run(*arguments, "--data", tmp_path, code=2)
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
