@@ -36,6 +36,19 @@ DAYS = 2
 class HeadLayout:
     """The words of one group's heads.
 
+    One key, two tiles, one window. The customer ordered once on Monday and twice on Tuesday; a row aggregates its tile and those
+    after it, so the rows are 3 and 2. The cut-off is Tuesday noon. ``1d`` begins with the day before the request's: it is worth
+    3 on Tuesday and 2 on Wednesday. The days differ, so both stand there:
+
+    >>> from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
+    >>> count = Aggregation(Stream("orders", "core.orders", {}), Operation.COUNT, None, (Window.parse("1d"),))
+    >>> heads = HeadLayout(GroupLayout(KeyGroup("customer", ("customer_id",), (count,))))
+    >>> monday, tuesday = 4 * DAY_US, 5 * DAY_US
+    >>> starts, rows = np.array([monday, tuesday]), np.array([[3], [2]])
+    >>> words, ends = heads.encode(np.array([0]), starts, rows, cut_off_us=tuesday + DAY_US // 2)
+    >>> words.tolist(), ends.tolist()
+    ([3, 2], [2])
+
     Attributes:
         width: words of one day.
         recent: the layout of the recent tiles; None where no window is in minutes or hours.

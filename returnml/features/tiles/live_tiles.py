@@ -102,6 +102,25 @@ class LiveTiles:
     def merged(self, values: Sequence[bytes | None]) -> list[bytes]:
         """The values to store, from those stored (None where there is none), of each of ``keys``.
 
+        One key, two tiles, one window (``1d``). An order on Monday makes a tile whose row is 1. Two on Tuesday make one whose row
+        is 2, and Monday's row, which aggregates what comes after it too, becomes 3. A value is its starts, then its rows:
+
+        >>> from returnml.features.declarations import Aggregation, KeyGroup, Stream
+        >>> from returnml.features.windows import DAY_US, Window
+        >>> count = Aggregation(Stream("orders", "core.orders", {}), Operation.COUNT, None, (Window.parse("1d"),))
+        >>> tiles = LiveTiles(LiveGroup(GroupLayout(KeyGroup("customer", ("customer_id",), (count,)))))
+        >>> monday, tuesday = 4 * DAY_US, 5 * DAY_US
+        >>> tiles.add(("anna",), "orders", monday + 7, {})
+        >>> [value] = tiles.merged([None])
+        >>> np.frombuffer(value, "<i8").tolist() == [monday, 1]
+        True
+        >>> tiles.clear()
+        >>> tiles.add(("anna",), "orders", tuesday + 1, {})
+        >>> tiles.add(("anna",), "orders", tuesday + 2, {})
+        >>> [value] = tiles.merged([value])
+        >>> np.frombuffer(value, "<i8").tolist() == [monday, tuesday, 3, 2]
+        True
+
         Raises:
             TileError: where a total would leave its bits.
         """

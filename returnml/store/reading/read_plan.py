@@ -84,6 +84,43 @@ class ReadPlan:
     def words(self, order: OrderColumns, now_us: int, read: Read) -> tuple[Snapshot, np.ndarray]:
         """What was seen, and the words of every aggregate of every line as of ``Snapshot.moment_us(now_us)``.
 
+        One key, two tiles, one window. Anna ordered once on Monday and twice on Tuesday; the generation's cut-off is Tuesday noon
+        (the tiles and heads of ``features.tiles``):
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from returnml.features.declarations import Aggregation, KeyGroup, Stream
+        >>> from returnml.features.tiles.arithmetic import GroupLayout, interleave
+        >>> from returnml.features.tiles.heads import HeadLayout
+        >>> from returnml.store.backend import read_generation
+        >>> from returnml.store.generation import EncodedGroup, Packed
+        >>> from returnml.store.generation_writing import write_generation
+        >>> from returnml.store.keys import encode_key
+        >>> from returnml.store.lmdb.embedded import LmdbBackend
+        >>> count = Aggregation(Stream("orders", "core.orders", {}), Operation.COUNT, None, (Window.parse("1d"),))
+        >>> group = KeyGroup("customer", ("customer_id",), (count,))
+        >>> declared = FeatureSet("example", 1, (), (), (group,), ())
+        >>> monday, tuesday, wednesday, thursday = (n * DAY_US for n in range(4, 8))
+        >>> starts, rows, noon = np.array([monday, tuesday]), np.array([[3], [2]]), tuesday + DAY_US // 2
+        >>> heads = Packed(*HeadLayout(GroupLayout(group)).encode(np.array([0]), starts, rows, noon))
+        >>> tiles = Packed(interleave(1, np.array([2]), starts, rows), np.array([4]))
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> encoded = EncodedGroup("customer", [encode_key(0, ["anna"])], heads, tiles, 2, [])
+        >>> generation = write_generation(LmdbBackend(Path(folder.name)), [declared], noon, [encoded])
+
+        ``1d`` begins with the day before the request's. On Tuesday it holds 3 and on Wednesday 2, both from the head; on Thursday
+        none, from the tiles. An unknown customer has 0, a line without one ``NULL``:
+
+        >>> plan = ReadPlan(declared, generation.manifest)
+        >>> order = {"customer_id": ["anna", "bert", None]}
+        >>> for at_us in (noon, wednesday, thursday):
+        ...     _, words = plan.words(order, at_us, lambda keys: read_generation(generation, keys))
+        ...     print([None if word == NULL else word for word in words[0].tolist()])
+        [3, 0, None]
+        [2, 0, None]
+        [0, 0, None]
+        >>> folder.cleanup()
+
         Returns:
             The words: int64, shape (aggregates + wide ones, lines): ``NULL`` where missing; after the aggregates the low
             words of those that have two.
