@@ -7,7 +7,7 @@ DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-variants
+.PHONY: help redis-server demo demo-real test test-fast coverage lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-upgrade drill-variants
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -32,8 +32,14 @@ redis-server:  ## the server that the tests of the Redis backend start: install 
 	  then apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server; \
 	  else echo "redis-server is missing (Debian: apt-get install redis-server)" >&2; exit 1; fi; }
 
-test: $(READY)  ## all tests; those of the Redis backend start a redis-server
-	$(BIN)/python -m pytest -q
+test: $(READY)  ## all tests, a process for each core; those of the Redis backend start a redis-server
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
+
+test-fast: $(READY)  ## the tests that take seconds: in a fifth of the time of all
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --dist loadfile
+
+coverage: $(READY)  ## all tests, with the lines that none of them runs; fails below the floor of pyproject.toml
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov=returnml --cov=serving --cov-report=term:skip-covered
 
 lint: $(READY)  ## ruff, import contracts and types, changing nothing
 	$(BIN)/ruff check .
@@ -78,6 +84,9 @@ drill-variants: $(READY)  ## 20 training runs with a process for each variant: n
 
 drill-mutations: $(READY)  ## does a change of the code behind feature values show in a hash or a golden vector? (slow)
 	$(BIN)/python -m returnml_tests.drills.mutations
+
+drill-upgrade: $(READY)  ## a root made by an older commit is upgraded, killed on the way; every score of unchanged features is equal (slow)
+	$(BIN)/python -m returnml_tests.drills.upgrade
 
 drill-habits: $(READY)  ## do reasons name what the simulator planted? (DATA=a data root that the demo filled)
 	$(BIN)/python -m returnml_tests.drills.habits --data $(DATA)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
 import numpy as np
 import onnxruntime as ort
@@ -86,7 +87,7 @@ def released(x: np.ndarray, trees: int, root: Path) -> tuple[Release, str]:
     return write_release(root, manifest, {"model.onnx": graph}), model.texts[0]
 
 
-def fill(con, x: np.ndarray) -> date:
+def fill(con: duckdb.DuckDBPyConnection, x: np.ndarray) -> date:
     """Put the vectors into ``features.order_lines`` and their lines into ``core.orders``; return the last day."""
     rows = len(x)
     ensure_vector_table(con, TABLE, COLUMNS, ORDER_LINE)

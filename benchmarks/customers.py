@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -105,7 +105,7 @@ def one_at_a_time(con: duckdb.DuckDBPyConnection, root: Path) -> None:
         identical += served.matrix[0].tobytes() == batch.tobytes()
     asked = [row[0] for row in rows[:ASKED_BY_HAND]]
 
-    def ask_duckdb(customer: str) -> list:
+    def ask_duckdb(customer: str) -> list[Any]:
         return con.execute(by_hand(f"customer_id = '{customer}'")).fetchall()
 
     by_query = [timed(partial(ask_duckdb, customer))[0] for customer in asked]

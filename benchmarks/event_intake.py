@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -40,11 +41,11 @@ from returnml_tests.redis_server import RedisProcess
 from returnml_tests.roots import rooted
 
 
-def events(n: int, seed: int) -> list[dict]:
+def events(n: int, seed: int) -> list[dict[str, Any]]:
     """Orders of one line; every fourth event is a return of an earlier line."""
     chance = random.Random(seed)
     now = datetime.now(UTC).isoformat()
-    made: list[dict] = []
+    made: list[dict[str, Any]] = []
     for i in range(n):
         head = {"event_id": f"e{i}", "occurred_at": now, "currency": "EUR"}
         if i % 4 == 3:
@@ -59,7 +60,7 @@ def events(n: int, seed: int) -> list[dict]:
     return made
 
 
-def batches(items: Sequence, size: int) -> list[Sequence]:
+def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
@@ -71,7 +72,7 @@ def publish_empty(backend: Backend) -> None:
     con.close()
 
 
-def over_http(folder: Path, sent: list[dict], size: int) -> float:
+def over_http(folder: Path, sent: list[dict[str, Any]], size: int) -> float:
     """Seconds for all of them over one connection."""
     publish_empty(LmdbBackend(DataPaths(rooted(folder / "http", "pseudonymise")).store))
     bodies = [msgspec.json.encode(b) for b in batches(sent, size)]
@@ -79,7 +80,7 @@ def over_http(folder: Path, sent: list[dict], size: int) -> float:
         return seconds(lambda: [client.post(url, content=body).raise_for_status() for body in bodies])
 
 
-def in_process(backend: Backend, sent: list[dict], size: int) -> float:
+def in_process(backend: Backend, sent: list[dict[str, Any]], size: int) -> float:
     """Seconds for judging, stamping, logging and applying what is decoded already."""
     publish_empty(backend)
     writer = EventWriter(backend, ORDER_LINE, SystemClock(), AS_DELIVERED)
@@ -87,7 +88,7 @@ def in_process(backend: Backend, sent: list[dict], size: int) -> float:
     return seconds(lambda: [writer.submit(batch) for batch in decoded])
 
 
-def bare(folder: Path, sent: list[dict], size: int, puts_per_event: int, value_bytes: int) -> float:
+def bare(folder: Path, sent: list[dict[str, Any]], size: int, puts_per_event: int, value_bytes: int) -> float:
     """Seconds for appending and putting alone."""
     log, live = LogWriter(folder / "bare" / "ledger"), open_live(folder / "bare" / "live")
     value = bytes(value_bytes)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -83,7 +84,7 @@ def orders(n: int, is_hot: bool) -> list[AnyEvent]:
     return msgspec.convert(made, list[AnyEvent])
 
 
-def _order(i: int, customer: str, method: str, lines: list[dict]) -> dict:
+def _order(i: int, customer: str, method: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
     head = {"type": "order", "event_id": f"e{i}", "order_id": f"o{i}", "currency": "EUR"}
     at = datetime.fromtimestamp(CUT_OFF_US // 1_000_000, UTC)
     return head | {"occurred_at": at, "customer_id": customer, "country": "DE", "payment_method": method, "lines": lines}
@@ -103,7 +104,7 @@ def take_in(backend: Backend, feature_set: FeatureSet, events: Sequence[AnyEvent
                 raise SystemExit(f"{len(refused)} events were refused: {refused[0]}")
 
 
-def read(backend: Backend, feature_set: FeatureSet, asked: list[dict[str, list]]) -> float:
+def read(backend: Backend, feature_set: FeatureSet, asked: list[dict[str, list[Any]]]) -> float:
     """Median processor microseconds of a read."""
     online = OnlineFeatures(feature_set, LiveStore(backend, feature_set))
     took = []
@@ -114,7 +115,7 @@ def read(backend: Backend, feature_set: FeatureSet, asked: list[dict[str, list]]
     return float(np.median(took[len(asked) :])) / 1000
 
 
-def asked(is_hot: bool) -> list[dict[str, list]]:
+def asked(is_hot: bool) -> list[dict[str, list[Any]]]:
     """Orders of five lines; the hot ones of the hot customer, the hot article among them."""
     chance = random.Random(4)
     found = [request(chance) for _ in range(500)]

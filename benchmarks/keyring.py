@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import msgspec
@@ -49,7 +50,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def intake(folder: Path, sent: list[dict], customers: CustomerIds) -> float:
+def intake(folder: Path, sent: list[dict[str, Any]], customers: CustomerIds) -> float:
     backend = LmdbBackend(DataPaths(folder).store)
     publish_empty(backend)
     writer = EventWriter(backend, ORDER_LINE, SystemClock(), customers)

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Ours:
     def whole_set(self, seconds: float) -> Measured:
         return self._measure(seconds, lambda order: self._features.vectors(order, NOW_US))
 
-    def _measure(self, seconds: float, ask: Callable[[dict[str, list]], object]) -> Measured:
+    def _measure(self, seconds: float, ask: Callable[[dict[str, list[Any]]], object]) -> Measured:
         for _ in range(200):
             ask(request(self._chance))
         took, end = [], time.perf_counter() + seconds
@@ -100,7 +101,7 @@ class Feast:
     def close(self) -> None:
         self._process.communicate()
 
-    def _answer(self) -> dict:
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("{"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
 import msgspec
@@ -89,7 +90,7 @@ def warehouse() -> duckdb.DuckDBPyConnection:
 def live_events(seed: int = 2) -> list[AnyEvent]:
     """Half a day of orders of one line; every fourth event is the return of an earlier line."""
     chance = random.Random(seed)
-    made: list[dict] = []
+    made: list[dict[str, Any]] = []
     for i in range(LIVE_EVENTS):
         at = datetime.fromtimestamp(CUT_OFF_US // 1_000_000, UTC) + timedelta(hours=12) * (i / LIVE_EVENTS)
         head = {"event_id": f"e{i}", "occurred_at": at, "currency": "EUR"}
@@ -105,7 +106,7 @@ def live_events(seed: int = 2) -> list[AnyEvent]:
     return msgspec.convert(made, list[AnyEvent])
 
 
-def request(chance: random.Random, lines: int = 5) -> dict[str, list]:
+def request(chance: random.Random, lines: int = 5) -> dict[str, list[Any]]:
     """An order's columns: one customer and ``lines`` different articles, drawn as the history was."""
     customer = int(CUSTOMERS * chance.random() ** 2)
     articles: set[int] = set()
@@ -139,7 +140,7 @@ def request(chance: random.Random, lines: int = 5) -> dict[str, list]:
     }
 
 
-def requests(n: int = 2_000, seed: int = 1) -> list[dict[str, list]]:
+def requests(n: int = 2_000, seed: int = 1) -> list[dict[str, list[Any]]]:
     chance = random.Random(seed)
     return [request(chance) for _ in range(n)]
 

@@ -17,6 +17,7 @@ import time
 from contextlib import closing
 from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ SPAWN = multiprocessing.get_context("forkserver")
 WAYS = {"sleeps": 0.0, "looks first": exchange.SPIN_SECONDS}
 
 
-def read(url: str, root: Path, spin_seconds: float, seconds: float, found: Queue) -> None:
+def read(url: str, root: Path, spin_seconds: float, seconds: float, found: Queue[Any]) -> None:
     """One process: put requests/s, p50 and p99 and processor time per request in microseconds."""
     exchange.SPIN_SECONDS = spin_seconds
     live = LiveStore(RedisBackend(root, url, PREFIX), TWO_STREAMS)
@@ -50,7 +51,7 @@ def read(url: str, root: Path, spin_seconds: float, seconds: float, found: Queue
 
 def at_once(url: str, root: Path, processes: int, spin_seconds: float, seconds: float) -> np.ndarray:
     """Requests/s of all, and means over the processes of the other figures."""
-    found: Queue = SPAWN.Queue()
+    found: Queue[Any] = SPAWN.Queue()
     readers = [SPAWN.Process(target=read, args=(url, root, spin_seconds, seconds, found)) for _ in range(processes)]
     for reader in readers:
         reader.start()

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import httpx
@@ -40,7 +41,7 @@ LINES = (1, 5, 10)
 ORDERS = 500
 
 
-def real_orders(paths: DataPaths, lines: int) -> list[dict]:
+def real_orders(paths: DataPaths, lines: int) -> list[dict[str, Any]]:
     """Requests of exactly ``lines`` lines, made of real lines: the first ones of larger orders."""
     warehouse = paths.published if paths.published.exists() else paths.warehouse
     columns = "line_id, article_id, quantity, unit_price_cents, size, color, product_group, brand, list_price_cents"
@@ -56,7 +57,7 @@ def real_orders(paths: DataPaths, lines: int) -> list[dict]:
     return [_without_nulls(order) | {"lines": [_without_nulls(line) for line in order["lines"]]} for order in present]
 
 
-def _without_nulls(record: dict) -> dict:
+def _without_nulls(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value is not None}
 
 
@@ -90,7 +91,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def in_process(generation: Generation, orders: list[dict]) -> tuple[float, float]:
+def in_process(generation: Generation, orders: list[dict[str, Any]]) -> tuple[float, float]:
     """p50 and p99 in microseconds of one order's vectors: keys, reads, windows, basket, derived features, matrix."""
     online = OnlineFeatures(ORDER_LINE, generation)
     requests = [order_columns(msgspec.convert(order, Order)) for order in orders]
@@ -137,7 +138,7 @@ def main() -> None:
         print(f"{'OnlineFeatures.vectors, in process':<34}{lines:>6}{'':>6}{'':>12}{p50:>9,.0f}{p99:>9,.0f}")
 
 
-def _rows(online: OnlineFeatures, order: dict, now_us: int) -> bytes:
+def _rows(online: OnlineFeatures, order: dict[str, Any], now_us: int) -> bytes:
     matrix = online.vectors(order_columns(msgspec.convert(order, Order)), now_us).matrix
     return msgspec.json.encode({"rows": matrix.tolist()})  # NaN becomes null
 

@@ -28,6 +28,7 @@ from returnml.commands.status import status
 from returnml.commands.store import app as store_app
 from returnml.commands.trail import app as trail_app
 from returnml.commands.tune import tune
+from returnml.commands.upgrade import upgrade
 
 app = typer.Typer(
     name="returnml",
@@ -44,6 +45,7 @@ app.command()(run)
 app.command()(backfill)
 app.command()(status)
 app.command()(doctor)
+app.command()(upgrade)
 app.command()(features)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(store_app, name="store")

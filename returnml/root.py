@@ -16,6 +16,8 @@ from returnml.files import UNDECODABLE
 from returnml.settings import DataPaths
 
 ROOT_FILE = "root.json"
+UPGRADE_FILE = "upgrade.json"
+"""The steps that are left, while an upgrade is not done."""
 LAYOUT = 1
 """Of the folders below a root. Another number: ``returnml upgrade`` brings the root to it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -91,5 +92,5 @@ def measure(shop: Shop, cut_off: date, root: Path, shared: Path, threads: int) -
     return month
 
 
-def _variants(settings: Settings) -> list:
+def _variants(settings: Settings) -> list[Any]:
     return chosen_variants(("plain", "regularised"))

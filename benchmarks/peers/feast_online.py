@@ -14,6 +14,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import feast
 import numpy as np
@@ -41,7 +42,7 @@ def build(folder: Path, kind: str, redis_port: str) -> FeatureStore:
     store = FeatureStore(repo_path=str(folder))
     now = datetime.now(UTC)
     chance = np.random.default_rng(0)
-    declared: list = []
+    declared: list[Any] = []
     for name, n in COUNTS.items():
         frame = pd.DataFrame({column: chance.integers(0, 9_000, n) for column in COLUMNS[name]})
         frame[f"{name}_id"] = np.arange(n)

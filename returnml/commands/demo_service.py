@@ -94,7 +94,7 @@ def order_of_last_day(settings: Settings) -> dict[str, Any]:
     return order | {"lines": [{name: line[name] for name in _LINE if line[name] is not None} for line in lines]}
 
 
-def riskiest_customers(settings: Settings, most: int) -> list[tuple]:
+def riskiest_customers(settings: Settings, most: int) -> list[tuple[Any, ...]]:
     """Name, probability, expected cost in cents, currency and action of those with the highest expected cost at the last cut-off.
 
     From the published copy; empty where nothing decides about customers.
@@ -124,7 +124,7 @@ def _shop_id(settings: Settings, name: str, customers: Collection[str]) -> str:
     refuse(f"no customer of the source is {name}: the data root holds another shop's orders too")
 
 
-def _await_ready(url: str, service: subprocess.Popen, log: str) -> None:
+def _await_ready(url: str, service: subprocess.Popen[bytes], log: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if service.poll() is not None:

@@ -90,7 +90,7 @@ def _calibration(con: Any, release: str) -> tuple[list[tuple[float, float, int]]
     return groups, int(learnt)
 
 
-def _riskiest(con: Any) -> tuple[Any, list[tuple]]:
+def _riskiest(con: Any) -> tuple[Any, list[tuple[Any, ...]]]:
     (day,) = con.execute("SELECT max(day) FROM scores.daily").fetchall()[0]
     rows = con.execute(
         "SELECT line_id, customer_id, article_id, line_value_cents, probability, expected_cost_cents, currency, action "

@@ -38,7 +38,7 @@ def dev(
     raise typer.Exit(code)
 
 
-def _end(dagster: subprocess.Popen) -> None:
+def _end(dagster: subprocess.Popen[bytes]) -> None:
     """End Dagster and whatever it started."""
     try:
         dagster.terminate()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -109,7 +109,7 @@ def _has_values(dtype: pl.DataType) -> bool:
 def _type_check(column: Column) -> pa.Check:
     import pandera.polars as pa
 
-    def holds(data) -> bool:  # pandera's PolarsData: the frame and the column's name
+    def holds(data: Any) -> bool:  # pandera's PolarsData: the frame and the column's name
         return is_castable(column.kind, data.lazyframe.collect_schema()[data.key])
 
     return pa.Check(holds, name="wrong_type", error="wrong_type")

@@ -30,7 +30,7 @@ class VectorProgram:
     def __init__(self, feature_set: FeatureDeclarations) -> None:
         self._names = {name: i for i, name in enumerate(feature_set.raw_names)}
         self._constants: dict[str, tuple[int, float]] = {}
-        self._nodes: dict[tuple, tuple[int, int, str, tuple[int, ...]]] = {}
+        self._nodes: dict[tuple[Any, ...], tuple[int, int, str, tuple[int, ...]]] = {}
         self._next = len(self._names)
         outputs = dict(self._names)
         for derived in feature_set.derived:

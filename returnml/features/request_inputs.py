@@ -83,7 +83,7 @@ def _members(order: OrderColumns, by: tuple[str, ...]) -> _Same:
     same = [None if None in key else key for key in zip(*[order[column] for column in by], strict=True)]
     if None not in same and len({*same}) == len(same):
         return None
-    found: dict[tuple | None, list[int]] = {}
+    found: dict[tuple[Any, ...] | None, list[int]] = {}
     for i, key in enumerate(same):
         found.setdefault(key, []).append(i)
     return [None if key is None else found[key] for key in same]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 import duckdb
 
@@ -41,7 +42,7 @@ class WarehouseStatus:
     quarantine: tuple[QuarantineStatus, ...]
     refused_files: tuple[RefusedFile, ...]
 
-    def as_data(self) -> dict:
+    def as_data(self) -> dict[str, Any]:
         return {
             name: [_plain(asdict(item)) for item in getattr(self, name)] for name in ("tables", "quarantine", "refused_files")
         }
@@ -73,5 +74,5 @@ def warehouse_status(con: duckdb.DuckDBPyConnection) -> WarehouseStatus:
     return WarehouseStatus(tables, tuple(quarantine), refused)
 
 
-def _plain(item: dict) -> dict:
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in item.items()}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -110,7 +111,7 @@ def replace_partition(
     last: date | None,
     rows: str | pl.DataFrame,
     *,
-    params: list | dict | None = None,
+    params: list[Any] | dict[str, Any] | None = None,
     day_column: str = "known_day",
     keep_days: Collection[date] = (),
     inputs_hash: str | Mapping[date, str] = "",
@@ -179,7 +180,9 @@ def day_ranges(con: duckdb.DuckDBPyConnection, table: str, first: date, last: da
     return list(zip(starts, [*(start - timedelta(days=1) for start in starts[1:]), last], strict=True))
 
 
-def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: str | pl.DataFrame, params: list | dict | None) -> int:
+def _insert(
+    con: duckdb.DuckDBPyConnection, table: str, rows: str | pl.DataFrame, params: list[Any] | dict[str, Any] | None
+) -> int:
     if isinstance(rows, str):
         result = con.execute(f"INSERT INTO {table} BY NAME {rows}", params)
         return _scalar(result)
@@ -193,7 +196,7 @@ def _scalar(result: duckdb.DuckDBPyConnection) -> int:
 
 
 def _content(
-    con: duckdb.DuckDBPyConnection, table: str, day_column: str, condition: str, bounds: list
+    con: duckdb.DuckDBPyConnection, table: str, day_column: str, condition: str, bounds: list[Any]
 ) -> dict[date, PartitionDay]:
     described = con.execute(f"DESCRIBE {table}").fetchall()
     columns = ", ".join(f'"{name}"' for name in sorted(row[0] for row in described))

@@ -7,6 +7,7 @@ that write them. ``ops.partitions`` belongs to ``partition``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -89,6 +90,6 @@ def arrow_schema(columns: Columns) -> pa.Schema:
     return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
-def table_frame(rows: Iterable[tuple], columns: Columns) -> pl.DataFrame:
+def table_frame(rows: Iterable[tuple[Any, ...]], columns: Columns) -> pl.DataFrame:
     """Rows, with values in the order of a table's columns, as a frame that fits it."""
     return pl.DataFrame(list(rows), schema={name: _POLARS[kind] for name, kind in columns.items()}, orient="row")

@@ -23,6 +23,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,7 @@ class GroupLayout:
 
     def __init__(self, group: KeyGroup) -> None:
         self.group = group
-        found: dict[tuple, Measure] = {}
+        found: dict[tuple[Any, ...], Measure] = {}
         width = 0
         windows: dict[Window, None] = {}
         for aggregate in group.aggregates():
@@ -156,7 +157,7 @@ class GroupLayout:
         """Where an aggregate's value starts in ``read`` of one key at the starts of ``windows``."""
         return windows.index(aggregate.window) * self.row_width + self.measure_of(aggregate).offset
 
-    def as_data(self) -> list:
+    def as_data(self) -> list[Any]:
         """What a generation's manifest says about the group; a reader refuses any other."""
         measures = [[m.name, m.words] for m in self.measures]
         return [self.group.name, list(self.group.keys), measures, sorted(w.name for w in self.windows)]

@@ -8,7 +8,7 @@ from returnml.clock import Clock
 from returnml.findings import Finding
 from returnml.privacy.customers import open_customers, open_keyring
 from returnml.privacy.keyring import KeyringError
-from returnml.root import NotUpgraded, RootError, read_root
+from returnml.root import UPGRADE_FILE, NotUpgraded, RootError, read_root
 from returnml.settings import Settings
 
 
@@ -26,6 +26,11 @@ def find(settings: Settings, clock: Clock) -> Iterator[Finding]:
         mend = "name the right folder (--data), or bring root.json back from a backup or another host of this root"
         yield Finding(code="no_root", what=str(error), meaning=meaning, mend=mend, is_command=False)
         return
+    if (root / UPGRADE_FILE).exists():
+        what, meaning = "an upgrade was begun and is not done", "What it has not come to is of the version before."
+        yield Finding(
+            code="upgrade_unfinished", where=str(root / UPGRADE_FILE), what=what, meaning=meaning, mend="returnml upgrade --yes"
+        )
     try:
         if settings.privacy.customer_ids == "pseudonymise":
             open_keyring(settings).close()

@@ -1,5 +1,6 @@
 """MLflow: one parent run per Dagster run that trains, in the store below the data root."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,7 @@ def mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
     """dagster-mlflow's ``mlflow_tracking`` over our store; MLflow, which is slow to import, is imported on first use."""
 
     @dg.resource(description="The parent MLflow run of this Dagster run.")
-    def mlflow(context: dg.InitResourceContext):
+    def mlflow(context: dg.InitResourceContext) -> Iterator[Any]:
         import mlflow as client
         from dagster_mlflow import mlflow_tracking
 

@@ -192,5 +192,5 @@ def _rows(answer: Answer) -> list[dict[str, Any]]:
     return found
 
 
-def _scalar(con: duckdb.DuckDBPyConnection, query: str, params: list | None = None) -> int:
+def _scalar(con: duckdb.DuckDBPyConnection, query: str, params: list[Any] | None = None) -> int:
     return int(con.execute(query, params).fetchall()[0][0])

@@ -169,7 +169,7 @@ def _flags(batch: pa.RecordBatch, name: str) -> np.ndarray:
     return batch.column(name).to_numpy(zero_copy_only=False).astype(bool)
 
 
-def _all(flags: map, rows: int) -> np.ndarray:
+def _all(flags: map[Any], rows: int) -> np.ndarray:
     together = np.ones(rows, bool)
     for flag in flags:
         together &= flag

@@ -6,6 +6,7 @@ Belongs here: running the queries of ``features.sql.measuring``, and refusing wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 
@@ -93,7 +94,7 @@ def _check_spine(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> None:
         raise FeatureError(f"spine {spine}: requested_at lies before 1971")
 
 
-def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple:
+def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     row = con.execute(query).fetchone()
     if row is None:
         raise FeatureError(f"no row: {query}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -105,13 +106,13 @@ def build_returns_forecast(con: duckdb.DuckDBPyConnection, first: date, last: da
     return _build(con, RETURNS, RETURNS_COLUMNS, first, last, settings, _returns)
 
 
-_Rows = Callable[[int], list[tuple]]
+_Rows = Callable[[int], list[tuple[Any, ...]]]
 
 
 def _rates(tables: RunOffs, cut_offs: list[int]) -> tuple[Cells, _Rows]:
     cells = nowcast_cells(tables.label, cut_offs)
 
-    def rows(cut_off: int) -> list[tuple]:
+    def rows(cut_off: int) -> list[tuple[Any, ...]]:
         return [
             (
                 tables.day(cut_off - 1),
@@ -134,7 +135,7 @@ def _rates(tables: RunOffs, cut_offs: list[int]) -> tuple[Cells, _Rows]:
 def _returns(tables: RunOffs, cut_offs: list[int]) -> tuple[Cells, _Rows]:
     found = outlook(tables.volume, tables.pieces, cut_offs, tables.label.last_delay)
 
-    def rows(cut_off: int) -> list[tuple]:
+    def rows(cut_off: int) -> list[tuple[Any, ...]]:
         return [
             (
                 tables.day(cut_off - 1),
@@ -169,7 +170,7 @@ def _build(
     maturity_days = label.window_days + label.grace_days
     needed = days_needed(maturity_days)
     (opened,) = con.execute("SELECT min(known_day) FROM core.orders").fetchall()[0]
-    rows: list[tuple] = []
+    rows: list[tuple[Any, ...]] = []
     skipped, latest = 0, None
     for start, end in _months(first, last):
         reach = CALIBRATION_DAYS + DELAY_COHORTS + max(settings.forecast.longest_delay_days, maturity_days) + 1

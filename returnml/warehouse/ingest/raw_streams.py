@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -77,8 +78,8 @@ def ingest_raw(
     """
     ensure_schema(con)
     deliveries, refused = find_deliveries(landing, stream, first, last, written_us(settings.go_live))
-    by_header: dict[tuple, list[Delivery]] = defaultdict(list)
-    headers: dict[tuple, pl.Schema] = {}
+    by_header: dict[tuple[Any, ...], list[Delivery]] = defaultdict(list)
+    headers: dict[tuple[Any, ...], pl.Schema] = {}
     for delivery in deliveries:
         try:
             header = check_file(delivery)
@@ -207,7 +208,7 @@ def _drop_superseded(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, lo
     )
 
 
-def _staged_files(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, group: list[Delivery]) -> dict[str, dict]:
+def _staged_files(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, group: list[Delivery]) -> dict[str, dict[str, Any]]:
     """Per staged file: its rows, and per column the values that were read and those that were not."""
     counts = ", ".join(
         f'count("{c.name}") AS "read_{c.name}", count(json_extract_string(uncast, \'$.{c.name}\')) AS "failed_{c.name}"'
@@ -217,7 +218,7 @@ def _staged_files(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, group
     return {row["file"]: row for row in frame.iter_rows(named=True)}
 
 
-def _content_failure(stream: DeliveredStream, delivery: Delivery, counted: dict | None) -> RefusedFile | None:
+def _content_failure(stream: DeliveredStream, delivery: Delivery, counted: dict[str, Any] | None) -> RefusedFile | None:
     rows = counted["rows"] if counted else 0
     if rows != delivery.rows:
         return refuse(delivery, "row_count_mismatch", f"{rows} rows, its sidecar says {delivery.rows}").refused

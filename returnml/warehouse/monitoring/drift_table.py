@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import duckdb
 import msgspec
@@ -78,7 +79,9 @@ def build_drift(
     return DriftReport(release.version, days, partitions)
 
 
-def _daily_counts(con: duckdb.DuckDBPyConnection, release: Release, reference: Reference, first: date, last: date) -> dict:
+def _daily_counts(
+    con: duckdb.DuckDBPyConnection, release: Release, reference: Reference, first: date, last: date
+) -> dict[str, Any]:
     """By column its reference histogram and its counts, shape (days, bins)."""
     days = (last - first).days + 1
     names = ", ".join(f'f."{name}"' for name in reference.features)
