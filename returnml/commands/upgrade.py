@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import refuse
 from returnml.settings import load_settings
@@ -32,6 +33,7 @@ def upgrade(
     from returnml.commands.line import run_job
     from returnml.commands.run import print_findings
     from returnml.features.tiles.arithmetic import TileError
+    from returnml.health.checks.releases import nothing_decides
     from returnml.health.upgrading.apply import upgrade as apply
     from returnml.health.upgrading.plan import UpgradeError, plan_upgrade
     from returnml.ledger.log import LogError
@@ -68,6 +70,7 @@ def upgrade(
         refuse(str(error))
     if not as_json:
         typer.echo("upgraded    returnml doctor says whether all is as it should be")
+    say_findings(list(nothing_decides(settings)), as_json=False)
 
 
 def _say(plan: Plan) -> None:

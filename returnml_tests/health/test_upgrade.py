@@ -10,6 +10,7 @@ import pytest
 
 from returnml.clock import VirtualClock
 from returnml.files import readable_json
+from returnml.health.checks.releases import nothing_decides
 from returnml.health.upgrading.apply import upgrade
 from returnml.health.upgrading.plan import UpgradeError, plan_upgrade
 from returnml.instants import instant_us
@@ -73,6 +74,8 @@ def test_what_a_root_of_before_needs_is_said_and_done_in_order(old):
     assert read_root(old.paths.root).made_by.endswith("returnml upgrade")
     proof = proof_of(old, "return_risk").refuse_damaged()
     assert (proof.state.champion, proof.state.previous, proof.records[-1].action) == (None, champion, "retire")
+    [finding] = nothing_decides(old)
+    assert (finding.code, champion in finding.what, finding.is_damage) == ("nothing_decides", True, False)
     assert not (old.paths.root / UPGRADE_FILE).exists()
 
 

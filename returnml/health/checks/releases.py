@@ -40,6 +40,28 @@ def find(settings: Settings, clock: Clock) -> Iterator[Finding]:
                 is_command=False,
                 is_damage=False,
             )
+    yield from nothing_decides(settings)
+
+
+def nothing_decides(settings: Settings) -> Iterator[Finding]:
+    """Tasks of which a release decided once and none does now."""
+    for task in tasks():
+        path = settings.paths.deployment_state(task)
+        try:
+            state = read_state(path)
+        except DeploymentError:
+            continue  # the check of the trails says so
+        if state.champion is None and state.previous is not None:
+            waits = f"{state.pending} waits for a person's word" if state.pending else "none waits"
+            yield Finding(
+                code="nothing_decides",
+                where=str(path),
+                what=f"{state.previous} decided about {task} before; no release does now, {waits}",
+                meaning="Nothing is scored. `returnml release list` says which gates a candidate did not hold.",
+                mend="approve the one that waits, or train again: returnml run, with more data or other settings of the gates",
+                is_command=False,
+                is_damage=False,
+            )
 
 
 def _roles(settings: Settings) -> dict[str, str]:

@@ -127,7 +127,7 @@ def _outdated(settings: Settings) -> Iterator[str]:
     try:
         con = open_warehouse(path, read_only=True)
     except duckdb.IOException as error:
-        raise UpgradeError(f"{path}: another process has it open: stop it first ({str(error).splitlines()[0]})") from error
+        raise UpgradeError(f"{path}: another process has it open: stop it first ({str(error).partition(chr(10))[0]})") from error
     with closing(con):
         known = present_tables(con)
         for table, columns in tables().items():

@@ -20,6 +20,7 @@ from returnml.pipeline.resources.warehouse_resource import POOL
 from returnml.settings import Settings, SettingsError, TaskSettings, VariantSettings
 from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.tasks.registry import tasks
+from returnml_tests.roots import rooted
 
 SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
 
@@ -145,7 +146,9 @@ def test_two_locations_of_different_settings_in_one_process(tmp_path, monkeypatc
         assert {graph.get(dg.AssetKey(name)).partitions_def.get_first_partition_key() for name in cut} == {day}
         assert defs.resolve_job_def("training_job").tags[AT_ONCE_TAG] == str(at_once)
         assert defs.resources["warehouse"].database == str(tmp_path / day / "warehouse" / "returnml.duckdb")
-        assert defs.resources["settings"].first_day == day
+        rooted(tmp_path / day)
+        with dg.build_resources({"settings": defs.resources["settings"]}) as given:
+            assert given.settings.first_day == day
 
 
 def test_what_builds_a_location_reads_no_environment_when_imported():
