@@ -21,7 +21,6 @@ import numpy as np
 
 from benchmarks.serving import LINES, real_orders
 from returnml.features.sets.order_line import ORDER_LINE
-from returnml.instants import instant_us
 from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.release.deployment import read_state
@@ -30,19 +29,22 @@ from returnml.settings import DataPaths, ServingSettings, Settings
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.tasks import CHECKOUT
+from returnml.tasks.declared import return_risk
 from serving.log.inference_log import InferenceLog
 from serving.scoring.released_model import Model
+from serving.scoring.roster import CHAMPION, Member
 from serving.scoring.scorer import Scorer
 from serving.wire import Order
 
 WITHOUT = "not logged"
 
 
-async def paced(scorer: Scorer, orders: list[Order], requests: int, rate: float, log: InferenceLog | None) -> np.ndarray:
+async def paced(
+    scorer: Scorer, orders: list[Order], requests: int, rate: float, now_us: int, log: InferenceLog | None
+) -> np.ndarray:
     """Microseconds of each request."""
     took = np.empty(requests)
     due = time.perf_counter()
-    now_us = instant_us(scorer.feature_time().cut_off.replace(tzinfo=None))
     for i in range(requests):
         due += 1 / rate
         await asyncio.sleep(max(due - time.perf_counter(), 0))
@@ -54,15 +56,15 @@ async def paced(scorer: Scorer, orders: list[Order], requests: int, rate: float,
     return took
 
 
-def measured(scorer: Scorer, orders: list[Order], options: argparse.Namespace, policy: str) -> str:
+def measured(scorer: Scorer, orders: list[Order], options: argparse.Namespace, now_us: int, policy: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=folder, serving=ServingSettings(log_policy="require" if policy == "require" else "shed"))
         log = InferenceLog(settings)
         with log.running():
             used = log if policy != WITHOUT else None
-            asyncio.run(paced(scorer, orders, 200, options.rate, used))
+            asyncio.run(paced(scorer, orders, 200, options.rate, now_us, used))
             before = time.process_time()
-            took = asyncio.run(paced(scorer, orders, options.requests, options.rate, used))
+            took = asyncio.run(paced(scorer, orders, options.requests, options.rate, now_us, used))
             cpu_us = (time.process_time() - before) / options.requests * 1e6
         held = sum(f.stat().st_size for f in Path(folder).rglob("*.log"))
         p50, p99 = np.percentile(took, [50, 99])
@@ -83,14 +85,13 @@ def main() -> None:
     champion = read_state(paths.deployment_state(CHECKOUT)).champion
     if champion is None:
         raise SystemExit(f"{paths.deployment_state(CHECKOUT)}: no release is champion")
-    scorer = Scorer(
-        Model(load_release(release_folder(paths.releases, champion)), ORDER_LINE), store, ORDER_LINE, Decider(Policy()), 200
-    )
+    model = Model(load_release(release_folder(paths.releases, champion)), ORDER_LINE)
+    scorer = Scorer(Member(return_risk.TASK, CHAMPION, model, Decider(Policy())), store, Settings(data=str(options.data)))
     print(f"{'policy':<12}{'lines':>6}{'loop p50':>9}{'p99 us':>9}{'cpu us':>9}{'logged':>9}{'shed':>6}{'bytes/answer':>16}")
     for lines in LINES:
         orders = [msgspec.convert(order, Order) for order in real_orders(paths, lines)]
         for policy in (WITHOUT, "shed", "require"):
-            print(f"{policy:<12}{lines:>6}{measured(scorer, orders, options, policy)}", flush=True)
+            print(f"{policy:<12}{lines:>6}{measured(scorer, orders, options, store.generation.cut_off_us, policy)}", flush=True)
 
 
 if __name__ == "__main__":

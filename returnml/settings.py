@@ -77,10 +77,38 @@ class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_days: int = 3
 
 
-class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the service listens and answers.
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much the service takes at once; what is beyond is refused and said.
+
+    These are the operator's choice. What a field may hold is the contract's: lengths of ids and texts, quantities, amounts
+    (``ledger/events.py``, ``serving/wire.py``).
 
     Attributes:
+        body_bytes, events_body_bytes: of a request; of one with events. An event's record has 16 MiB at most.
+        lines: of one order.
+        explained_lines: of an order that asks for reasons; half a millisecond each, in which the worker answers nobody else.
+        events: in one request.
+        waiting_events: that may wait in a worker's memory to be written; then requests are 503. 0: none is taken in.
+        waiting_log_lines: order lines that may wait for the inference log; 3 KB each.
+        log_seconds: how long an answer waits for the log under ``log_policy = "require"``.
+    """
+
+    body_bytes: Annotated[int, msgspec.Meta(ge=1 << 10, le=1 << 30)] = 1 << 20
+    events_body_bytes: Annotated[int, msgspec.Meta(ge=1 << 10, le=1 << 30)] = 16 << 20
+    lines: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 200
+    explained_lines: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 20
+    events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    waiting_events: Annotated[int, msgspec.Meta(ge=0)] = 50_000
+    waiting_log_lines: Annotated[int, msgspec.Meta(ge=1)] = 20_000
+    log_seconds: Annotated[float, msgspec.Meta(gt=0.0, le=60.0)] = 2.0
+
+
+class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the service listens, answers and speaks of itself.
+
+    Attributes:
+        log_level: the least that its log (stderr) says.
+        log_format: ``json``: an object a line. ``text``: for people.
         log_policy: ``require``: an answer is given only once its record is on disk, else 503. ``shed``: it is given at
             once; if its record cannot be written, that is counted and shown.
         stale_features: while the store's server is away, ``refuse``: 503. ``allow``: answers are made from the last
@@ -91,7 +119,9 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8300
     workers: int = 1
-    max_lines: int = 200
+    limits: LimitSettings = LimitSettings()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
     log_policy: Literal["require", "shed"] = "shed"
     stale_features: Literal["refuse", "allow"] = "refuse"
     keep_log_days: Annotated[int, msgspec.Meta(ge=1)] | None = None

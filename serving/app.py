@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from typing import Any
 
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
@@ -18,6 +19,7 @@ from returnml.features.sets.order_line import ORDER_LINE
 from returnml.settings import Settings, load_settings
 from returnml.store.backend_choice import open_backend
 from returnml.store.inlet import EventInlet
+from returnml.store.live import LiveStore
 from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks.registry import refuse_unknown
 from serving.http.openapi import add_events
@@ -26,27 +28,25 @@ from serving.http.openapi_page import (
     page_files,
 )
 from serving.http.problems import HANDLERS
-from serving.http.routes.customer_routes import (
-    customer_route,
-    risk_route,
-)
+from serving.http.request_ids import say_request_id
+from serving.http.routes.customer_routes import customer_route
 from serving.http.routes.event_routes import events_route
 from serving.http.routes.health_routes import (
     live,
     ready_route,
 )
 from serving.http.routes.metrics_route import metrics_route
-from serving.http.routes.score_route import score_route
 from serving.http.strict_json import StrictRequest
+from serving.http.task_routes import TASK_ROUTES, TaskRoute
 from serving.intake.writer_thread import EventIntake
 from serving.log.inference_log import InferenceLog
 from serving.scoring.reloading import kept_fresh
+from serving.scoring.roster import Seat
 from serving.scrubbing import LOOK_SECONDS, Scrubbing
 from serving.state import ServingState
 
 VERSION = "1"
 RELOAD_SECONDS = 1.0
-MAX_BODY_BYTES = 1 << 20
 
 
 def create_app(
@@ -54,6 +54,7 @@ def create_app(
     clock: Clock | None = None,
     reload_seconds: float = RELOAD_SECONDS,
     scrub_look_seconds: float = LOOK_SECONDS,
+    routes: Sequence[TaskRoute[Any]] = TASK_ROUTES,
 ) -> Litestar:
     """The service.
 
@@ -62,6 +63,7 @@ def create_app(
         clock: default: the one that the setting ``replay_clock`` chooses.
         reload_seconds: how often to look for a new release or generation.
         scrub_look_seconds: how often to look whether the store is to be scrubbed.
+        routes: the tasks that are asked online.
 
     Raises:
         SettingsError: if the settings speak of a task that there is not.
@@ -73,8 +75,11 @@ def create_app(
     log = InferenceLog(settings)
     topic = settings.kafka.scores_topic
     stream = None if topic is None else ScoreStream(settings.kafka, topic)
-    service = ServingState(settings, open_backend(settings), clock, ORDER_LINE, log, stream)
-    intake = EventIntake(EventInlet(settings, ORDER_LINE, clock))
+    store = LiveStore(open_backend(settings), ORDER_LINE, settings.serving.stale_features == "allow")
+    asked = [(route, Seat(route.online, settings)) for route in routes]
+    service = ServingState(settings, store, clock, [seat for _, seat in asked], log, stream)
+    limits = settings.serving.limits
+    intake = EventIntake(EventInlet(settings, ORDER_LINE, clock), limits.waiting_events)
     scrubbing = Scrubbing(settings.store, open_backend(settings), ORDER_LINE, clock, scrub_look_seconds)
 
     @asynccontextmanager
@@ -85,10 +90,9 @@ def create_app(
 
     app = Litestar(
         [
-            score_route(service),
+            *(route.handler(service, seat) for route, seat in asked),
             customer_route(service),
-            risk_route(service),
-            events_route(intake),
+            events_route(intake, limits),
             live,
             ready_route(service, intake),
             metrics_route(service, intake, log, stream),
@@ -98,7 +102,10 @@ def create_app(
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig("returnml", VERSION, path="/schema", render_plugins=[page(), YamlRenderPlugin()]),
         request_class=StrictRequest,
-        request_max_body_size=MAX_BODY_BYTES,
+        request_max_body_size=limits.body_bytes,
+        before_send=[say_request_id],
+        # Litestar would set up a log of its own in place of the one that was chosen.
+        logging_config=None,
     )
     add_events(app.openapi_schema)
     return app

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from returnml.clock import Clock
-from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.customer import CUSTOMER
-from returnml.policy.decisions import Decider
 from returnml.policy.document import PolicyError
 from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds, ask_as, open_customers
 from returnml.privacy.keyring import MASTER_FILE, KeyringError
-from returnml.release.deployment import DeploymentError, audit_path
-from returnml.release.folder import load_release, release_folder
-from returnml.release.proof import proven_state
 from returnml.settings import Settings
-from returnml.store.backend import Backend
 from returnml.store.generation_manifest import StoreError, generation_folder
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.environments import DATABASE_FILE
 from returnml.store.scrub_report import REPORT_FILE, Scrubbed, read_report
 from returnml.streaming.score_stream import ScoreStream
-from returnml.tasks import CHECKOUT
-from returnml.tasks.declared import customer_risk, return_risk
 from serving.errors import InvalidInput, NotReady
 from serving.log.answer_message import score_message
 from serving.log.inference_log import InferenceLog
@@ -35,19 +26,15 @@ from serving.scoring.customer_features import (
     CustomerReader,
     check_customer_id,
 )
-from serving.scoring.customer_scorer import (
-    RiskReader,
-    open_risk,
-)
 from serving.scoring.file_marks import (
     FileMark,
     file_mark,
 )
-from serving.scoring.policy_file import PolicyFile
-from serving.scoring.released_model import Model
-from serving.scoring.reloading import Reloading
-from serving.scoring.scorer import Scorer
+from serving.scoring.reloading import Part, Reloading
+from serving.scoring.roster import Seat
+from serving.scoring.scorer import Scorer, feature_time
 from serving.wire import (
+    Answering,
     CustomerFeatures,
     CustomerRisk,
     Order,
@@ -55,17 +42,17 @@ from serving.wire import (
     Scores,
 )
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
-CUSTOMER_RISK = customer_risk.TASK.name
-PARTS = ("release", "store", "keyring", "policy", CUSTOMER_RISK)
-"""What is loaded and looked after, each for itself."""
+A = TypeVar("A")
+C = TypeVar("C", CustomerFeatures, CustomerRisk)
+
+STORE, KEYRING, SCRUBBER = Part("store"), Part("keyring"), Part("scrubber")
+"""What is loaded and looked after besides the seats, each for itself."""
 
 
 class ServingState:
-    """Holds the scorer; replaces it whole when the release changes. The store follows what is published by itself.
+    """Keeps store, keyring and the seats of the roster fresh. The store follows what is published by itself.
 
     What cannot be loaded is refused and said by ``ready``; what was loaded before goes on scoring.
     """
@@ -73,31 +60,25 @@ class ServingState:
     def __init__(
         self,
         settings: Settings,
-        backend: Backend,
+        store: LiveStore,
         clock: Clock,
-        feature_set: FeatureSet,
+        seats: Sequence[Seat[Any]],
         log: InferenceLog,
         stream: ScoreStream | None,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._feature_set = feature_set
         self._log = log
         self._stream = stream
-        self._model: Model | None = None
-        self._decider: Decider | None = None
-        allows_stale = settings.serving.stale_features == "allow"
-        self._live = LiveStore(backend, feature_set, allows_stale)
+        self._live = store
+        self._seats = seats
         self._reader = CustomerReader(self._live, CUSTOMER)
-        self._risk: RiskReader | None = None
-        self._policy_files = {task.name: PolicyFile(task, settings) for task in (return_risk.TASK, customer_risk.TASK)}
         self._customers: CustomerIds | None = None
-        self._scorer: Scorer | None = None
         self._reloading = Reloading()
         self.stale_answers = 0
         self._scrubbed: Scrubbed | None = None
 
-    async def score(self, order: Order) -> Scores:
+    async def score(self, seat: Seat[Scorer], order: Order) -> Scores:
         """Score an order as of now, log the answer, and send it on where there is a stream.
 
         Raises:
@@ -106,9 +87,9 @@ class ServingState:
             LogUnavailable: if the answer must be logged and cannot be.
         """
         begun = time.perf_counter_ns()
-        scorer = self._scorer
+        scorer = seat.answerer
         if scorer is None:
-            raise NotReady(self._reason())
+            raise NotReady(self._reason(seat))
         now_us = self._clock.now_us()
         scored = self._ask(order.customer_id, lambda name: scorer.score(msgspec.structs.replace(order, customer_id=name), now_us))
         self.stale_answers += scored.scores.features.stale
@@ -130,19 +111,22 @@ class ServingState:
         self.stale_answers += found.features.stale
         return msgspec.structs.replace(found, customer_id=customer_id)
 
-    def customer_risk(self, customer_id: str) -> CustomerRisk:
-        """What the champion of ``customer_risk`` says of a customer as of now.
+    def ask_about(self, seat: Seat[A], customer_id: str, ask: Callable[[A, str, int], C]) -> C:
+        """What a task's answerer says of a customer as of now.
+
+        Args:
+            ask: of the answerer, the name that the customer is known by, and microseconds since the epoch.
 
         Raises:
-            NotReady: while none decides, there is no generation that serves the features, or no keyring.
+            NotReady: while none answers, there is no generation that serves the features, or no keyring.
             InvalidInput: for an id that no customer can have.
         """
         check_customer_id(customer_id)
-        reader = self._risk
-        if reader is None:
-            raise NotReady(self._reloading.failures.get(CUSTOMER_RISK, f"no release of {CUSTOMER_RISK} decides yet: train one"))
+        answerer = seat.answerer
+        if answerer is None:
+            raise NotReady(self._reason(seat))
         now_us = self._clock.now_us()
-        found = self._ask(customer_id, lambda name: reader.risk(name, now_us))
+        found = self._ask(customer_id, lambda name: ask(answerer, name, now_us))
         self.stale_answers += found.features.stale
         return msgspec.structs.replace(found, customer_id=customer_id)
 
@@ -154,7 +138,7 @@ class ServingState:
             InvalidInput: for an id that is none of the shop's.
         """
         if self._customers is None:
-            raise NotReady(self._reason())
+            raise NotReady(self._reasons())
         problem = self._customers.misnamed(customer_id)
         if problem is not None:
             raise InvalidInput("customer_id", f"{problem} [{IS_PSEUDONYM}]")
@@ -175,10 +159,10 @@ class ServingState:
         Raises:
             NotReady: if it cannot score, or cannot log what it must, saying why.
         """
-        scorer = self._scorer
         log = self._log.status()
-        if scorer is None:
-            raise NotReady(self._reason())
+        required = [seat for seat in self._seats if seat.is_required]
+        if not required or any(seat.answerer is None for seat in required):
+            raise NotReady(self._reasons())
         if log.failure and log.policy == "require":
             raise NotReady(log.failure)
         self._refuse_damaged()
@@ -191,63 +175,39 @@ class ServingState:
         if stream is not None:
             warnings += [stream.failure] if stream.failure else []
             warnings += [f"score stream: {stream.dropped} answers were not delivered"] if stream.dropped else []
-        model = scorer.model
         try:
-            time_of = scorer.feature_time()
+            time_of = feature_time(self._live.read([])[0])
         except StoreError as error:
             raise NotReady(str(error)) from error
         if time_of.stale:
             warnings.append(f"features are stale: generation {time_of.generation} without what came after it")
-        return Ready(model.version, model.feature_set_hash, time_of, warnings, log, stream)
+        return Ready(
+            release=required[0].release or "",
+            feature_set_hash=required[0].task.feature_set.hash,
+            features=time_of,
+            warnings=warnings,
+            inference_log=log,
+            roster=[Answering(task=seat.task.name, role=seat.role, release=seat.release) for seat in self._seats],
+            score_stream=stream,
+        )
 
     @property
-    def refused(self) -> dict[str, int]:
+    def refused(self) -> dict[Part, int]:
         """By part, 1 where what is there now was refused, and what was loaded before goes on (or nothing does)."""
-        return {part: int(part in self._reloading.failures) for part in PARTS}
+        parts = [part for seat in self._seats for part in seat.parts] + [STORE, KEYRING, SCRUBBER]
+        return {part: int(part in self._reloading.failures) for part in parts}
 
     def refresh(self) -> None:
         """Load whatever is published and not loaded yet. A ``stat`` and one read of the store when nothing changed."""
         paths, refresh = self._settings.paths, self._reloading.refresh
-        changed = refresh("release", lambda: self._deployment_mark(CHECKOUT), self._load_model)
-        refresh("scrubber", lambda: file_mark(paths.store / REPORT_FILE), self._read_scrubbed)
-        changed |= refresh("store", self._store_mark, self._live.refresh)
-        changed |= refresh("keyring", lambda: file_mark(paths.keys / MASTER_FILE), self._open_keyring)
-        changed |= refresh("policy", self._policy_files[CHECKOUT].look, self._load_policy)
-        refresh(CUSTOMER_RISK, self._risk_marks, self._load_risk)
-        is_complete = self._live.has_generation and self._customers is not None
-        if (changed or self._scorer is None) and self._model is not None and self._decider is not None and is_complete:
-            serving = self._settings.serving
-            currency = self._settings.shop.currency
-            self._scorer = Scorer(self._model, self._live, self._feature_set, self._decider, serving.max_lines, currency)
-            logger.info("scoring with release %s on generation %s", self._model.version, self._live.generation.name)
-
-    def _load_model(self) -> None:
-        paths = self._settings.paths
-        champion = proven_state(self._settings, CHECKOUT).champion
-        if champion is None:
-            raise DeploymentError(f"{paths.deployment_state(CHECKOUT)}: no release is champion")
-        if self._model is None or self._model.version != champion:
-            self._model = Model(load_release(release_folder(paths.releases, champion)), self._feature_set)
-
-    def _load_policy(self) -> None:
-        before = self._decider.policy.hash if self._decider else ""
-        try:
-            policy = self._policy_files[CHECKOUT].read()
-        except PolicyError as error:
-            raise PolicyError(f"{error}; {f'policy {before} goes on' if before else 'nothing is decided'}") from error
-        self._decider = Decider(policy)
-        logger.info("deciding by policy %s (before: %s)", policy.hash, before or "none")
-
-    def _deployment_mark(self, task: str) -> tuple[FileMark, FileMark]:
-        """Of both: a trail that is changed by itself is no longer proof of the state."""
-        state = self._settings.paths.deployment_state(task)
-        return file_mark(state), file_mark(audit_path(state))
-
-    def _risk_marks(self) -> tuple[object, FileMark]:
-        return self._deployment_mark(CUSTOMER_RISK), self._policy_files[CUSTOMER_RISK].look()
-
-    def _load_risk(self) -> None:
-        self._risk = open_risk(self._settings, self._live, self._policy_files[CUSTOMER_RISK].read())
+        refresh(SCRUBBER, lambda: file_mark(paths.store / REPORT_FILE), self._read_scrubbed)
+        has_changed = refresh(STORE, self._store_mark, self._live.refresh)
+        has_changed |= refresh(KEYRING, lambda: file_mark(paths.keys / MASTER_FILE), self._open_keyring)
+        loaded = [seat.refresh(self._reloading) for seat in self._seats]
+        if self._live.has_generation and self._customers is not None:
+            for seat, is_loaded in zip(self._seats, loaded, strict=True):
+                if has_changed or is_loaded or seat.answerer is None:
+                    seat.bind(self._live)
 
     def _store_mark(self) -> tuple[str | None, FileMark]:
         """A generation that was written again under its name is opened again: the one before may be damaged."""
@@ -274,5 +234,11 @@ class ServingState:
     def _open_keyring(self) -> None:
         self._customers = open_customers(self._settings)
 
-    def _reason(self) -> str:
+    def _reason(self, seat: Seat[Any]) -> str:
+        """Why it does not answer: what is wrong with it and with what all share, or that there is nothing yet."""
+        shared = (STORE, KEYRING)
+        found = [why for part, why in self._reloading.failures.items() if part in (*seat.parts, *shared)]
+        return "; ".join(found) or seat.vacancy
+
+    def _reasons(self) -> str:
         return "; ".join(self._reloading.failures.values()) or "the release and the store are not loaded yet"

@@ -51,7 +51,7 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
     reasons: bool = False
 
 
-class LineScore(Struct, frozen=True, omit_defaults=True):
+class LineScore(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line's answer.
 
     Attributes:
@@ -70,7 +70,7 @@ class LineScore(Struct, frozen=True, omit_defaults=True):
     reasons: list[Reason] | None = None
 
 
-class FeatureTime(Struct, frozen=True):
+class FeatureTime(Struct, frozen=True, kw_only=True):
     """What the features were made from: every event known before ``cut_off``, as published in ``generation``, and the
     ledger's events up to ``seq``. ``stale``: there is more, which could not be read."""
 
@@ -80,7 +80,7 @@ class FeatureTime(Struct, frozen=True):
     stale: bool = False
 
 
-class Scores(Struct, frozen=True):
+class Scores(Struct, frozen=True, kw_only=True):
     """The answer: one score for each line, in the order of the request."""
 
     request_id: str
@@ -93,7 +93,7 @@ class Scores(Struct, frozen=True):
     lines: list[LineScore]
 
 
-class CustomerFeatures(Struct, frozen=True, omit_defaults=True):
+class CustomerFeatures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a customer at ``requested_at``.
 
     ``known``: whether any event of the customer is visible. ``values``: every feature by name, float32 (to the bit, once read
@@ -110,7 +110,7 @@ class CustomerFeatures(Struct, frozen=True, omit_defaults=True):
     raw: dict[str, int | None] | None = None
 
 
-class CustomerRisk(Struct, frozen=True):
+class CustomerRisk(Struct, frozen=True, kw_only=True):
     """Whether any line that a customer orders in the next days will come back, as of now.
 
     Attributes:
@@ -132,7 +132,7 @@ class CustomerRisk(Struct, frozen=True):
     features: FeatureTime
 
 
-class EventAnswer(Struct, frozen=True, omit_defaults=True):
+class EventAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one event of the request, in its order.
 
     ``accepted``: durable, and applied. ``duplicate``: the same event was accepted before, at ``seq``. ``conflict``: the event at
@@ -149,7 +149,7 @@ class EventAnswer(Struct, frozen=True, omit_defaults=True):
     message: str | None = None
 
 
-class EventAnswers(Struct, frozen=True):
+class EventAnswers(Struct, frozen=True, kw_only=True):
     """How many events were accepted, duplicates, refused and conflicts, and each one's answer."""
 
     accepted: int
@@ -165,7 +165,7 @@ class Live(Struct, frozen=True):
     status: str = "live"
 
 
-class LogStatus(Struct, frozen=True):
+class LogStatus(Struct, frozen=True, kw_only=True):
     """The worker's inference log since its start, in answers.
 
     Attributes:
@@ -182,7 +182,7 @@ class LogStatus(Struct, frozen=True):
     failure: str | None
 
 
-class EventStatus(Struct, frozen=True):
+class EventStatus(Struct, frozen=True, kw_only=True):
     """Events that the worker took in since its start.
 
     Attributes:
@@ -202,31 +202,47 @@ class EventStatus(Struct, frozen=True):
     conflicts: int = 0
 
 
-class Ready(Struct, frozen=True):
-    """What the service scores with. ``warnings`` say what could not be loaded since, is not logged, not sent on or taken in."""
+class Answering(Struct, frozen=True, kw_only=True):
+    """What answers a task's questions in a role; ``release`` is null while nothing does."""
+
+    task: str
+    role: str
+    release: str | None
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """What the service scores with. ``warnings`` say what could not be loaded since, is not logged, not sent on or taken in.
+
+    Attributes:
+        release: that of ``POST /v1/score``.
+        roster: what answers each task that is asked online.
+    """
 
     release: str
     feature_set_hash: str
     features: FeatureTime
     warnings: list[str]
     inference_log: LogStatus
+    roster: list[Answering]
     score_stream: StreamStatus | None = None
     events: EventStatus | None = None
     status: str = "ready"
 
 
-class Problem(Struct, frozen=True, omit_defaults=True):
-    """Problem details (RFC 9457). ``errors`` name each field as a path into the request body."""
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Problem details (RFC 9457). ``errors`` name each field as a path into the request body, ``request_id`` is that of the
+    header ``X-Request-Id`` and of the service's log."""
 
     title: str
     status: int
     detail: str
     instance: str = ""
+    request_id: str = ""
     type: str = "about:blank"
     errors: list[FieldError] = []
 
 
-class FieldError(Struct, frozen=True):
+class FieldError(Struct, frozen=True, kw_only=True):
     """One field that breaks a rule, as a path into the request body."""
 
     field: str

@@ -12,6 +12,7 @@ import typer
 from returnml.commands.options import DataOption
 from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
+from returnml.commands.service_log import log_config
 from returnml.instants import instant_us
 from returnml.settings import Settings, SettingsError
 
@@ -55,6 +56,8 @@ def serve(
         loop="uvloop",
         http="httptools",
         access_log=False,
+        log_config=log_config(serving),
+        log_level=serving.log_level,
     )
 
 

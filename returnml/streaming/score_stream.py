@@ -25,7 +25,7 @@ POLL_SECONDS = 0.1
 MAX_WAITING_KBYTES = 64 << 10
 
 
-class ScoredLine(msgspec.Struct, frozen=True):
+class ScoredLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line's answer: that it comes back, what that is expected to cost (minor units), and what to do."""
 
     line_id: str
@@ -35,7 +35,7 @@ class ScoredLine(msgspec.Struct, frozen=True):
     is_explored: bool
 
 
-class ScoredOrder(msgspec.Struct, frozen=True):
+class ScoredOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An answer as a message; its key is ``order_id``, and ``request_id`` tells a second delivery."""
 
     request_id: str
@@ -72,20 +72,25 @@ def from_log(answer: Answer) -> ScoredOrder:
         strict=True,
     )
     return ScoredOrder(
-        answer.request_id,
-        answer.order_id,
-        instant(answer.requested_at_us),
-        answer.release,
-        answer.feature_set_hash,
-        answer.generation,
-        answer.mark,
-        answer.is_stale,
-        answer.currency,
-        [ScoredLine(*line) for line in lines],
+        request_id=answer.request_id,
+        order_id=answer.order_id,
+        requested_at=instant(answer.requested_at_us),
+        release=answer.release,
+        feature_set_hash=answer.feature_set_hash,
+        generation=answer.generation,
+        seq=answer.mark,
+        is_stale=answer.is_stale,
+        currency=answer.currency,
+        lines=[
+            ScoredLine(
+                line_id=line_id, probability=probability, expected_cost_cents=cost_cents, action=action, is_explored=is_explored
+            )
+            for line_id, probability, cost_cents, action, is_explored in lines
+        ],
     )
 
 
-class StreamStatus(msgspec.Struct, frozen=True):
+class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's stream of scores since its start, in messages.
 
     Attributes:
@@ -135,7 +140,13 @@ class ScoreStream:
     def status(self) -> StreamStatus:
         """What was delivered, what was dropped, what waits, and why."""
         waiting = self._accepted - self._delivered - self._undelivered
-        return StreamStatus(self._topic, self._delivered, self._refused + self._undelivered, waiting, self._failure)
+        return StreamStatus(
+            topic=self._topic,
+            delivered=self._delivered,
+            dropped=self._refused + self._undelivered,
+            waiting=waiting,
+            failure=self._failure,
+        )
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -142,6 +142,7 @@ class Task:
             policy (setting ``policy``).
         asset_prefix: of its Dagster assets' keys.
         overlap_days: how far apart two rows must be to share nothing that decides their labels.
+        flag_is_final: whether a label that only the shop's flag tells is final at the end of the window, without the grace.
         rate_features: as-of rates that are a model of their own; the first that the features have is the baseline.
     """
 
@@ -166,6 +167,7 @@ class Task:
     overlap_days: int = 0
     reason_table: str | None = None
     rate_features: tuple[str, ...] = ()
+    flag_is_final: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

@@ -95,3 +95,10 @@ def test_a_figure_of_young_lines_says_so():
     assert (found.days, found.youngest_days) == (33, 1)
     assert found.mature_share == pytest.approx(1 / 3)
     assert str(found) == "33% mature (30 days of label window and 3 of grace), the youngest 1 days old"
+
+
+def test_what_flags_tell_waits_for_no_grace():
+    anchors, label = np.array([0, 9, 10]) * DAY_US, LabelSettings(window_days=30, grace_days=3)
+    found = maturity_of(anchors, 40 * DAY_US, label, told_by_flags=True)
+    assert (found.days, found.mature_share) == (30, 1.0)
+    assert str(found) == "100% mature (30 days of label window, after which the shop's flags are final), the youngest 30 days old"

@@ -17,7 +17,7 @@ from returnml.release.commit import transition
 from returnml.release.deployment import DeploymentState, read_state
 from returnml.release.folder import Release, write_release
 from returnml.release.manifest import Manifest
-from returnml.settings import DataPaths, PrivacySettings, ServingSettings, Settings, StoreSettings
+from returnml.settings import DataPaths, LimitSettings, PrivacySettings, ServingSettings, Settings, StoreSettings
 from returnml.store.backend_choice import open_backend
 from returnml.store.generation import Generation
 from returnml.tasks.live_sets import FEATURE_SETS
@@ -31,6 +31,7 @@ CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
 KEYS = "customer_id, article_id, size, product_group, brand, country, payment_method"
 PRIOR = 8.0
 LMDB = StoreSettings()
+LIMITS = LimitSettings()
 
 
 def settings(
@@ -38,9 +39,10 @@ def settings(
     log_policy: Literal["require", "shed"] = "shed",
     store: StoreSettings = LMDB,
     stale_features: Literal["refuse", "allow"] = "refuse",
+    limits: LimitSettings = LIMITS,
 ) -> Settings:
     """Customers are known by the ids that the tables hold."""
-    serving = ServingSettings(log_policy=log_policy, stale_features=stale_features)
+    serving = ServingSettings(log_policy=log_policy, stale_features=stale_features, limits=limits)
     return Settings(
         data=str(rooted(Path(data))), serving=serving, privacy=PrivacySettings(customer_ids="as_delivered"), store=store
     )
@@ -83,11 +85,16 @@ def publish(
     return publish_generation(warehouse(), feature_sets, cut_off_us, backend)
 
 
-def graph(feature_set: FeatureSet = ORDER_LINE, prior: float = PRIOR, width: int | None = None) -> bytes:
-    """``probability = evidence / (evidence + prior)`` of ``quantity + customer_orders_count_365d``: exact in float32."""
-    columns = [feature_set.outputs.index(n) for n in ("quantity", "customer_orders_count_365d")]
+def graph(
+    feature_set: FeatureSet = ORDER_LINE,
+    prior: float = PRIOR,
+    width: int | None = None,
+    columns: tuple[str, str] = ("quantity", "customer_orders_count_365d"),
+) -> bytes:
+    """``probability = evidence / (evidence + prior)`` of the sum of two columns: exact in float32."""
+    places = [feature_set.outputs.index(n) for n in columns]
     constants = [
-        numpy_helper.from_array(np.array(columns), "columns"),
+        numpy_helper.from_array(np.array(places), "columns"),
         numpy_helper.from_array(np.float32(prior), "prior"),
         numpy_helper.from_array(np.array([1]), "axis"),
     ]

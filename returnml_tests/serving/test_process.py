@@ -1,5 +1,6 @@
 """The service as it runs: a uvicorn process started by ``returnml serve``, and what it imports."""
 
+import json
 import subprocess
 import sys
 from contextlib import closing
@@ -41,6 +42,8 @@ def test_serves_over_http(tmp_path, workers):
             assert answer["lines"][0]["probability"] == pytest.approx(7 / 15, rel=1e-7)
         assert post(service, "/v1/score", shop.order(lines=[]), 422)["errors"][0]["field"] == "lines"
         service.stop()
+        said = [json.loads(line) for line in (data / "logs" / "service.log").read_text().splitlines()]
+        assert {"uvicorn.error", "serving.scoring.roster"} <= {line["logger"] for line in said}
     finally:
         service.kill()
 

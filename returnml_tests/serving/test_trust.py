@@ -36,7 +36,9 @@ def edit(path: Path, **changed: object) -> None:
 
 def refused(client: TestClient) -> str:
     [line] = [
-        line for line in client.get("/metrics").text.splitlines() if "returnml_refused{" in line and 'part="release"' in line
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if "returnml_refused{" in line and 'part="release",task="return_risk"' in line
     ]
     return line.rpartition(" ")[2]
 

@@ -72,12 +72,19 @@ BATCH_ANSWER: dict[str, Any] = {
 }
 
 
+REQUEST_ID = "checkout-7f3a"
+
+
 def problem(title: str, status: int, detail: str) -> dict[str, Any]:
     """Problem details as the route answers them."""
-    return {"title": title, "status": status, "detail": detail, "instance": "/v1/events"}
+    return {"title": title, "status": status, "detail": detail, "instance": "/v1/events", "request_id": REQUEST_ID}
 
 
 NO_JSON = problem("Bad Request", 400, "the body is no JSON: Input data was truncated")
 TOO_LARGE = problem("Request Entity Too Large", 413, "Request Entity Too Large")
-TOO_MANY = problem("Unprocessable Entity", 422, "10001 events: at most 10000 in a request")
 UNAVAILABLE = problem("Service Unavailable", 503, "events cannot be taken in: [Errno 28] No space left on device")
+
+
+def too_many(max_events: int) -> dict[str, Any]:
+    """One event more than are taken at once."""
+    return problem("Unprocessable Entity", 422, f"{max_events + 1} events: at most {max_events} in a request")

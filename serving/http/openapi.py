@@ -20,9 +20,9 @@ from litestar.openapi.spec import (
 )
 
 from returnml.ledger.events import AnyEvent
+from returnml.settings import LimitSettings
 from serving.http import event_examples as shown
 from serving.http.problems import MEDIA_TYPE
-from serving.intake.event_answers import MAX_EVENTS
 from serving.wire import (
     EventAnswers,
     Problem,
@@ -53,40 +53,48 @@ def _schema(json_schema: dict[str, Any]) -> Schema:
     return cast(Schema, json_schema)
 
 
-@dataclass
-class EventsOperation(Operation):
+def events_operation(limits: LimitSettings) -> type[Operation]:
     """Adds the request's body, and when to come back."""
 
-    def __post_init__(self) -> None:
-        several = {"type": "array", "maxItems": MAX_EVENTS, "items": _EVENT_REFERENCE}
-        examples: dict[str, Example | Reference] = {
-            name: Example(summary=about, value=value) for name, (about, value) in shown.REQUESTS.items()
-        }
-        body = OpenAPIMediaType(schema=_schema({"oneOf": [_EVENT_REFERENCE, several]}), examples=examples)
-        self.request_body = RequestBody(
-            {"application/json": body}, description=f"One event, or an array of at most {MAX_EVENTS:,}.", required=True
-        )
-        unavailable = (self.responses or {}).get("503")
-        if isinstance(unavailable, OpenAPIResponse):
-            about = "Seconds until it may be sent again."
-            unavailable.headers = {"Retry-After": OpenAPIHeader(schema=_schema({"type": "integer"}), description=about)}
+    @dataclass
+    class EventsOperation(Operation):
+        def __post_init__(self) -> None:
+            self.request_body = _events_body(limits)
+            unavailable = (self.responses or {}).get("503")
+            if isinstance(unavailable, OpenAPIResponse):
+                about = "Seconds until it may be sent again."
+                unavailable.headers = {"Retry-After": OpenAPIHeader(schema=_schema({"type": "integer"}), description=about)}
+
+    return EventsOperation
+
+
+def _events_body(limits: LimitSettings) -> RequestBody:
+    several = {"type": "array", "maxItems": limits.events, "items": _EVENT_REFERENCE}
+    examples: dict[str, Example | Reference] = {
+        name: Example(summary=about, value=value) for name, (about, value) in shown.REQUESTS.items()
+    }
+    body = OpenAPIMediaType(schema=_schema({"oneOf": [_EVENT_REFERENCE, several]}), examples=examples)
+    about = f"One event, or an array of at most {limits.events:,}."
+    return RequestBody({"application/json": body}, description=about, required=True)
 
 
 def _problem(description: str, example: dict[str, Any]) -> ResponseSpec:
     return ResponseSpec(Problem, description=description, media_type=MEDIA_TYPE, examples=[Example(value=example)])
 
 
-EVENT_RESPONSES = {
-    202: ResponseSpec(
-        EventAnswers,
-        description="Each event's answer, in the order sent. What is accepted is durable, and every score sees it.",
-        examples=[Example(summary="To the batch", value=shown.BATCH_ANSWER)],
-    ),
-    400: _problem("The body is no JSON.", shown.NO_JSON),
-    413: _problem("The body exceeds 16 MiB.", shown.TOO_LARGE),
-    422: _problem("Too many events at once.", shown.TOO_MANY),
-    503: _problem("Nothing is acknowledged: the disk is full, the store is away. Send it again.", shown.UNAVAILABLE),
-}
+def event_responses(limits: LimitSettings) -> dict[int, ResponseSpec]:
+    """What the route answers, with an example each."""
+    return {
+        202: ResponseSpec(
+            EventAnswers,
+            description="Each event's answer, in the order sent. What is accepted is durable, and every score sees it.",
+            examples=[Example(summary="To the batch", value=shown.BATCH_ANSWER)],
+        ),
+        400: _problem("The body is no JSON.", shown.NO_JSON),
+        413: _problem(f"The body exceeds {limits.events_body_bytes:,} bytes.", shown.TOO_LARGE),
+        422: _problem("Too many events at once.", shown.too_many(limits.events)),
+        503: _problem("Nothing is acknowledged: the disk is full, the store is away. Send it again.", shown.UNAVAILABLE),
+    }
 
 
 def add_events(document: OpenAPI) -> None:

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 from returnml.ledger.decoding import locate
 from returnml.store.inlet import EventsUnavailable
 from serving.errors import InvalidInput, LogUnavailable, NotReady, TooManyEvents
+from serving.http.request_ids import request_id_of
 from serving.wire import (
     FieldError,
     Problem,
@@ -26,11 +27,12 @@ _RETRY_AFTER_SECONDS = "2"
 
 def field_error(error: msgspec.ValidationError) -> FieldError:
     """Where and why decoding failed."""
-    return FieldError(*locate(error))
+    field, message = locate(error)
+    return FieldError(field=field, message=message)
 
 
 def invalid_input(request: Request[Any, Any, Any], error: InvalidInput) -> Response[Problem]:
-    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(error.field, error.rule)])
+    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(field=error.field, message=error.rule)])
 
 
 def not_ready(request: Request[Any, Any, Any], error: NotReady | EventsUnavailable | LogUnavailable) -> Response[Problem]:
@@ -55,9 +57,7 @@ def http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respons
 
 
 def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    # The route, not the path: a path may name a customer.
-    logger.exception("%s %s failed", request.method, request.scope["path_template"], exc_info=error)
-    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; see its log")
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; see its log", cause=error)
 
 
 HANDLERS: dict[Any, Any] = {
@@ -79,6 +79,20 @@ def _answer(
     detail: str,
     errors: list[FieldError] | None = None,
     headers: dict[str, str] | None = None,
+    cause: Exception | None = None,
 ) -> Response[Problem]:
-    problem = Problem(status.phrase, status.value, detail, request.url.path, errors=errors or [])
+    request_id = request_id_of(request.scope)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # The route, not the path: a path may name a customer.
+        said = {"request_id": request_id, "status": status.value, "method": request.method}
+        said["route"] = request.scope.get("path_template", "")
+        logger.error("answered %d: %s", status.value, detail, exc_info=cause, extra=said)
+    problem = Problem(
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        instance=request.url.path,
+        request_id=request_id,
+        errors=errors or [],
+    )
     return Response(problem, status_code=status.value, media_type=MEDIA_TYPE, headers=headers)

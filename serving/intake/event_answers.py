@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -16,13 +17,11 @@ from serving.wire import (
     EventAnswers,
 )
 
-MAX_EVENTS = 10_000
-
 _ITEM = msgspec.json.Decoder(msgspec.Raw)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-async def take_in(intake: EventIntake, body: bytes) -> EventAnswers:
+async def take_in(intake: EventIntake, body: bytes, max_events: int) -> EventAnswers:
     """Take in one event (a JSON object) or several (an array); what is malformed leaves the others alone.
 
     Raises:
@@ -31,23 +30,27 @@ async def take_in(intake: EventIntake, body: bytes) -> EventAnswers:
         EventsUnavailable: nothing is acknowledged.
     """
     items = _items(body)
-    if len(items) > MAX_EVENTS:
-        raise TooManyEvents(f"{len(items)} events: at most {MAX_EVENTS} in a request")
+    if len(items) > max_events:
+        raise TooManyEvents(f"{len(items)} events: at most {max_events} in a request")
     answers: list[EventAnswer | None] = []
     events: list[AnyEvent] = []
     for item in items:
         decoded = decode_event(item)
         if isinstance(decoded, Malformed):
-            answers.append(EventAnswer("refused", rule=decoded.rule, field=decoded.field, message=decoded.message))
+            answers.append(EventAnswer(status="refused", rule=decoded.rule, field=decoded.field, message=decoded.message))
         else:
             events.append(decoded)
             answers.append(None)
     applied = zip(events, await intake.submit(events), strict=True)
     given = [answer or _answer(*next(applied)) for answer in answers]
-    accepted, duplicates, refused, conflicts = (
-        sum(answer.status == status for answer in given) for status in ("accepted", "duplicate", "refused", "conflict")
+    of_status = Counter(answer.status for answer in given)
+    return EventAnswers(
+        accepted=of_status["accepted"],
+        duplicates=of_status["duplicate"],
+        refused=of_status["refused"],
+        events=given,
+        conflicts=of_status["conflict"],
     )
-    return EventAnswers(accepted, duplicates, refused, given, conflicts)
 
 
 def _items(body: bytes) -> list[msgspec.Raw]:
@@ -61,5 +64,12 @@ def _answer(event: AnyEvent, applied: Applied) -> EventAnswer:
     outcome = applied.outcome
     if outcome.rule is not None:
         status: Literal["conflict", "refused"] = "conflict" if applied.is_conflict else "refused"
-        return EventAnswer(status, event.event_id, outcome.seq, outcome.rule, outcome.field, outcome.message)
-    return EventAnswer("duplicate" if applied.is_duplicate else "accepted", event.event_id, outcome.seq)
+        return EventAnswer(
+            status=status,
+            event_id=event.event_id,
+            seq=outcome.seq,
+            rule=outcome.rule,
+            field=outcome.field,
+            message=outcome.message,
+        )
+    return EventAnswer(status="duplicate" if applied.is_duplicate else "accepted", event_id=event.event_id, seq=outcome.seq)

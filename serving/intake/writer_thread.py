@@ -24,8 +24,6 @@ MAX_GROUP = 2_000
 """Events written in one transaction, give or take a request."""
 CATCH_UP_SECONDS = 1.0
 """Without events for so long, the writer looks whether the store is behind the log."""
-MAX_WAITING = 50_000
-"""Events that may wait in memory; beyond it requests are answered 503."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,14 @@ class _Submission:
 
 
 class EventIntake:
-    """Takes events in, batch by batch, on a thread of its own while ``running``. Each counter has one writer."""
+    """Takes events in, batch by batch, on a thread of its own while ``running``. Each counter has one writer.
 
-    def __init__(self, inlet: EventInlet) -> None:
+    Args:
+        max_waiting: events that may wait in memory; beyond it requests are answered 503.
+    """
+
+    def __init__(self, inlet: EventInlet, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
         self._inlet = inlet
         self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
         self._waiting = 0
@@ -60,9 +63,14 @@ class EventIntake:
 
     def status(self) -> EventStatus:
         """What was taken in, what was not, and why not now."""
-        unavailable = self._unavailable + self._turned_away
         return EventStatus(
-            self._accepted, self._duplicates, self._refused, unavailable, self._waiting, self._failure, self._conflicts
+            accepted=self._accepted,
+            duplicates=self._duplicates,
+            refused=self._refused,
+            unavailable=self._unavailable + self._turned_away,
+            waiting=self._waiting,
+            failure=self._failure,
+            conflicts=self._conflicts,
         )
 
     @asynccontextmanager
@@ -84,7 +92,7 @@ class EventIntake:
         """
         if not events:
             return []
-        if self._waiting >= MAX_WAITING:
+        if self._waiting >= self._max_waiting:
             self._turned_away += len(events)
             raise EventsUnavailable(f"{self._waiting} events wait to be written")
         loop = asyncio.get_running_loop()

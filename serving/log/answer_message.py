@@ -12,14 +12,23 @@ from serving.wire import Scores
 def score_message(scores: Scores) -> ScoredOrder:
     """What ``returnml.streaming.score_stream.from_log`` makes of the logged answer."""
     return ScoredOrder(
-        scores.request_id,
-        scores.order_id,
-        scores.requested_at,
-        scores.release,
-        scores.feature_set_hash,
-        scores.features.generation,
-        scores.features.seq,
-        scores.features.stale,
-        scores.currency,
-        [ScoredLine(n.line_id, n.probability, n.expected_cost_cents, n.action, n.is_explored) for n in scores.lines],
+        request_id=scores.request_id,
+        order_id=scores.order_id,
+        requested_at=scores.requested_at,
+        release=scores.release,
+        feature_set_hash=scores.feature_set_hash,
+        generation=scores.features.generation,
+        seq=scores.features.seq,
+        is_stale=scores.features.stale,
+        currency=scores.currency,
+        lines=[
+            ScoredLine(
+                line_id=line.line_id,
+                probability=line.probability,
+                expected_cost_cents=line.expected_cost_cents,
+                action=line.action,
+                is_explored=line.is_explored,
+            )
+            for line in scores.lines
+        ],
     )

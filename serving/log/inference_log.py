@@ -33,12 +33,9 @@ from serving.wire import LogStatus
 
 logger = logging.getLogger(__name__)
 
-CAPACITY_LINES = 20_000
-"""Lines that may wait for the disk: about 60 MB."""
 FLUSH_SECONDS = 0.1
 """Under ``shed`` answers gather so long; a kill loses at most these."""
 RETRY_SECONDS = 1.0
-REQUIRED_WITHIN_SECONDS = 2.0
 CLOSE_SECONDS = 10.0
 
 
@@ -60,6 +57,8 @@ class InferenceLog:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.paths.inference_log
         self._is_required = settings.serving.log_policy == "require"
+        self._capacity_lines = settings.serving.limits.waiting_log_lines
+        self._within_seconds = settings.serving.limits.log_seconds
         self._queue: deque[Waiting] = deque()
         self._queued_lines = 0
         self._done_lines = 0
@@ -83,7 +82,7 @@ class InferenceLog:
             LogUnavailable: under ``require``, if it is not.
         """
         lines = len(scored.scores.lines)
-        is_full = self._queued_lines - self._done_lines + lines > CAPACITY_LINES
+        is_full = self._queued_lines - self._done_lines + lines > self._capacity_lines
         if not self._is_required:
             if is_full:
                 self._shed_when_full += 1
@@ -92,16 +91,16 @@ class InferenceLog:
             self._queue.append(Waiting(scored, latency_us, None))
             return
         if is_full or self._failure:
-            raise LogUnavailable(self._failure or f"{CAPACITY_LINES} lines wait for the inference log")
+            raise LogUnavailable(self._failure or f"{self._capacity_lines} lines wait for the inference log")
         written = asyncio.get_running_loop().create_future()
         self._queued_lines += lines
         self._queue.append(Waiting(scored, latency_us, written))
         self._wake.set()
         try:
-            async with asyncio.timeout(REQUIRED_WITHIN_SECONDS):
+            async with asyncio.timeout(self._within_seconds):
                 await written
         except TimeoutError:
-            raise LogUnavailable(f"the inference log was not written within {REQUIRED_WITHIN_SECONDS} s") from None
+            raise LogUnavailable(f"the inference log was not written within {self._within_seconds:g} s") from None
 
     def status(self) -> LogStatus:
         """What was written, what was shed, what waits, and why."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from returnml.ledger.answer_records import Answer
 from serving.scoring.scorer import Scored
 
-CHAMPION = "champion"
-
 
 def logged_answer(scored: Scored, latency_us: int, worker: str) -> Answer:
     """What ``replay`` and the proof of consistency need of an answer.
@@ -28,7 +26,7 @@ def logged_answer(scored: Scored, latency_us: int, worker: str) -> Answer:
         derived_until_us=cut_off_us,
         feature_set_hash=scores.feature_set_hash,
         release=scores.release,
-        role=CHAMPION,
+        role=scored.role,
         worker=worker,
         latency_us=latency_us,
         currency=scores.currency,

@@ -49,12 +49,12 @@ class CustomerReader:
         raw = vectors.raw()
         values = [None if value != value else value for value in vectors.matrix[0].tolist()]
         return CustomerFeatures(
-            customer_id,
-            is_known(declared, raw),
-            declared.name,
-            declared.hash,
-            instant(vectors.requested_at_us),
-            feature_time(vectors.seen),
-            dict(zip(declared.outputs, values, strict=True)),
-            {name: value for name, [value] in raw.items()} if is_raw else None,
+            customer_id=customer_id,
+            known=is_known(declared, raw),
+            feature_set=declared.name,
+            feature_set_hash=declared.hash,
+            requested_at=instant(vectors.requested_at_us),
+            features=feature_time(vectors.seen),
+            values=dict(zip(declared.outputs, values, strict=True)),
+            raw={name: value for name, [value] in raw.items()} if is_raw else None,
         )

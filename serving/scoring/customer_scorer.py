@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from returnml.instants import instant
-from returnml.policy.decisions import Decider
-from returnml.policy.document import Policy
-from returnml.release.folder import load_release, release_folder
-from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.live import LiveStore
 from returnml.store.reading.online import OnlineFeatures
 from returnml.tasks.declared.customer_risk import TASK, VALUE_FEATURE
 from returnml.tasks.stakes import cents
 from serving.scoring.customer_features import is_known
-from serving.scoring.released_model import Model
+from serving.scoring.roster import Member
 from serving.scoring.scorer import feature_time
 from serving.wire import CustomerRisk
 
@@ -23,9 +19,9 @@ _VALUE_AT = TASK.feature_set.outputs.index(VALUE_FEATURE)
 class RiskReader:
     """Scores customers with one release on the store that orders are scored from."""
 
-    def __init__(self, model: Model, decider: Decider, store: LiveStore) -> None:
-        self._model = model
-        self._decider = decider
+    def __init__(self, member: Member, store: LiveStore, _: Settings) -> None:
+        self._model = member.model
+        self._decider = member.decider
         self._features = OnlineFeatures(TASK.feature_set, store)
 
     def risk(self, customer_id: str, now_us: int) -> CustomerRisk:
@@ -40,27 +36,14 @@ class RiskReader:
         # A policy that asks for more than a customer has finds it missing, as in batch.
         decided = self._decider.decide(probability, value, {column: [None] for column in self._decider.columns})
         return CustomerRisk(
-            customer_id,
-            is_known(TASK.feature_set, vectors.raw()),
-            probability.tolist()[0],
-            decided.expected_cost_cents.tolist()[0],
-            int(value[0]),
-            decided.action_names()[0],
-            self._model.version,
-            TASK.feature_set.hash,
-            instant(vectors.requested_at_us),
-            feature_time(vectors.seen),
+            customer_id=customer_id,
+            known=is_known(TASK.feature_set, vectors.raw()),
+            probability=probability.tolist()[0],
+            expected_cost_cents=decided.expected_cost_cents.tolist()[0],
+            value_cents=int(value[0]),
+            action=decided.action_names()[0],
+            release=self._model.version,
+            feature_set_hash=TASK.feature_set.hash,
+            requested_at=instant(vectors.requested_at_us),
+            features=feature_time(vectors.seen),
         )
-
-
-def open_risk(settings: Settings, store: LiveStore, policy: Policy) -> RiskReader | None:
-    """By the release that decides; None while none does.
-
-    Raises:
-        DeploymentError, ReleaseError, ModelError: for what cannot be read or trusted.
-    """
-    champion = proven_state(settings, TASK.name).champion
-    if champion is None:
-        return None
-    model = Model(load_release(release_folder(settings.paths.releases, champion)), TASK.feature_set)
-    return RiskReader(model, Decider(policy), store)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 from returnml.policy.document import PolicyError
 from returnml.privacy.keyring import KeyringError
@@ -20,19 +21,27 @@ RETRY_EVERY = 10
 """Looks after which a failed load is tried again though its mark stayed: what it is loaded from may have been repaired."""
 
 
+class Part(NamedTuple):
+    """What is loaded and looked after for itself: of the service, or of a task's role."""
+
+    name: str
+    task: str = ""
+    role: str = ""
+
+
 class Reloading:
-    """Parts by name, each loaded when its mark changes.
+    """Parts, each loaded when its mark changes.
 
     Attributes:
         failures: by part why it was refused; what was loaded before goes on being used.
     """
 
     def __init__(self) -> None:
-        self.failures: dict[str, str] = {}
-        self._marks: dict[str, object] = {}
-        self._looks_until_retry: dict[str, int] = {}
+        self.failures: dict[Part, str] = {}
+        self._marks: dict[Part, object] = {}
+        self._looks_until_retry: dict[Part, int] = {}
 
-    def refresh(self, part: str, look: Callable[[], object], load: Callable[[], None]) -> bool:
+    def refresh(self, part: Part, look: Callable[[], object], load: Callable[[], None]) -> bool:
         """Load a part where its mark is another than at the last look; returns whether it was loaded.
 
         Args:

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.shop import ORDERS
 from returnml.instants import instant
 from returnml.ledger.validator import CURRENCY_DIFFERS, other_currency
-from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy
 from returnml.reasons.ordering import Reason, Reasoner
+from returnml.settings import Settings
 from returnml.store.backend import Snapshot
 from returnml.store.generation_manifest import StoreError
 from returnml.store.keys import CURRENCY
@@ -25,7 +24,7 @@ from returnml.store.reading.online import (
     Vectors,
 )
 from serving.errors import InvalidOrder
-from serving.scoring.released_model import Model
+from serving.scoring.roster import Member
 from serving.wire import (
     FeatureTime,
     LineScore,
@@ -35,8 +34,6 @@ from serving.wire import (
 
 MAX_CLOCK_DIFFERENCE = timedelta(days=1)
 MAX_LINE_VALUE_CENTS = 1 << ORDERS.columns["line_value_cents"]
-MAX_EXPLAINED_LINES = 20
-"""Half a millisecond each, in which the worker answers nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +41,31 @@ class Scored:
     """An answer and what it was made from, for the log.
 
     Attributes:
+        role: whose release gave it.
         columns: the order's lines by column.
     """
 
     scores: Scores
+    role: str
     columns: dict[str, list[Any]]
     vectors: Vectors
     policy: Policy
 
 
 class Scorer:
-    """Scores orders with one model on the features of the store."""
+    """Scores orders with one release on the features of the store."""
 
-    def __init__(
-        self,
-        model: Model,
-        store: LiveStore,
-        feature_set: FeatureSet,
-        decider: Decider,
-        max_lines: int,
-        currency: str | None = None,
-    ) -> None:
-        self._declared = currency
+    def __init__(self, member: Member, store: LiveStore, settings: Settings) -> None:
+        self._declared = settings.shop.currency
         self._held: tuple[str, str | None] = ("", None)
-        self.model = model
+        self._model = member.model
+        self._role = member.role
+        self._decider = member.decider
         self._store = store
-        self._features = OnlineFeatures(feature_set, store)
-        self._decider = decider
-        self._max_lines = max_lines
-
-    def feature_time(self) -> FeatureTime:
-        """What the store says just now."""
-        seen, _, _ = self._store.read([])
-        return feature_time(seen)
+        self._features = OnlineFeatures(member.task.feature_set, store)
+        limits = settings.serving.limits
+        self._max_lines = limits.lines
+        self._max_explained_lines = limits.explained_lines
 
     def score(self, order: Order, now_us: int) -> Scored:
         """Score every line of an order as of now.
@@ -91,22 +80,29 @@ class Scorer:
         reasoner = self._reasoner(order) if order.reasons else None
         columns = order_columns(order)
         vectors = self._features.vectors(columns, now_us)
-        probability = self.model.probability(vectors.matrix)
+        probability = self._model.probability(vectors.matrix)
         decided = self._decider.decide(probability, np.array(columns["line_value_cents"], np.int64), columns)
         reasons: list[list[Reason] | None] = [None] * len(order.lines)
         if reasoner is not None:
             reasons = list(reasoner.reasons(vectors.matrix))
         scores = Scores(
-            uuid.uuid4().hex,
-            order.order_id,
-            self.model.version,
-            self.model.feature_set_hash,
-            instant(vectors.requested_at_us),
-            feature_time(vectors.seen),
-            order.currency,
-            [
-                LineScore(*line)
-                for line in zip(
+            request_id=uuid.uuid4().hex,
+            order_id=order.order_id,
+            release=self._model.version,
+            feature_set_hash=self._model.feature_set_hash,
+            requested_at=instant(vectors.requested_at_us),
+            features=feature_time(vectors.seen),
+            currency=order.currency,
+            lines=[
+                LineScore(
+                    line_id=line_id,
+                    probability=chance,
+                    expected_cost_cents=cost_cents,
+                    action=action,
+                    is_explored=is_explored,
+                    reasons=why,
+                )
+                for line_id, chance, cost_cents, action, is_explored, why in zip(
                     columns["line_id"],
                     probability.tolist(),
                     decided.expected_cost_cents.tolist(),
@@ -117,7 +113,7 @@ class Scorer:
                 )
             ],
         )
-        return Scored(scores, columns, vectors, self._decider.policy)
+        return Scored(scores, self._role, columns, vectors, self._decider.policy)
 
     def _currency(self) -> str | None:
         """That of the amounts which the features are made from; None before there are any.
@@ -135,16 +131,18 @@ class Scorer:
         return held or self._declared
 
     def _reasoner(self, order: Order) -> Reasoner:
-        if self.model.reasoner is None:
-            raise InvalidOrder("reasons", f"release {self.model.version} holds no explainer; train a new one")
-        if len(order.lines) > MAX_EXPLAINED_LINES:
-            raise InvalidOrder("reasons", f"{len(order.lines)} lines: reasons are given for at most {MAX_EXPLAINED_LINES}")
-        return self.model.reasoner
+        if self._model.reasoner is None:
+            raise InvalidOrder("reasons", f"release {self._model.version} holds no explainer; train a new one")
+        if len(order.lines) > self._max_explained_lines:
+            at_most = self._max_explained_lines
+            raise InvalidOrder("reasons", f"{len(order.lines)} lines: reasons are given for at most {at_most}")
+        return self._model.reasoner
 
 
 def feature_time(seen: Snapshot) -> FeatureTime:
     """What the features of a snapshot were made from."""
-    return FeatureTime(seen.generation.name, instant(seen.generation.cut_off_us), seen.seq, seen.is_stale)
+    generation = seen.generation
+    return FeatureTime(generation=generation.name, cut_off=instant(generation.cut_off_us), seq=seen.seq, stale=seen.is_stale)
 
 
 def check_order(order: Order, requested_at: datetime, max_lines: int) -> None:

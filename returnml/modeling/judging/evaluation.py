@@ -31,42 +31,47 @@ class Maturity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         window_days, grace_days: the label is decided within the window, and known at the end of both.
-        mature_share: of the rows, through both; 1.0: no label was still open. (A label that only a flag tells is final at
-            the end of its window.)
+        mature_share: of the rows, through both; 1.0: no label was still open.
         youngest_days: whole days between the youngest row's anchor and the cut-off of its labels.
+        told_by_flags: whether flags alone tell the labels, final at the end of the window: then there is no grace.
     """
 
     window_days: int
     grace_days: int
     mature_share: float
     youngest_days: int
+    told_by_flags: bool = False
 
     @property
     def days(self) -> int:
         return self.window_days + self.grace_days
 
     def __str__(self) -> str:
-        rule = f"{self.window_days} days of label window and {self.grace_days} of grace"
+        then = "after which the shop's flags are final" if self.told_by_flags else f"and {self.grace_days} of grace"
+        rule = f"{self.window_days} days of label window{',' * self.told_by_flags} {then}"
         return f"{self.mature_share:.0%} mature ({rule}), the youngest {self.youngest_days} days old"
 
 
-def maturity_of(anchor_us: np.ndarray, cut_off_us: int, label: LabelSettings) -> Maturity:
+def maturity_of(anchor_us: np.ndarray, cut_off_us: int, label: LabelSettings, told_by_flags: bool = False) -> Maturity:
     """The maturity of rows at the cut-off of their labels, all with a label by then.
 
     Args:
         anchor_us: int64, shape (n,).
+        told_by_flags: whether flags alone tell the labels.
 
     >>> from returnml.settings import LabelSettings
     >>> maturity_of(np.array([0, 24 * DAY_US]), 40 * DAY_US, LabelSettings()).mature_share
     0.5
     """
     age_us = cut_off_us - anchor_us
-    mature_us = (label.window_days + label.grace_days) * DAY_US
+    grace_days = 0 if told_by_flags else label.grace_days
+    mature_us = (label.window_days + grace_days) * DAY_US
     return Maturity(
         window_days=label.window_days,
-        grace_days=label.grace_days,
+        grace_days=grace_days,
         mature_share=float((age_us >= mature_us).mean()),
         youngest_days=int(age_us.min() // DAY_US),
+        told_by_flags=told_by_flags,
     )
 
 

@@ -41,7 +41,6 @@ from returnml.modeling.judging.evaluation import (
     Evaluation,
     baseline_probabilities,
     evaluate,
-    maturity_of,
 )
 from returnml.modeling.judging.evidence_gathering import champion_to_beat
 from returnml.modeling.judging.gates.evidence import Evidence
@@ -176,7 +175,7 @@ def build_release(
         held.customer,
         baselines,
         exported.parity,
-        maturity=maturity_of(held.anchor_us, data.snapshot.manifest.cut_off_us, data.label),
+        maturity=data.maturity,
         holdout_start_us=data.split.holdout_start_us,
         seed=settings.training.seed,
         calibration=trained.choice,

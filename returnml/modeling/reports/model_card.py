@@ -180,7 +180,7 @@ def _limits(facts: CardFacts) -> Section:
     return Section(
         "Limits",
         bullets=[
-            *(_filled(text, facts.label) for text in facts.task.limits),
+            *(_filled(text, facts.label) for text in _limits_of_labels(facts)),
             "The hold-out is one period: another season may be calibrated differently. Drift is measured daily.",
             f"{len(judged)} product groups and countries had enough {words.rows} to be judged; of smaller ones nothing is said.",
             *(
@@ -193,6 +193,15 @@ def _limits(facts: CardFacts) -> Section:
             ),
         ],
     )
+
+
+def _limits_of_labels(facts: CardFacts) -> list[str]:
+    """The task's limits; where flags alone tell its labels none that speaks of a grace, which nothing waits for then."""
+    limits = facts.task.limits
+    if not facts.evaluation.maturity.told_by_flags:
+        return list(limits)
+    told = "What came back is told by the shop's flags alone, final {window_days} days later: nothing says when it came back."
+    return [told, *(text for text in limits if "{grace_days}" not in text)]
 
 
 def _filled(text: str, label: LabelSettings) -> str:

@@ -15,7 +15,6 @@ from returnml.modeling.fit.variants import VariantError
 from returnml.modeling.judging.evaluation import (
     REPLICATES,
     Maturity,
-    maturity_of,
 )
 from returnml.modeling.judging.metrics import (
     ScoredSample,
@@ -127,7 +126,7 @@ def compare_variants(data: TrainingData, trained: Sequence[Trained], seed: int) 
         snapshot=data.snapshot.hash,
         rows=len(held.y),
         customers=len(np.unique(held.customer)),
-        maturity=maturity_of(held.anchor_us, data.snapshot.manifest.cut_off_us, data.label),
+        maturity=data.maturity,
         standings=sorted(standings, key=lambda standing: standing.selection_loss),
     )
 

@@ -18,6 +18,7 @@ from returnml.modeling.data.splits import (
     SplitError,
     split_rows,
 )
+from returnml.modeling.judging.evaluation import Maturity, maturity_of
 from returnml.modeling.judging.evidence_gathering import part_of
 from returnml.modeling.judging.gates.evidence import HoldOut
 from returnml.settings import LabelSettings, TrainingSettings
@@ -31,7 +32,7 @@ class TrainingData:
     Attributes:
         table: of the snapshot, see ``ROW_COLUMNS``.
         x: its features ``names``, float32, shape (rows, features).
-        overlap_days: see ``Task``.
+        overlap_days, flag_is_final: see ``Task``.
     """
 
     snapshot: Snapshot
@@ -39,6 +40,7 @@ class TrainingData:
     x: np.ndarray
     split: Split
     overlap_days: int
+    flag_is_final: bool
 
     @property
     def names(self) -> list[str]:
@@ -57,6 +59,13 @@ class TrainingData:
     def anchor_us(self) -> np.ndarray:
         """int64, shape (rows,)."""
         return self.table["anchor_at"].to_physical().to_numpy()
+
+    @cached_property
+    def maturity(self) -> Maturity:
+        """Of the hold-out's labels, by what tells them: returns, whose news may take the grace, or flags alone."""
+        known_at = self.table["label_known_at"].filter(self.table["label"] == 1)
+        told_by_flags = self.flag_is_final and known_at.null_count() == len(known_at)
+        return maturity_of(self.holdout.anchor_us, self.snapshot.manifest.cut_off_us, self.label, told_by_flags)
 
     @cached_property
     def young(self) -> Rows:
@@ -85,7 +94,9 @@ def training_data(snapshot: Snapshot, task: Task, training: TrainingSettings) ->
         raise SnapshotError(f"{snapshot.path}: made with feature set {manifest.feature_set_hash[:12]}, not {expected[:12]}")
     table = snapshot.table()
     split = split_rows(table, manifest.label, task.overlap_days, training)
-    data = TrainingData(snapshot, table, snapshot.matrix(), _learnable(split, table["label"].to_numpy()), task.overlap_days)
+    data = TrainingData(
+        snapshot, table, snapshot.matrix(), _learnable(split, table["label"].to_numpy()), task.overlap_days, task.flag_is_final
+    )
     for name in ("train", "calibration", "holdout"):
         labels = data.y[getattr(data.split, name)]
         if not len(labels):

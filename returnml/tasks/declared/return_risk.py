@@ -42,5 +42,6 @@ TASK = Task(
     ),
     policy=None,
     asset_prefix=(),
+    flag_is_final=True,
     rate_features=("article_return_rate_lifetime", "customer_return_rate_lifetime"),
 )

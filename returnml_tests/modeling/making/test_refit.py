@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -123,10 +124,7 @@ def test_a_refit_that_says_something_else_is_rejected(root: Path, monkeypatch: p
 
     def of_other_labels(data, rows, recipe, threads):
         shuffled = data.table.with_columns(label=pl.col("label").shuffle(seed=1))
-        return honest(training_data_with(data, shuffled), rows, recipe, threads)
-
-    def training_data_with(data, table):
-        return type(data)(data.snapshot, table, data.x, data.split, data.overlap_days)
+        return honest(replace(data, table=shuffled), rows, recipe, threads)
 
     monkeypatch.setattr(refit, "fit_rows", of_other_labels)
     candidate = train(root, DAYS - 7)

@@ -14,6 +14,7 @@ from returnml.commands.demo_service import score_one
 from returnml.commands.line import LineRun
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.sets.shop import PRIOR_RETURN_RATE
+from returnml.modeling.making.candidate import CARD_FILE
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.release.deployment import read_state
@@ -168,3 +169,16 @@ def test_the_strongest_family_is_named_though_there_are_no_returns(shop: FlagSho
             named += bool(reasons) and reasons[0].family == ORDER_LINE.families[strongest].name
     assert asked > 50
     assert named == asked
+
+
+def test_the_card_tells_maturity_by_the_flags_and_lists_what_never_varies(shop: FlagShop):
+    champion = read_state(shop.settings.paths.deployment_state("return_risk")).champion or ""
+    release = load_release(release_folder(shop.settings.paths.releases, champion))
+    card = release.read(CARD_FILE).decode()
+    assert release.manifest.metrics["maturity_days"] == 30
+    assert "100% mature (30 days of label window, after which the shop's flags are final)" in card
+    assert "3 days later" not in card
+    [said] = [line for line in card.splitlines() if "inputs had one value in training" in line]
+    named = said.partition("): ")[2].rstrip(".").split(", ")
+    assert said.startswith(f"* {len(named)} of {len(ORDER_LINE.outputs)} inputs")
+    assert {"customer_returns_count_365d", "article_returns_refund_cents_sum_90d", "has_voucher"} <= {*named}

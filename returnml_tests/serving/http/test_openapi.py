@@ -85,7 +85,7 @@ def documented(document, status):
     ],
 )
 def test_each_status_is_answered_as_its_example_says(client, document, status, body):
-    response = client.post("/v1/events", content=body)
+    response = client.post("/v1/events", content=body, headers={"X-Request-Id": shown.REQUEST_ID})
     assert response.status_code == status
     assert (response.headers["content-type"], response.json()) == documented(document, status)
 
@@ -95,7 +95,7 @@ def test_unavailable_is_answered_as_its_example_says(client, document, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("returnml.ledger.log.os.fsync", full)
-    response = client.post("/v1/events", json=shown.ORDER)
+    response = client.post("/v1/events", json=shown.ORDER, headers={"X-Request-Id": shown.REQUEST_ID})
     assert (response.headers["content-type"], response.json()) == documented(document, 503)
     header = document["paths"]["/v1/events"]["post"]["responses"]["503"]["headers"]["Retry-After"]
     assert header["schema"] == {"type": "integer"}

@@ -6,7 +6,7 @@ from litestar.testing import TestClient
 from returnml.clock import VirtualClock
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.log import read
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, LimitSettings
 from returnml_tests.serving import shop
 from serving.app import create_app
 
@@ -174,9 +174,10 @@ def test_a_defect_in_the_writer_is_500_and_the_next_request_is_served(client, mo
     assert evidence(client) == (2 + 4, 1)
 
 
-def test_more_events_than_memory_may_hold_are_503(client, monkeypatch):
-    monkeypatch.setattr("serving.intake.writer_thread.MAX_WAITING", 0)
-    response = client.post("/v1/events", json=placed())
+def test_more_events_than_memory_may_hold_are_503(data, clock, store):
+    settings = shop.settings(data, store=store, limits=LimitSettings(waiting_events=0))
+    with TestClient(create_app(settings, clock)) as client:
+        response = client.post("/v1/events", json=placed())
     assert (response.status_code, response.headers["retry-after"]) == (503, "2")
 
 

@@ -19,7 +19,7 @@ from returnml.ledger.answer_records import (
     read_day,
 )
 from returnml.ledger.log import LogError, segments
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, LimitSettings
 from returnml_tests.serving import shop
 from returnml_tests.waiting import eventually
 from serving.app import create_app
@@ -35,8 +35,8 @@ def data(tmp_path):
     return tmp_path
 
 
-def client(data, policy="shed", now_us=None):
-    settings = shop.settings(data, policy)
+def client(data, policy="shed", limits=shop.LIMITS, now_us=None):
+    settings = shop.settings(data, policy, limits=limits)
     return TestClient(create_app(settings, VirtualClock(now_us or shop.now_us())), raise_server_exceptions=False)
 
 
@@ -103,10 +103,9 @@ def test_required_and_the_disk_is_full(data, monkeypatch):
 
 
 def test_required_and_the_disk_hangs(data, monkeypatch):
-    monkeypatch.setattr(inference_log, "REQUIRED_WITHIN_SECONDS", 0.05)
     append, is_back = DayWriter.append, threading.Event()
     monkeypatch.setattr(DayWriter, "append", lambda *args: (is_back.wait(), append(*args)))
-    with client(data, "require") as service:
+    with client(data, "require", LimitSettings(log_seconds=0.05)) as service:
         refused = service.post("/v1/score", json=shop.order())
         is_back.set()
     assert refused.status_code == 503
@@ -126,9 +125,8 @@ def test_shed_answers_and_what_waits_is_written_when_the_disk_is_back(data, monk
 
 
 def test_shed_counts_what_is_dropped(data, monkeypatch):
-    monkeypatch.setattr(inference_log, "CAPACITY_LINES", 5)
     monkeypatch.setattr(DayWriter, "append", full_disk)
-    with client(data) as service:
+    with client(data, limits=LimitSettings(waiting_log_lines=5)) as service:
         statuses = [service.post("/v1/score", json=shop.order()).status_code for _ in range(4)]
         assert statuses == [200] * 4
         eventually(lambda: service.get("/health/ready").json()["inference_log"]["failure"])

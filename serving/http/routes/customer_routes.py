@@ -7,6 +7,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery
 
+from serving.scoring.customer_scorer import RiskReader
+from serving.scoring.roster import Seat
 from serving.state import ServingState
 from serving.wire import (
     CustomerFeatures,
@@ -31,12 +33,12 @@ def customer_route(service: ServingState) -> HTTPRouteHandler:
     return customer_features
 
 
-def risk_route(service: ServingState) -> HTTPRouteHandler:
+def risk_route(service: ServingState, seat: Seat[RiskReader]) -> HTTPRouteHandler:
     """The route over a service."""
 
     @get("/v1/customers/{customer_id:str}/risk", summary="Whether a customer's next orders will come back", responses=_PROBLEMS)
     async def customer_risk(customer_id: FromPath[str]) -> CustomerRisk:
         """The probability that any line which the customer orders in the next 30 days comes back, as of now."""
-        return service.customer_risk(customer_id)
+        return service.ask_about(seat, customer_id, RiskReader.risk)
 
     return customer_risk

@@ -65,7 +65,10 @@ def metrics_route(service: ServingState, intake: EventIntake, log: InferenceLog,
 def _refused(service: ServingState, worker: str) -> list[str]:
     name = "returnml_refused"
     lines = [f"# HELP {name} 1 where a part that is there now could not be proven or loaded.", f"# TYPE {name} gauge"]
-    return lines + [f'{name}{{worker="{worker}",part="{part}"}} {is_refused}' for part, is_refused in service.refused.items()]
+    for part, is_refused in service.refused.items():
+        of_task = f',task="{part.task}",role="{part.role}"' if part.task else ""
+        lines.append(f'{name}{{worker="{worker}",part="{part.name}"{of_task}}} {is_refused}')
+    return lines
 
 
 def _exposed(families: Sequence[Family], status: object, worker: str) -> list[str]:
