@@ -284,7 +284,7 @@ STRATEGY = "partition.assignment.strategy"
 def a_member_that_is_stuck(kafka, tmp_path, topic, strategy):
     """It has the topic, and takes nothing in: its store is not there."""
     variable = {f"RETURNML_KAFKA__OPTIONS__{STRATEGY.upper().replace('.', '_')}": strategy, "RETURNML_KAFKA__TOPIC": topic}
-    stuck = start(tmp_path / "no_store", kafka, **variable)
+    stuck = start(rooted(tmp_path / "no_store"), kafka, **variable)
     eventually(lambda: "no generation is published" in stuck.stderr.readline())
     return stuck
 
