@@ -90,7 +90,7 @@ class Replay:
             "RETURNML_GO_LIVE": f"{plan.first}T00:00:00+00:00",
             "RETURNML_QUALITY__MAX_QUARANTINED_SHARE": "0.95",
             "RETURNML_SERVING__LOG_POLICY": "require",
-            "RETURNML_SERVING__MAX_LINES": "1000",
+            "RETURNML_SERVING__LIMITS__LINES": "1000",
             "RETURNML_TRAINING__ROUNDS": "60",
             **plan.environ,
         }
