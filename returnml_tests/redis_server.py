@@ -49,7 +49,7 @@ class RedisProcess:
     @property
     def environ(self) -> dict[str, str]:
         """The same for a process."""
-        return {f"RETURNML_STORE__{name.upper()}": value for name, value in msgspec.to_builtins(self.settings).items()}
+        return {f"RETURNML_STORE__{name.upper()}": str(value) for name, value in msgspec.to_builtins(self.settings).items()}
 
     def backend(self, root: Path, prefix: str = PREFIX) -> RedisBackend:
         return RedisBackend(root, self.url, prefix)
