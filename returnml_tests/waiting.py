@@ -9,11 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from returnml.settings import LimitSettings
 from returnml.store.redis import server
 from serving.log import inference_log
 
 PATIENCE_SECONDS = 180.0
 """After which something does not happen at all."""
+
+PATIENT_LIMITS = LimitSettings(log_seconds=60.0)
+"""Of a service whose answers wait for the inference log: as long as the settings allow."""
+PATIENT_ENVIRON = {"RETURNML_SERVING__LIMITS__LOG_SECONDS": "60"}
+"""The same for a service in a process of its own."""
 
 
 def eventually(condition: Callable[[], object]) -> None:
@@ -29,6 +35,6 @@ def eventually(condition: Callable[[], object]) -> None:
 
 
 def be_patient() -> None:
-    """From now on this process waits for Redis and the disk of the inference log as long as a test does."""
+    """From now on this process waits for Redis, and at its end for the disk of the inference log, as long as a test does."""
     server.CONNECT_SECONDS = server.READ_SECONDS = server.WRITE_SECONDS = PATIENCE_SECONDS
-    inference_log.REQUIRED_WITHIN_SECONDS = inference_log.CLOSE_SECONDS = PATIENCE_SECONDS
+    inference_log.CLOSE_SECONDS = PATIENCE_SECONDS

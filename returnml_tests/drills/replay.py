@@ -26,7 +26,7 @@ from returnml_tests.drills.replay_client import Answers, Shop
 from returnml_tests.drills.replay_nights import backfill, prove, returnml, run_night
 from returnml_tests.drills.service import Service
 from returnml_tests.serving.shop import deploy
-from returnml_tests.waiting import be_patient
+from returnml_tests.waiting import PATIENT_ENVIRON, be_patient
 
 ONE_DAY = timedelta(days=1)
 SUNDAY = 6
@@ -91,6 +91,7 @@ class Replay:
             "RETURNML_QUALITY__MAX_QUARANTINED_SHARE": "0.95",
             "RETURNML_SERVING__LOG_POLICY": "require",
             "RETURNML_SERVING__LIMITS__LINES": "1000",
+            **PATIENT_ENVIRON,
             "RETURNML_TRAINING__ROUNDS": "60",
             **plan.environ,
         }

@@ -36,6 +36,7 @@ from returnml.warehouse.partition import open_warehouse
 from returnml_tests.inference.conftest import OF_LINE, OF_ORDER, OF_RETURN, present
 from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
+from returnml_tests.waiting import PATIENT_LIMITS
 from serving.app import create_app
 
 FIRST = date(2025, 1, 1)
@@ -117,7 +118,7 @@ class LiveDays:
             data=str(data),
             go_live=f"{GO_LIVE}T00:00:00+00:00",
             replay_clock=str(DataPaths(data).replay_clock),
-            serving=ServingSettings(log_policy="require"),
+            serving=ServingSettings(log_policy="require", limits=PATIENT_LIMITS),
             privacy=PrivacySettings("as_delivered"),
             drift=DriftSettings(min_rows=1_000_000),
         )

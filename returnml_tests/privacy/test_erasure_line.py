@@ -45,7 +45,7 @@ from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.drills.service import Connection, Service
 from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
-from returnml_tests.waiting import eventually
+from returnml_tests.waiting import PATIENT_ENVIRON, eventually
 from returnml_tests.warehouse.line import build_line
 
 FIRST = date(2025, 1, 1)
@@ -128,6 +128,7 @@ def erasure_shop(tmp_path: Path) -> ErasureShop:
 @pytest.fixture
 def service(erasure_shop: ErasureShop) -> Iterator[Connection]:
     environ = {"RETURNML_REPLAY_CLOCK": str(erasure_shop.paths.replay_clock), "RETURNML_SERVING__LOG_POLICY": "require"}
+    environ |= PATIENT_ENVIRON
     running = Service(erasure_shop.root, workers=2, environ=environ)
     running.start("/health/ready")
     yield Connection(running.port)

@@ -25,13 +25,13 @@ from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.roots import rooted
+from returnml_tests.waiting import PATIENT_LIMITS
 
 DAY_US = 86_400_000_000
 CUT_OFF_US = 1_308_096_000_000_000  # 2011-06-15T00:00:00Z
 KEYS = "customer_id, article_id, size, product_group, brand, country, payment_method"
 PRIOR = 8.0
 LMDB = StoreSettings()
-LIMITS = LimitSettings()
 
 
 def settings(
@@ -39,7 +39,7 @@ def settings(
     log_policy: Literal["require", "shed"] = "shed",
     store: StoreSettings = LMDB,
     stale_features: Literal["refuse", "allow"] = "refuse",
-    limits: LimitSettings = LIMITS,
+    limits: LimitSettings = PATIENT_LIMITS,
 ) -> Settings:
     """Customers are known by the ids that the tables hold."""
     serving = ServingSettings(log_policy=log_policy, stale_features=stale_features, limits=limits)

@@ -18,7 +18,7 @@ from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
-from returnml_tests.waiting import eventually
+from returnml_tests.waiting import PATIENT_LIMITS, eventually
 from serving.app import create_app
 
 SHOP_ID = "distinctive-anna"
@@ -46,7 +46,7 @@ def keyring(data):
 
 @pytest.fixture
 def client(data, keyring):
-    settings = Settings(data=str(data), serving=ServingSettings(log_policy="require"))
+    settings = Settings(data=str(data), serving=ServingSettings(log_policy="require", limits=PATIENT_LIMITS))
     with TestClient(create_app(settings, VirtualClock(shop.now_us()), reload_seconds=0.02)) as client:
         yield client
 

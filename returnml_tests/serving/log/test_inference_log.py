@@ -21,7 +21,7 @@ from returnml.ledger.answer_records import (
 from returnml.ledger.log import LogError, segments
 from returnml.settings import DataPaths, LimitSettings
 from returnml_tests.serving import shop
-from returnml_tests.waiting import eventually
+from returnml_tests.waiting import PATIENT_LIMITS, eventually
 from serving.app import create_app
 from serving.log import inference_log
 
@@ -35,7 +35,7 @@ def data(tmp_path):
     return tmp_path
 
 
-def client(data, policy="shed", limits=shop.LIMITS, now_us=None):
+def client(data, policy="shed", limits=PATIENT_LIMITS, now_us=None):
     settings = shop.settings(data, policy, limits=limits)
     return TestClient(create_app(settings, VirtualClock(now_us or shop.now_us())), raise_server_exceptions=False)
 
