@@ -37,6 +37,7 @@ class DataPaths:
         self.store = self.root / "store"
         self.ledger = self.root / "ledger"
         self.keys = self.root / "keys"
+        self.exchange_rates = self.root / "exchange" / "rates.jsonl"
         self.erasures = self.deployments / "erasures.jsonl"
         self.reports = self.root / "reports"
         self.truth = self.root / "simulator" / "truth"
@@ -56,11 +57,14 @@ class ShopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is true of the shop as a whole.
 
     Attributes:
-        currency: ISO 4217 code of all its amounts. Undeclared it is that of the first amount; others are refused.
+        currency: ISO 4217 code of all its amounts. Undeclared it is that of the first amount. Amounts in others are converted
+            where the shop recorded rates (``returnml rates import``), and refused where it did not.
+        rate_max_age_days: a day's rate converts nothing more than so many days later: weekends and holidays have none.
         timezone: IANA name; of times in its files without an offset, unless a mapping has its own. Partitions are UTC days.
     """
 
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+    rate_max_age_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 7
     timezone: str = "UTC"
 
     def __post_init__(self) -> None:

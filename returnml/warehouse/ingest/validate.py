@@ -17,19 +17,21 @@ import polars as pl
 
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import missing, rule_ranks, rule_texts
+from returnml.exchange.rates import Rates
 from returnml.warehouse.ingest.acceptance import judge_returns
 from returnml.warehouse.ingest.core_sql import (
     core_select,
     quarantine_select,
 )
 from returnml.warehouse.ingest.currency import judge_currency
+from returnml.warehouse.ingest.exchange import convert_candidates, rates_until
 from returnml.warehouse.ingest.ledger_verdicts import (
     check_conflicts,
     mark_refused,
     refer,
 )
 from returnml.warehouse.ingest.links import LINK
-from returnml.warehouse.ingest.schema import ensure_schema
+from returnml.warehouse.ingest.schema import AMOUNTS, ensure_schema
 from returnml.warehouse.partition import (
     PartitionResult,
     combine_hashes,
@@ -70,7 +72,12 @@ class CoreReport:
 
 
 def build_core(
-    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, currency: str | None = None
+    con: duckdb.DuckDBPyConnection,
+    stream: DeliveredStream,
+    first: date,
+    last: date,
+    currency: str | None = None,
+    rates: Rates | None = None,
 ) -> CoreReport:
     """Replace the known days ``first`` to ``last`` of ``core.<stream>`` and ``quarantine.<stream>`` from raw.
 
@@ -78,6 +85,7 @@ def build_core(
 
     Args:
         currency: of the shop's amounts (``shop.currency``); default: the one that they have so far.
+        rates: by which landed amounts in other currencies are converted into it; default: they are refused.
 
     Raises:
         MixedCurrencies: where several are met and nothing says which is the shop's; nothing is written then.
@@ -88,6 +96,7 @@ def build_core(
     with transaction(con):  # on failure its rollback also removes the temporary tables
         rows_in = _number_candidates(con, stream, first, last)
         mark_refused(con)
+        convert_candidates(con, stream, rates, currency)
         _judge_rows(con, stream, rows_in)
         judge_currency(con, stream, first, last, currency)
         _judge_duplicate_lines(con, stream)
@@ -97,7 +106,7 @@ def build_core(
             judge_returns(con, first, last)
         else:
             _judge_duplicate_ids(con, stream, first)
-        report = _write(con, stream, first, last, rows_in)
+        report = _write(con, stream, first, last, rows_in, rates)
         check_conflicts(con, stream, first, last)
         for table in ("candidate", "broken", "reference", LINK):
             con.execute(f"DROP TABLE IF EXISTS temp.{table}")
@@ -239,8 +248,10 @@ def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream
     )
 
 
-def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int) -> CoreReport:
-    inputs = _inputs(con, stream, first, last)
+def _write(
+    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int, rates: Rates | None
+) -> CoreReport:
+    inputs = _inputs(con, stream, first, last, rates)
     core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream, first), inputs_hash=inputs)
     [(links,)] = con.execute(f"SELECT count(*) FROM {LINK}").fetchall() if stream is RETURNS else [(0,)]
     [(orphans,)] = (
@@ -266,8 +277,10 @@ def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date,
     )
 
 
-def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:
-    """Per day: hash of the raw partition and of the tables that it was checked against."""
+def _inputs(
+    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rates: Rates | None
+) -> dict[date, str]:
+    """Per day: hash of the raw partition, of the tables that it was checked against, and of the rates known by then."""
     tables = {ORDERS.name: (), RETURNS.name: ("core.orders",), INSPECTIONS.name: ("core.returns",)}[stream.name]
     parts = [
         (day, h)
@@ -275,7 +288,8 @@ def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date
         for day, h in content_hashes(con, table, first, last).items()
     ]
     return {
-        day: combine_hashes([h for _, h in group]) for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
+        day: combine_hashes([*(h for _, h in group), *(rates_until(rates, day) if stream.name in AMOUNTS else ())])
+        for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
     }
 
 
