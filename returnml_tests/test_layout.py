@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,28 @@ def test_every_module_is_in_a_package():
         p for top in ("returnml", "serving") for p in (ROOT / top).rglob("*.py") if not (p.parent / "__init__.py").exists()
     ]
     assert homeless == []
+
+
+def exceptions_of(module: Path) -> list[tuple[str, set[str]]]:
+    """A module's exception classes for others, with the names of their bases."""
+    found = [node for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef)]
+    classes = [(node.name, {ast.unparse(base) for base in node.bases}) for node in found]
+    return [(name, bases) for name, bases in classes if not name.startswith("_") and any(map(is_exception, bases))]
+
+
+def is_exception(base: str) -> bool:
+    kind = getattr(builtins, base, None)
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
+def test_every_error_is_a_refusal_or_says_what_is_away():
+    """An AssertionError is a defect of ours, and keeps its traceback."""
+    own = {"Refusal", "Unavailable"}
+    modules = [p for top in ("returnml", "serving") for p in (ROOT / top).rglob("*.py")]
+    homeless = {
+        name
+        for module in modules
+        for name, bases in exceptions_of(module)
+        if name not in own and not bases & {*own, "AssertionError"}
+    }
+    assert homeless == set()

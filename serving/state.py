@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from returnml.clock import Clock
+from returnml.errors import Refusal
 from returnml.features.sets.customer import CUSTOMER
-from returnml.policy.document import PolicyError
 from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds, ask_as, open_customers
-from returnml.privacy.keyring import MASTER_FILE, KeyringError
+from returnml.privacy.keyring import MASTER_FILE
 from returnml.settings import Settings
 from returnml.store.generation_manifest import StoreError, generation_folder
 from returnml.store.live import LiveStore
@@ -145,7 +145,9 @@ class ServingState:
         self._refuse_damaged()
         try:
             return ask_as(self._customers, customer_id, ask)
-        except (StoreError, KeyringError, PolicyError) as error:
+        except InvalidInput:
+            raise  # what the caller sent; the rest is what the operator's files and store hold
+        except Refusal as error:
             raise NotReady(str(error)) from error
 
     def _refuse_damaged(self) -> None:

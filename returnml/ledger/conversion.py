@@ -6,6 +6,7 @@ from datetime import date
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.exchange.rates import Held, Rates
 from returnml.ledger.events import AnyEvent, InspectionCompleted, LedgerEvent, OrderPlaced, ReturnReceived
 
@@ -30,7 +31,7 @@ class Conversion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amounts: list[int | None]
 
 
-class NoRate(ValueError):
+class NoRate(Refusal):
     """The shop has rates of a currency, but none that holds; the message is for who sent the amount."""
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.errors import Unavailable
 from returnml.files import UNDECODABLE
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _RECORD_BYTES = 128
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.0002, 0.001
 
 
-class TurnError(OSError):
+class TurnError(Unavailable, OSError):
     """The turn is kept by a process that cannot be ended; the message names it."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.maturity.delays import (
     Delays,
     RunOff,
@@ -29,7 +30,7 @@ MIN_COHORTS = 7
 _LARGEST_SHAPE = 1e6
 
 
-class MaturityError(ValueError):
+class MaturityError(Refusal):
     """Too little history, or none with return times; the message says what is needed."""
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from returnml.errors import Refusal
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from returnml.settings import TrailSettings
 
 
-class SealError(Exception):
+class SealError(Refusal):
     """A key that cannot be used; the message names the file."""
 
 
@@ -57,8 +59,9 @@ class Seal:
         _require_library()
         from cryptography.exceptions import InvalidSignature
 
+        key = self._public()
         try:
-            self._public().verify(bytes.fromhex(signature), message)
+            key.verify(bytes.fromhex(signature), message)
         except (InvalidSignature, ValueError):
             return False
         return True

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from returnml.errors import Unavailable
 from returnml.ledger.decoding import Malformed, decode_event
 from returnml.ledger.events import AnyEvent
 from returnml.settings import KafkaSettings
@@ -17,9 +18,9 @@ from returnml.store.event_writer import (
     Applied,
     Outcome,
 )
-from returnml.store.inlet import EventInlet, EventsUnavailable
+from returnml.store.inlet import EventInlet
 from returnml.streaming.client import StreamingError, consumer, library, reason
-from returnml.streaming.dead_letters import DeadLetter, DeadLetters, DeadLettersUnavailable
+from returnml.streaming.dead_letters import DeadLetter, DeadLetters
 from returnml.streaming.outlasting import begin
 
 POLL_SECONDS = 0.5
@@ -183,7 +184,7 @@ class EventConsumer:
             try:
                 action()
                 break
-            except (EventsUnavailable, DeadLettersUnavailable) as error:
+            except Unavailable as error:
                 self.taken.waits += 1
                 self.tell(str(error))
             self._wait(wait, should_stop)

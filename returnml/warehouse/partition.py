@@ -18,6 +18,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from returnml.errors import Refusal
+
 PARTITIONS_DDL = """
 CREATE SCHEMA IF NOT EXISTS ops;
 CREATE TABLE IF NOT EXISTS ops.partitions (
@@ -27,7 +29,7 @@ CREATE TABLE IF NOT EXISTS ops.partitions (
 """
 
 
-class PartitionError(ValueError):
+class PartitionError(Refusal):
     """Rows that do not belong to the partition that is written."""
 
 

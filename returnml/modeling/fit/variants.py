@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.modeling.fit.boosting import parameters
 from returnml.settings import TrainingSettings
 
@@ -192,7 +193,7 @@ VARIANTS = (
 )
 
 
-class VariantError(ValueError):
+class VariantError(Refusal):
     """A name that no variant has, or a choice without any that could be released."""
 
 

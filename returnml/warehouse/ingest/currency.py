@@ -13,13 +13,14 @@ import duckdb
 
 from returnml.contracts.columns import ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import rule_ranks
+from returnml.errors import Refusal
 from returnml.ledger.validator import CURRENCY_DIFFERS
 from returnml.warehouse.tables import column_types, present_tables
 
 _TABLES = ("core.orders", "core.returns")
 
 
-class MixedCurrencies(ValueError):
+class MixedCurrencies(Refusal):
     """Amounts of several currencies would be added; the message says which, how many, and what to do."""
 
 

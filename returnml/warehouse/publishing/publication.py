@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from returnml.contracts.columns import ORDERS, RETURNS, STREAMS
+from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.instants import day_of
 from returnml.ledger.log import first_record, last_record, read
@@ -28,7 +29,7 @@ from returnml.warehouse.partition import content_hashes
 from returnml.warehouse.publishing.generation_content import publish_generation
 
 
-class NotIngested(ValueError):
+class NotIngested(Refusal):
     """The warehouse does not hold what a generation of this cut-off must hold; the message says what to run."""
 
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from returnml.errors import Refusal
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.policy.decisions import Decider, Decisions
 from returnml.policy.document import ACTIONS, Policy
@@ -35,7 +36,7 @@ FROM {table} f JOIN ({facts}) a USING ({keys})
 WHERE f.day BETWEEN DATE '{first}' AND DATE '{last}'"""
 
 
-class ScoresError(Exception):
+class ScoresError(Refusal):
     """Rows that cannot be scored by this release; the message names the day and the rule."""
 
 
