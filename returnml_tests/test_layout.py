@@ -43,6 +43,17 @@ def test_every_module_is_in_a_package():
     assert homeless == []
 
 
+def test_a_modules_name_occurs_once():
+    """Commands and the assets of a stage apart: they are named after what they call."""
+    named_after_others = {ROOT / "returnml" / "commands", ROOT / "returnml" / "pipeline" / "assets"}
+    packages = {package.name for package in PACKAGES}
+    places: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for name in modules(package) if package not in named_after_others else ():
+            places.setdefault(name, []).append(name_of(package))
+    assert {name: where for name, where in places.items() if len(where) > 1 or name in packages} == {}
+
+
 def exceptions_of(module: Path) -> list[tuple[str, set[str]]]:
     """A module's exception classes for others, with the names of their bases."""
     found = [node for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef)]

@@ -17,7 +17,7 @@ from returnml.settings import Settings
 from returnml.store.generation_manifest import StoreError, generation_folder
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.environments import DATABASE_FILE
-from returnml.store.scrub_report import REPORT_FILE, Scrubbed, read_report
+from returnml.store.proving.scrub_report import REPORT_FILE, Scrubbed, read_report
 from returnml.streaming.score_stream import ScoreStream
 from serving.errors import InvalidInput, NotReady
 from serving.log.answer_message import score_message

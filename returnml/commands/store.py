@@ -34,7 +34,7 @@ def store_status(data: DataOption = None, as_json: JsonOption = False) -> None:
         read_manifest,
         read_pointer,
     )
-    from returnml.store.verification import read_ledger, read_live
+    from returnml.store.proving.verification import read_ledger, read_live
 
     settings = settings_of_root(data)
     with refused_files():
@@ -115,7 +115,7 @@ def store_publish(
 @app.command("verify")
 def store_verify(data: DataOption = None) -> None:
     """Check every byte: generation, ledger, and that the live part follows from both; exit code 1 where it does not."""
-    from returnml.store.verification import verify_store
+    from returnml.store.proving.verification import verify_store
     from returnml.tasks.live_sets import FEATURE_SETS
 
     settings = settings_of_root(data)
@@ -145,7 +145,7 @@ def store_verify(data: DataOption = None) -> None:
 @app.command("rebuild")
 def store_rebuild(data: DataOption = None) -> None:
     """Build the live part anew from the published generation and the ledger; scoring goes on meanwhile."""
-    from returnml.store.verification import read_live, rebuild_store
+    from returnml.store.proving.verification import read_live, rebuild_store
     from returnml.tasks.live_sets import FEATURE_SETS
 
     settings = settings_of_root(data)

@@ -33,8 +33,8 @@ def verify(
     import msgspec
 
     from returnml.health.checks.trails import trail_findings
-    from returnml.release.heads import Heads, compare_heads
     from returnml.release.trail import lines
+    from returnml.release.trail_heads import Heads, compare_heads
 
     settings = settings_of_root(data)
     with refused_files():
@@ -69,7 +69,7 @@ def heads_command(
     )
     from returnml.findings import damages
     from returnml.health.checks.trails import trail_findings
-    from returnml.release.heads import export_heads
+    from returnml.release.trail_heads import export_heads
 
     settings = settings_of_root(data)
     with refused_files():
@@ -135,7 +135,7 @@ def mend_command(
 
 
 def _trails(settings: Settings) -> dict[str, Path]:
-    from returnml.release.heads import trails_of
+    from returnml.release.trail_heads import trails_of
     from returnml.tasks.registry import tasks
 
     return trails_of(settings.paths, tasks())

@@ -14,7 +14,7 @@ from returnml.errors import Refusal
 from returnml.settings import load_settings
 
 if TYPE_CHECKING:
-    from returnml.health.upgrading.plan import Plan, Step
+    from returnml.health.upgrading.upgrade_plan import Plan, Step
 
 
 def upgrade(
@@ -34,7 +34,7 @@ def upgrade(
     from returnml.commands.run import print_findings
     from returnml.health.checks.releases import nothing_decides
     from returnml.health.upgrading.apply import upgrade as apply
-    from returnml.health.upgrading.plan import plan_upgrade
+    from returnml.health.upgrading.upgrade_plan import plan_upgrade
 
     settings = load_settings(data=data)
 

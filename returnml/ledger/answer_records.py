@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from returnml.instants import day_of
-from returnml.ledger.log import LogError, LogWriter, Record, read
+from returnml.ledger.record_log import LogError, LogWriter, Record, read
 from returnml.policy.document import Policy
 
 ENTRY_ANSWERS = 256

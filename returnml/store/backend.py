@@ -16,7 +16,7 @@ from typing import Protocol
 
 from returnml.errors import Unavailable
 from returnml.features.feature_set import FeatureSet
-from returnml.ledger.log import START, Position
+from returnml.ledger.record_log import START, Position
 from returnml.store.generation_manifest import (
     GenerationManifest,
     StoreError,

@@ -27,7 +27,7 @@ from returnml.ledger.event_records import (
     encode_payload,
 )
 from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent, OrderPlaced
-from returnml.ledger.log import LogWriter, Record, read
+from returnml.ledger.record_log import LogWriter, Record, read
 from returnml.ledger.validator import ACCEPTED, Verdict, validate
 from returnml.privacy.customers import CustomerIds
 from returnml.store.backend import (

@@ -17,7 +17,7 @@ from returnml.store.event_writer import (
     EventWriter,
 )
 from returnml.store.generation_manifest import StoreError
-from returnml.store.scrub_report import read_report
+from returnml.store.proving.scrub_report import read_report
 
 
 class EventsUnavailable(Unavailable):

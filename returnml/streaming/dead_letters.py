@@ -12,7 +12,7 @@ from msgspec import structs
 from returnml.clock import Clock
 from returnml.errors import Unavailable
 from returnml.files import UNDECODABLE
-from returnml.ledger.log import LogError, LogWriter, Record, read
+from returnml.ledger.record_log import LogError, LogWriter, Record, read
 from returnml.settings import Settings
 from returnml.streaming.client import StreamingError, Tell, library, producer
 

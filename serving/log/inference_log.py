@@ -24,7 +24,7 @@ from returnml.ledger.answer_records import (
     DayWriter,
     day_folder,
 )
-from returnml.ledger.log import LogError
+from returnml.ledger.record_log import LogError
 from returnml.settings import Settings
 from serving.errors import LogUnavailable
 from serving.log.logged_answer import logged_answer

@@ -25,7 +25,7 @@ from returnml.instants import (
 )
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
-from returnml.ledger.log import Record, read_between
+from returnml.ledger.record_log import Record, read_between
 from returnml.warehouse.ingest.schema import (
     SQL_TYPES,
     ensure_schema,

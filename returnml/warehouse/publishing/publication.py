@@ -16,7 +16,7 @@ from returnml.contracts.columns import ORDERS, RETURNS, STREAMS
 from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.instants import day_of
-from returnml.ledger.log import first_record, last_record, read
+from returnml.ledger.record_log import first_record, last_record, read
 from returnml.store.backend import Backend
 from returnml.store.event_writer import ledger_folder
 from returnml.store.generation import Generation

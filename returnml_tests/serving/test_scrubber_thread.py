@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from litestar.testing import TestClient
 
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.settings import DataPaths, StoreSettings
 from returnml.store.backend_choice import open_backend
 from returnml_tests.serving import shop
