@@ -19,7 +19,6 @@ from returnml.store.live import LiveStore
 from returnml.store.lmdb.environments import DATABASE_FILE
 from returnml.store.proving.scrub_report import REPORT_FILE, Scrubbed, read_report
 from returnml.streaming.score_stream import ScoreStream
-from serving.errors import InvalidInput, NotReady
 from serving.log.answer_message import score_message
 from serving.log.inference_log import InferenceLog
 from serving.scoring.customer_features import (
@@ -33,6 +32,7 @@ from serving.scoring.file_marks import (
 from serving.scoring.reloading import Part, Reloading
 from serving.scoring.roster import Seat
 from serving.scoring.scorer import Scorer, feature_time
+from serving.service_errors import InvalidInput, NotReady
 from serving.wire import (
     Answering,
     CustomerFeatures,

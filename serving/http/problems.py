@@ -12,8 +12,8 @@ from litestar.exceptions import HTTPException
 
 from returnml.errors import Unavailable
 from returnml.ledger.decoding import locate
-from serving.errors import InvalidInput, TooManyEvents
 from serving.http.request_ids import request_id_of
+from serving.service_errors import InvalidInput, TooManyEvents
 from serving.wire import (
     FieldError,
     Problem,

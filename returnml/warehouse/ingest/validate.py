@@ -19,12 +19,12 @@ from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredSt
 from returnml.contracts.rules import missing, rule_ranks, rule_texts
 from returnml.exchange.rates import Rates
 from returnml.warehouse.ingest.acceptance import judge_returns
+from returnml.warehouse.ingest.amount_conversion import convert_candidates, rates_until
 from returnml.warehouse.ingest.core_sql import (
     core_select,
     quarantine_select,
 )
 from returnml.warehouse.ingest.currency import judge_currency
-from returnml.warehouse.ingest.exchange import convert_candidates, rates_until
 from returnml.warehouse.ingest.ledger_verdicts import (
     check_conflicts,
     mark_refused,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from returnml.modeling.judging.gates.champion import champion_gates
-from returnml.modeling.judging.gates.closeness import refit_gate
 from returnml.modeling.judging.gates.evidence import Evidence
 from returnml.modeling.judging.gates.exported_decisions import (
     flips_gate,
@@ -14,6 +13,7 @@ from returnml.modeling.judging.gates.exported_decisions import (
     thresholds_gate,
 )
 from returnml.modeling.judging.gates.quality import quality_gates
+from returnml.modeling.judging.gates.refit_gate import refit_gate
 from returnml.modeling.judging.gates.reliability import (
     calibration_gate,
     season_gate,
