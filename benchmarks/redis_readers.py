@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.online_world import NOW_US, TWO_STREAMS, live_events, publish, request, warehouse
 from returnml.store.live import LiveStore
 from returnml.store.reading.read_plan import ReadPlan
+from returnml.store.redis import round_trip
 from returnml.store.redis.remote import RedisBackend
 from returnml_tests.redis_server import PREFIX, RedisProcess
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 
+from returnml.sql import literal, quote
+
 
 def publish_copy(con: duckdb.DuckDBPyConnection, target: Path) -> Path:
     """Copy the open warehouse to ``target`` and put it in place at once.
@@ -17,9 +19,9 @@ def publish_copy(con: duckdb.DuckDBPyConnection, target: Path) -> Path:
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     unfinished.unlink(missing_ok=True)
     (source,) = con.execute("SELECT current_database()").fetchall()[0]
-    con.execute(f"ATTACH '{_escaped(str(unfinished))}' AS publishing")
+    con.execute(f"ATTACH {literal(str(unfinished))} AS publishing")
     try:
-        con.execute(f'COPY FROM DATABASE "{source}" TO publishing')
+        con.execute(f"COPY FROM DATABASE {quote(source)} TO publishing")
     except duckdb.Error:
         con.execute("DETACH publishing")
         unfinished.unlink(missing_ok=True)
@@ -27,7 +29,3 @@ def publish_copy(con: duckdb.DuckDBPyConnection, target: Path) -> Path:
     con.execute("DETACH publishing")
     os.replace(unfinished, target)
     return target
-
-
-def _escaped(text: str) -> str:
-    return text.replace("'", "''")
