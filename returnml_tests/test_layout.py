@@ -46,7 +46,7 @@ def test_every_module_is_in_a_package():
 def test_a_modules_name_occurs_once():
     """Commands and the assets of a stage apart: they are named after what they call."""
     named_after_others = {ROOT / "returnml" / "commands", ROOT / "returnml" / "pipeline" / "assets"}
-    packages = {package.name for package in PACKAGES}
+    packages = {package.name for package in PACKAGES if package != ROOT / "returnml" / "features" / "sql"}  # spelled by `sql`
     places: dict[str, list[str]] = {}
     for package in PACKAGES:
         for name in modules(package) if package not in named_after_others else ():

@@ -26,7 +26,7 @@ from returnml.instants import (
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
 from returnml.ledger.record_log import Record, read_between
-from returnml.sql import literal, quote
+from returnml.sql import quote
 from returnml.warehouse.ingest.schema import (
     SQL_TYPES,
     ensure_schema,
@@ -113,11 +113,11 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
             SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, ledger_seq, {each} FROM (
                 SELECT * EXCLUDE (lines), unnest(lines) AS line, generate_subscripts(lines, 1) AS row_number FROM (
                     SELECT known_day, known_at, file, seq AS ledger_seq, {once}, {lines} AS lines FROM {TABLE}
-                    WHERE type = {literal(event_type)} AND known_day BETWEEN $first AND $last
+                    WHERE type = $type AND known_day BETWEEN $first AND $last
                 )
             )
             """,
-            {"first": first, "last": last},
+            {"type": event_type, "first": first, "last": last},
         )
     return event_hashes(con, stream, first, last)
 
