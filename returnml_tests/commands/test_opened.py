@@ -23,7 +23,7 @@ def test_it_is_closed_behind_whoever_used_it(tmp_path: Path):
 
 
 def test_one_that_is_not_there_is_not_made(tmp_path: Path):
-    with pytest.raises(Refusal, match="shop.duckdb is not there yet: run the line first"), opened(tmp_path / "shop.duckdb"):
+    with pytest.raises(Refusal, match=r"shop\.duckdb is not there yet: run the line first"), opened(tmp_path / "shop.duckdb"):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -13,7 +13,7 @@ from returnml_tests.serving.intake.test_events import (
     placed,
     send,
 )
-from returnml_tests.store.test_scrubbing import flip
+from returnml_tests.store.proving.test_scrubbing import flip
 from returnml_tests.waiting import eventually
 from serving.app import create_app
 
