@@ -79,7 +79,7 @@ def _readable(content: bytes | None) -> str | None:
 
 @contextmanager
 def _told_to_stop() -> Iterator[Event]:
-    """Set by SIGTERM and Ctrl-C: what is in hand is finished first."""
+    """An event that SIGTERM and Ctrl-C set. The consumer then finishes its batch and stops."""
     stop = Event()
     signals = (signal.SIGTERM, signal.SIGINT)
     before = [signal.signal(number, lambda *_: stop.set()) for number in signals]

@@ -91,7 +91,7 @@ def store_publish(
     ] = None,
     data: DataOption = None,
 ) -> None:
-    """Publish a generation of what the warehouse knows; refused where the warehouse lacks events of the ledger."""
+    """Publish a generation from the warehouse. Refused where the warehouse lacks events of the ledger."""
     from returnml.clock import (
         clock_of,
     )

@@ -71,7 +71,7 @@ def as_sent(event: LedgerEvent, conversion: Conversion | None) -> LedgerEvent:
 
 
 def bounded(amount: int) -> int:
-    """An amount that a ledger's record can hold; what is beyond is beyond every rule about amounts, too.
+    """An amount, clipped to what a record of the ledger can hold. Every rule about amounts refuses values beyond that.
 
     >>> bounded(5), bounded(1 << 70) == (1 << 63) - 1
     (5, True)

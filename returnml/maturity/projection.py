@@ -149,7 +149,7 @@ def first_cohort(table: RunOff, cut_off: int) -> int:
 
 
 def has_returns(table: RunOff, cut_off: int) -> bool:
-    """Whether anything came back of what a projection reads."""
+    """Whether any return is among the lines that a projection reads."""
     start = first_cohort(table, cut_off)
     cohort, delay = np.nonzero(table.events[:, start:cut_off].any(axis=0))
     return bool((start + cohort + delay < cut_off).any())

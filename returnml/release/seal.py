@@ -1,4 +1,4 @@
-"""Ed25519 signatures of what ends a trail, where a key is set: who can write the files cannot write them in its name."""
+"""Ed25519 signatures of the end of a trail, where a key is set: nobody without the key can forge the trail."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Seal:
     """What signs, and what is asked for.
 
     Args:
-        signing_key: PEM file of an Ed25519 private key; who changes what serves has it.
-        public_key: PEM file of the public key; who has it trusts nothing that is not signed. Default: that of ``signing_key``.
+        signing_key: PEM file of an Ed25519 private key; held by the hosts that change what serves.
+        public_key: PEM file of the public key; a host that has it trusts signed records only. Default: that of ``signing_key``.
     """
 
     def __init__(self, signing_key: Path | None = None, public_key: Path | None = None) -> None:

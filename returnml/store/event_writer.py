@@ -191,7 +191,7 @@ class EventWriter:
     def erase(self, customer: str) -> int:
         """Write into the ledger that a customer was forgotten, and drop their live tiles; once, however often it is called.
 
-        Where nothing is published there are no tiles: the ledger alone is written, and who publishes takes it over.
+        Before the first generation there are no tiles. The writer then writes the ledger alone; publishing reads it from there.
 
         Args:
             customer: the pseudonym.

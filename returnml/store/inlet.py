@@ -21,7 +21,7 @@ from returnml.store.proving.scrub_report import read_report
 
 
 class EventsUnavailable(Unavailable):
-    """Events cannot be taken in now, and none of them is acknowledged; the message says why."""
+    """The store cannot take events in now, and acknowledged none of them. The message says why."""
 
 
 class EventInlet:

@@ -86,11 +86,11 @@ class EventConsumer:
         self._is_waiting = False
 
     def run(self, should_stop: Callable[[], bool], *, until_end: bool = False) -> bool:
-        """Take events in until told to stop; what is durable then is committed.
+        """Take events in until told to stop, then commit the offsets of those that are durable.
 
         Args:
-            until_end: also stop where the group has taken in every message that is there, whoever of it has which partition:
-                what a dead member had comes to this one, or to another that reads it to its end.
+            until_end: also stop when the group has taken in every message that is there, whichever member has which partition.
+                Partitions of a dead member come to this one, or to another that reads them to their end.
 
         Returns:
             Whether that end was reached; false also where it was not asked for.
@@ -206,7 +206,7 @@ class EventConsumer:
                 self._held.append(message)
 
     def _commit(self) -> None:
-        """Ask for the commit of what is done of our partitions, and wait for nothing: ``_committed`` is told.
+        """Ask the brokers to commit our partitions' offsets. Does not wait: they call ``_committed``.
 
         One at a time: the client may try a failed one again after a later one has succeeded, and so go back.
         """

@@ -36,7 +36,7 @@ class NotIngested(Refusal):
 def publish_warehouse(
     con: duckdb.DuckDBPyConnection, feature_sets: Sequence[FeatureSet], cut_off_us: int, backend: Backend
 ) -> Generation:
-    """Publish everything known before a cut-off; the live part is what the ledger has after that.
+    """Publish everything that was known before a cut-off. Later events of the ledger make the live part.
 
     Raises:
         NotIngested: where the tables are behind the cut-off.
