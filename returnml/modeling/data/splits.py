@@ -68,6 +68,11 @@ class Split:
         return np.concatenate([np.empty(0, np.int64), *(fold.test for fold in self.folds)])
 
     @property
+    def calibration_days(self) -> int:
+        """From the first fold's origin to the end of the last one's test part."""
+        return (self.last.origin_us - self.folds[0].origin_us) // DAY_US - self.purged_days if self.folds else 0
+
+    @property
     def holdout(self) -> np.ndarray:
         return self.last.test
 

@@ -26,13 +26,21 @@ from returnml.modeling.judging.metrics import (
 Method = Literal["none", "shift", "platt"]
 METHODS: tuple[Method, ...] = ("none", "shift", "platt")
 """From the simplest; of equals the simpler one is taken."""
+LEAST_DAYS = 28
+"""Of out-of-time scores that a calibration may be fitted to: fewer say more of their days than of the model."""
+
+
+def methods_for(days: int) -> tuple[Method, ...]:
+    """Which calibrations out-of-time scores of so many days can tell apart: of fewer than ``LEAST_DAYS`` none is fitted."""
+    return METHODS if days >= LEAST_DAYS else ("none",)
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which calibration a recipe gets, and why.
 
     Attributes:
-        losses: by method the log loss on the folds but the first, each calibrated by the folds before it.
+        losses: by method that was tried (``methods_for``) the log loss on the folds but the first, each calibrated by the folds
+            before it.
         problem: why higher scores do not mean more positives on the folds; empty: they do.
     """
 
@@ -60,15 +68,18 @@ def calibrate(method: Method, margin: np.ndarray, y: np.ndarray) -> Calibration:
         return UNCALIBRATED
 
 
-def choose_calibration(margins: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Choice:
+def choose_calibration(
+    margins: Sequence[np.ndarray], labels: Sequence[np.ndarray], methods: tuple[Method, ...] = METHODS
+) -> Choice:
     """The method that is best out of time: each fold is calibrated by those before it, and the log loss added up.
 
     Args:
         margins: of each fold's test rows, earliest first.
         labels: 0 or 1, of the same rows.
+        methods: to choose from, the simplest first.
     """
     losses: dict[str, float] = {}
-    for method in METHODS:
+    for method in methods:
         said = [progressive(method, margins, labels, k) for k in range(1, len(margins))]
         of_rows = [log_losses(y, p) for y, p in zip(labels[1:], said, strict=True)]
         losses[method] = float(np.concatenate(of_rows).mean()) if of_rows else 0.0
@@ -78,7 +89,7 @@ def choose_calibration(margins: Sequence[np.ndarray], labels: Sequence[np.ndarra
         problem = ""
     except CalibrationError as error:
         problem = str(error)
-    return Choice(method=min(METHODS, key=lambda method: losses[method]), losses=losses, problem=problem)
+    return Choice(method=min(methods, key=lambda method: losses[method]), losses=losses, problem=problem)
 
 
 def progressive(method: Method, margins: Sequence[np.ndarray], labels: Sequence[np.ndarray], k: int) -> np.ndarray:

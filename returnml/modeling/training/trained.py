@@ -19,7 +19,7 @@ from returnml.modeling.fit.variants import (
     VariantError,
 )
 from returnml.modeling.judging.metrics import log_losses
-from returnml.modeling.judging.out_of_time import Choice, choose_calibration, progressive
+from returnml.modeling.judging.out_of_time import Choice, choose_calibration, methods_for, progressive
 from returnml.modeling.training.fitting import fit_at
 from returnml.modeling.training.linear_baseline import linear_margin
 from returnml.modeling.training.training_data import TrainingData
@@ -102,7 +102,7 @@ def train_variant(data: TrainingData, recipe: Recipe, training: TrainingSettings
             margins.append(linear_margin(data, fold, recipe, training.seed))
     *before, _ = margins
     labels = [data.y[fold.test] for fold in data.split.folds]
-    choice = choose_calibration(before, labels)
+    choice = choose_calibration(before, labels, methods_for(data.split.calibration_days))
     chosen_by = np.concatenate([progressive(choice.method, before, labels, k) for k in range(len(before))])
     return Trained(
         recipe=recipe,

@@ -1,5 +1,7 @@
 """Nothing overlaps between the parts of a split."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,6 +27,9 @@ def test_a_handful_of_lines():
     assert [day[fold.gap].tolist() for fold in split.folds] == [[38, 40, 41, 43], [41, 43, 44, 46]]
     assert [day[fold.test].tolist() for fold in split.folds] == [[44, 46], [47, 49]]
     assert day[split.calibration].tolist() == [44, 46, 47, 49]
+    assert split.calibration_days == 6
+    assert replace(split, folds=split.folds[1:]).calibration_days == 3
+    assert replace(split, folds=()).calibration_days == 0
     assert day[split.train].tolist() == day[day < 50].tolist(), "what the folds tested is mature when the hold-out begins"
     assert (day[split.last.gap].tolist(), day[split.holdout].tolist()) == ([50, 55], [56, 59])
     assert day[split.tested].tolist() == [44, 46, 47, 49, 56, 59]

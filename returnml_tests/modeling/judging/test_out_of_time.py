@@ -11,7 +11,13 @@ from returnml.modeling.fit.calibration import (
     fit_shift,
     sigmoid,
 )
-from returnml.modeling.judging.out_of_time import calibrate, choose_calibration, origin_figures, progressive
+from returnml.modeling.judging.out_of_time import (
+    calibrate,
+    choose_calibration,
+    methods_for,
+    origin_figures,
+    progressive,
+)
 
 ROWS = 4_000
 
@@ -34,6 +40,13 @@ def test_what_is_right_as_it_is_is_left_alone():
 def test_a_level_that_stays_is_shifted_and_a_slope_is_fitted():
     assert choose_calibration(*folds(1.0, [0.4, 0.4, 0.4])).method == "shift"
     assert choose_calibration(*folds(0.5, [0.0, 0.0, 0.0])).method == "platt"
+
+
+def test_fewer_days_than_four_weeks_calibrate_nothing():
+    steep = folds(4.0, [0.5, 0.5, 0.5])
+    assert choose_calibration(*steep, methods_for(28)).method == "platt"
+    chosen = choose_calibration(*steep, methods_for(27))
+    assert (chosen.method, list(chosen.losses)) == ("none", ["none"])
 
 
 def test_each_fold_is_calibrated_by_those_before_it():
