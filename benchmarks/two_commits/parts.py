@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def point_in_time(folder: Path, peers: Path) -> Iterator[Runs]:
     """Windows of order lines, DuckDB table to DuckDB table."""
     import duckdb
 
-    from benchmarks import pit_features as pit
+    pit = import_module("benchmarks.pit_features")
 
     generated = pit.load_peers(peers, folder)
     generated.gen(ROWS)
@@ -68,8 +69,7 @@ def point_in_time(folder: Path, peers: Path) -> Iterator[Runs]:
 @contextmanager
 def scoring(folder: Path, peers: Path) -> Iterator[Runs]:
     """A batch of lines read, scored, priced and written."""
-    from benchmarks import batch_scoring as batch
-
+    batch = import_module("benchmarks.batch_scoring")
     x = batch.vectors(SCORED_ROWS)
     release, _ = batch.released(x, TREES, folder / "releases")
     con = batch.open_warehouse(folder / "warehouse.duckdb", threads=batch.THREADS)
@@ -85,22 +85,22 @@ def scoring(folder: Path, peers: Path) -> Iterator[Runs]:
 @contextmanager
 def intake(folder: Path, peers: Path) -> Iterator[Runs]:
     """Events taken in, each time into an empty store."""
-    from benchmarks import event_intake as events
     from returnml_tests.redis_server import RedisProcess
 
+    events = import_module("benchmarks.event_intake")
     sent, number = events.events(EVENTS, seed=1), count()
 
     def lmdb() -> float:
-        return events.in_process(events.LmdbBackend(folder / f"lmdb{next(number)}" / "store"), sent, BATCH)
+        return float(events.in_process(events.LmdbBackend(folder / f"lmdb{next(number)}" / "store"), sent, BATCH))
 
     def http() -> float:
-        return events.over_http(folder / f"http{next(number)}", sent, BATCH)
+        return float(events.over_http(folder / f"http{next(number)}", sent, BATCH))
 
     with closing(RedisProcess()) as redis:
 
         def on_redis() -> float:
             n = next(number)
-            return events.in_process(redis.backend(folder / f"redis{n}" / "store", f"{{n{n}}}:"), sent, BATCH)
+            return float(events.in_process(redis.backend(folder / f"redis{n}" / "store", f"{{n{n}}}:"), sent, BATCH))
 
         yield {"EventWriter.submit, LMDB": lmdb, "EventWriter.submit, Redis": on_redis, "POST /v1/events": http}
 
