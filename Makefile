@@ -7,7 +7,7 @@ DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test test-fast coverage lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-upgrade drill-variants
+.PHONY: help redis-server demo demo-real test test-fast coverage lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-upgrade drill-variants bench-commits
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -65,6 +65,9 @@ bench: $(READY)  ## the benchmarks, with what they print
 
 bench-feast: $(READY)  ## online features beside Feast's SQLite and Redis stores (installs Feast into .venv-feast)
 	$(BIN)/python -m benchmarks.online_features
+
+bench-commits: $(READY)  ## online features, point-in-time, batch scoring, intake: an older commit and this code in turn (OLD=commit)
+	$(BIN)/python -m benchmarks.two_commits $(if $(OLD),--old $(OLD))
 
 drill-kill: $(READY)  ## kill -9 at 50 random moments of a daily run (slow)
 	$(BIN)/python -m returnml_tests.drills.kill_daily_run

@@ -74,7 +74,7 @@ def publish_empty(backend: Backend) -> None:
 
 def over_http(folder: Path, sent: list[dict[str, Any]], size: int) -> float:
     """Seconds for all of them over one connection."""
-    publish_empty(LmdbBackend(DataPaths(rooted(folder / "http", "pseudonymise")).store))
+    publish_empty(LmdbBackend(DataPaths(rooted(folder / "http")).store))
     bodies = [msgspec.json.encode(b) for b in batches(sent, size)]
     with served("serving.app:create_worker", folder / "http", "/v1/events") as (url, _), httpx.Client(timeout=60) as client:
         return seconds(lambda: [client.post(url, content=body).raise_for_status() for body in bodies])

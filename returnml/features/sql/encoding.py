@@ -135,7 +135,13 @@ def stored_tiles(engine: Engine, group: KeyGroup, intervals: Sequence[Interval])
 
 
 def group_key(engine: Engine, group: KeyGroup, cardinalities: Mapping[str, int]) -> str:
-    """A group's key as one integer expression over the codes (null where any part is null)."""
+    """A group's key as one integer expression over the codes (null where any part is null).
+
+    Args:
+        cardinalities: of each of its columns, where it has several. One code alone has room up to 2**37 moments.
+    """
+    if len(group.keys) == 1:
+        return engine.quote("k_" + group.keys[0])
     expression, code, total = "", "", 1
     for column in group.keys:
         code = engine.quote("k_" + column)

@@ -39,7 +39,8 @@ class Moments:
         has_one_end: whether what is visible of events and of derived streams ends at the same instant, for every moment.
         events_aligned, derived_aligned: hops in which that instant lies in the same step as ``requested_at``, for every
             moment.
-        cardinalities: of each key column the number of its values.
+        cardinalities: the number of values of each key column that a group of several keys has. Others are not counted:
+            to count costs a pass, and there are at most ``rows``.
     """
 
     rows: int
@@ -76,7 +77,7 @@ def nominal(groups: Sequence[KeyGroup]) -> Measured:
     The groups are read from the streams, and every moment sees all that was known when it was requested.
     """
     days = NOMINAL_DAYS
-    keys = dict.fromkeys((k for g in groups for k in g.keys), NOMINAL_KEYS)
+    keys = dict.fromkeys((k for g in groups if len(g.keys) > 1 for k in g.keys), NOMINAL_KEYS)
     bounds = {}
     for group in groups:
         for aggregation in group.aggregations:

@@ -19,16 +19,20 @@ from returnml.instants import day_of
 _ENDS = ("xe", "xd")
 
 
-def moments_query(engine: Engine, spine: str, key_columns: Sequence[str]) -> str:
-    """See ``moments_of``."""
-    keys = [engine.quote(c) for c in key_columns]
+def moments_query(engine: Engine, spine: str, counted: Sequence[str]) -> str:
+    """See ``moments_of``.
+
+    Args:
+        counted: the key columns whose values are counted.
+    """
+    keys = [engine.quote(c) for c in counted]
     asked = ["count(*)", *(f"{of}({at})" for at in ("t", *_ENDS) for of in ("min", "max")), "coalesce(bool_and(xe = xd), true)"]
     asked += [f"coalesce(bool_and({hop.number(engine, end)} = {hop.number(engine, 't')}), true)" for end in _ENDS for hop in HOPS]
     asked += [f"count(distinct {key})" for key in keys]
     return f"select {', '.join(asked)} from (select {', '.join([*instants(engine), *keys])} from {spine} as r)"
 
 
-def moments_of(row: Sequence[Any], key_columns: Sequence[str]) -> Moments:
+def moments_of(row: Sequence[Any], counted: Sequence[str]) -> Moments:
     rows, *at = row[:7]
     has_one_end, *rest = row[7:]
     aligned = [tuple(h for h, is_so in zip(HOPS, rest[i * len(HOPS) :], strict=False) if is_so) for i in range(len(_ENDS))]
@@ -36,7 +40,7 @@ def moments_of(row: Sequence[Any], key_columns: Sequence[str]) -> Moments:
     if rows:
         days = [day_of(us) for us in at]
         extent = Extent((days[0], days[1]), (days[2], days[3]), (days[4], days[5]))
-    cardinalities = dict(zip(key_columns, rest[len(_ENDS) * len(HOPS) :], strict=True))
+    cardinalities = dict(zip(counted, rest[len(_ENDS) * len(HOPS) :], strict=True))
     return Moments(rows, extent, has_one_end, aligned[0], aligned[1], cardinalities)
 
 

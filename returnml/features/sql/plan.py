@@ -58,6 +58,11 @@ class Inputs:
         return tuple(dict.fromkeys(k for g in self.groups for k in g.keys))
 
     @property
+    def combined_columns(self) -> tuple[str, ...]:
+        """Key columns of groups that have several."""
+        return tuple(dict.fromkeys(k for g in self.groups if len(g.keys) > 1 for k in g.keys))
+
+    @property
     def kept_columns(self) -> tuple[str, ...]:
         """Those that the encoded spine has as they are."""
         return tuple(dict.fromkeys((*carried_columns(self.request, self.basket), *self.carried)))

@@ -47,7 +47,8 @@ def measure(
         StaleTilesError: where the tiles to be read are missing or stale.
     """
     _check_spine(con, inputs)
-    moments = moments_of(_one(con, moments_query(engine, inputs.spine, inputs.key_columns)), inputs.key_columns)
+    counted = inputs.combined_columns
+    moments = moments_of(_one(con, moments_query(engine, inputs.spine, counted)), counted)
     tiles: dict[str, tuple[Interval, ...]] = {}
     if from_tiles is not False and moments.extent is not None:
         chains = tile_chains(con, inputs.groups, held, moments.extent, is_required=from_tiles is True)

@@ -1,0 +1,1 @@
+"""An older commit beside this code, round by round: is anything slower than it was?"""
