@@ -25,6 +25,8 @@ CHECKS: dict[str, str | None] = {
     "versions": None,
     "store": None,
     "landing": None,
+    "leftovers": None,
+    "training": "polars",
     "warehouse": "duckdb",
 }
 """By module, which has ``find``: the distribution that it needs beside the base ones."""
