@@ -10,8 +10,9 @@ import typer
 
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import day, refuse
+from returnml.commands.refusal import day
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal
 from returnml.instants import instant
 from returnml.settings import DataPaths
 
@@ -107,29 +108,21 @@ def explain(
 
 def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
     from returnml.ledger.answer_records import find
-    from returnml.ledger.log import LogError
 
-    try:
-        answer = find(paths.inference_log, request_id, day(on, "--day") if on else None)
-    except LogError as error:
-        refuse(str(error))
+    answer = find(paths.inference_log, request_id, day(on, "--day") if on else None)
     if answer is None:
-        refuse(f"request {request_id!r} is not in the inference log below {paths.inference_log}")
+        raise Refusal(f"request {request_id!r} is not in the inference log below {paths.inference_log}")
     return answer
 
 
 def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
     from returnml.features.sets.order_line import ORDER_LINE
-    from returnml.release.folder import ReleaseError, load_release, release_folder
+    from returnml.release.folder import load_release, release_folder
     from returnml.warehouse.answers.answer_recomputation import (
-        ReplayError,
         replay,
     )
 
-    try:
-        return replay(answer, ORDER_LINE, load_release(release_folder(paths.releases, answer.release)).model)
-    except (ReplayError, ReleaseError) as error:
-        refuse(str(error))
+    return replay(answer, ORDER_LINE, load_release(release_folder(paths.releases, answer.release)).model)
 
 
 def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> list[list[dict[str, Any]] | None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands
 from returnml.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from returnml.studies.online_retail_study import Study
 
-app = typer.Typer(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
+RANKS = (0, 4, 16)
+"""Of the factors that are tried; 0: only how much each customer and each article usually returns."""
+
+app = Commands(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
 
 SharedOption = Annotated[Path, typer.Option(help="Folder with the daily files and the reference script.")]
 ReplicatesOption = Annotated[int, typer.Option(help="Customer-bootstrap replicates.", min=20)]
@@ -59,19 +62,15 @@ def online_retail(
     """Train on Online Retail lines before August 2011, compare with the reference on its test lines (September to 8 November)."""
     from returnml.features.sets.order_line import ORDER_LINE
     from returnml.studies.online_retail_study import (
-        StudyError,
         run_study,
     )
 
-    try:
-        settings = load_settings(data=data)
-        lines, x = _lines(shared, settings)
-        _progress("take the reference's predictions")
-        predictions = _reference_predictions(shared, reference)
-        _progress("train on rolling origins and on all lines before August, compare")
-        study = run_study(lines, x, list(ORDER_LINE.outputs), predictions, replicates=replicates)
-    except (SettingsError, StudyError) as error:
-        refuse(str(error))
+    settings = load_settings(data=data)
+    lines, x = _lines(shared, settings)
+    _progress("take the reference's predictions")
+    predictions = _reference_predictions(shared, reference)
+    _progress("train on rolling origins and on all lines before August, compare")
+    study = run_study(lines, x, list(ORDER_LINE.outputs), predictions, replicates=replicates)
     if as_json:
         typer.echo(json.dumps(_as_data(study, settings.label.window_days), indent=2))
     else:
@@ -105,6 +104,32 @@ def ablation(
         typer.echo(
             f"| {one.name} | {one.inputs} | {auc:.4f} | {precision:.4f} | {loss:.5f} | {value:+.5f} | {low:+.5f} to {high:+.5f} |"
         )
+
+
+@app.command("factors")
+def factors(
+    shared: SharedOption = Path("../shared"),
+    seeds: Annotated[int, typer.Option(help="Models averaged for each choice.", min=1, max=5)] = 2,
+    replicates: ReplicatesOption = 200,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether factors of customers and articles add to the features, on the same origins. The test is not opened."""
+    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.studies.factors import try_factors
+    from returnml.studies.online_retail_study import SEEDS
+
+    lines, x = _lines(shared, load_settings(data=data))
+    found = try_factors(lines, x, ORDER_LINE, RANKS, replicates=replicates, seeds=SEEDS[:seeds], progress=_progress)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    typer.echo("| rank | AUC | AP | log loss | AUC against features alone | log loss against features alone |")
+    typer.echo("|---|---|---|---|---|---|")
+    for one in found:
+        auc, precision, loss = (one.figures[name] for name in ("auc", "average_precision", "log_loss"))
+        apart = [f"{v:+.5f} ({low:+.5f} to {high:+.5f})" for v, low, high in (one.differences[n] for n in ("auc", "log_loss"))]
+        typer.echo(f"| {one.rank} | {auc:.4f} | {precision:.4f} | {loss:.5f} | {apart[0]} | {apart[1]} |")
 
 
 def _progress(step: str) -> None:

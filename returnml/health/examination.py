@@ -22,12 +22,12 @@ CHECKS: dict[str, str | None] = {
     "clocks": None,
     "trails": None,
     "releases": None,
-    "versions": None,
-    "store": None,
-    "landing": None,
+    "software_versions": None,
+    "online_store": None,
+    "landed_files": None,
     "leftovers": None,
-    "training": "polars",
-    "warehouse": "duckdb",
+    "training_files": "polars",
+    "warehouse_state": "duckdb",
 }
 """By module, which has ``find``: the distribution that it needs beside the base ones."""
 

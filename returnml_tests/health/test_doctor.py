@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 from onnx import TensorProto, helper
+from returnml.store.scrub_report import REPORT_FILE, Scrubbed
 from typer.testing import CliRunner
 
 from returnml.cli import app
@@ -25,7 +26,7 @@ from returnml.files import sha256
 from returnml.findings import Finding
 from returnml.instants import instant_us
 from returnml.ledger.events import AnyEvent
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.modeling.data.snapshot import FEATURES_FILE
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.release.commit import transition
@@ -35,7 +36,6 @@ from returnml.release.proof import proven_state
 from returnml.root import ROOT_FILE
 from returnml.settings import DataPaths
 from returnml.store.event_writer import EventWriter
-from returnml.store.scrub_report import REPORT_FILE, Scrubbed
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.bi_copy import publish_copy
 from returnml.warehouse.training.training_rows import build_snapshot
@@ -344,4 +344,4 @@ def test_an_empty_folder_and_a_root_of_before_are_told_apart(tmp_path):
 def test_without_the_line_what_needs_it_is_left_out_and_named(make_root, monkeypatch):
     monkeypatch.setattr("returnml.health.examination.find_spec", lambda name: None)
     found = make_root(None).doctor()
-    assert (list(found["left_out"]), len(found["checked"])) == (["training", "warehouse"], 10)
+    assert (list(found["left_out"]), len(found["checked"])) == (["training_files", "warehouse_state"], 10)

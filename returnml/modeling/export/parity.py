@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.modeling.data.spread import evenly_spread
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.modeling.fit.boosting import TreeModel
@@ -37,15 +38,15 @@ class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.rows > 0 and self.rows_over_tolerance == 0 and self.single_rows_different == 0
 
 
-class ParityError(Exception):
+class ParityError(Refusal):
     """The exported graph does not give what the trained model gives."""
 
 
 def tolerance_of(calibration: Calibration) -> float:
     """What rounding before the calibration may come to behind it: it is as many times larger as the calibration is steep.
 
-    >>> tolerance_of(Calibration(method="platt", rise=5.0, fall=5.0, intercept=0.0))
-    5e-06
+    >>> tolerance_of(Calibration(method="platt", rise=4.0, fall=2.0, intercept=0.0))
+    4e-06
     """
     return TOLERANCE * max(1.0, calibration.rise, calibration.fall)
 

@@ -14,12 +14,9 @@ from returnml.modeling.judging.evaluation import Evaluation
 from returnml.modeling.judging.gates.verdict import Verdict
 from returnml.modeling.reports.evaluation_page import (
     CALIBRATION_NOTE,
-    html_images,
-    markdown_table,
-    page,
     quality_rows,
-    table,
 )
+from returnml.pages import html_images, markdown_table, page, table
 from returnml.policy.document import ACTIONS, LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import Task

@@ -25,7 +25,8 @@ from returnml.instants import (
 )
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
-from returnml.ledger.log import Record, read_between
+from returnml.ledger.record_log import Record, read_between
+from returnml.sql import quote
 from returnml.warehouse.ingest.schema import (
     SQL_TYPES,
     ensure_schema,
@@ -98,7 +99,7 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
         The content hash of ``raw.events`` for each day that has any.
     """
     event_type = EVENTS[stream.name].__struct_config__.tag
-    columns = {column: f'"{column.name}"' for column in stream.columns}
+    columns = {column: quote(column.name) for column in stream.columns}
     of_line = [column for column in columns if stream is ORDERS and column.name in OrderLine.__struct_fields__]
     of_event = [column for column in columns if column not in of_line]
     # What lines share is read once an event: beside each line, the event would make a day's rows grow with their square.
@@ -112,11 +113,11 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
             SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, ledger_seq, {each} FROM (
                 SELECT * EXCLUDE (lines), unnest(lines) AS line, generate_subscripts(lines, 1) AS row_number FROM (
                     SELECT known_day, known_at, file, seq AS ledger_seq, {once}, {lines} AS lines FROM {TABLE}
-                    WHERE type = '{event_type}' AND known_day BETWEEN $first AND $last
+                    WHERE type = $type AND known_day BETWEEN $first AND $last
                 )
             )
             """,
-            {"first": first, "last": last},
+            {"type": event_type, "first": first, "last": last},
         )
     return event_hashes(con, stream, first, last)
 
