@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 import pytest
 from onnx import TensorProto, helper
-from returnml.store.scrub_report import REPORT_FILE, Scrubbed
 from typer.testing import CliRunner
 
 from returnml.cli import app
@@ -36,6 +35,7 @@ from returnml.release.proof import proven_state
 from returnml.root import ROOT_FILE
 from returnml.settings import DataPaths
 from returnml.store.event_writer import EventWriter
+from returnml.store.proving.scrub_report import REPORT_FILE, Scrubbed
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.bi_copy import publish_copy
 from returnml.warehouse.training.training_rows import build_snapshot
