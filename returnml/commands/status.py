@@ -31,6 +31,7 @@ def status(
 def _collect(settings: Settings) -> tuple[dict[str, Any], list[Finding]]:
     import msgspec
 
+    from returnml.clock import clock_of
     from returnml.contracts.columns import STREAMS
     from returnml.release.proof import proof_of
     from returnml.sources.landing import days
@@ -39,6 +40,7 @@ def _collect(settings: Settings) -> tuple[dict[str, Any], list[Finding]]:
     )
     from returnml.tasks.registry import tasks
     from returnml.warehouse.contents import warehouse_status
+    from returnml.warehouse.ingest.extent import days_left_out
 
     paths = settings.paths
     found: dict[str, Any] = {"data": str(paths.root), "landing": {}, "tables": [], "quarantine": [], "refused_files": []}
@@ -46,6 +48,8 @@ def _collect(settings: Settings) -> tuple[dict[str, Any], list[Finding]]:
         landed = days(paths.landing, stream)
         span = {"first": landed[0].isoformat(), "last": landed[-1].isoformat()} if landed else {}
         found["landing"][stream] = {"days": len(landed), **span}
+    left_out = days_left_out(paths, clock_of(settings.replay_clock).now_us())
+    found["left_out_days"] = [day.isoformat() for day in left_out]
     if paths.warehouse.exists():
         with opened(paths.warehouse, read_only=True) as con:
             found |= warehouse_status(con).as_data()
@@ -61,6 +65,8 @@ def _print(found: dict[str, Any], paths: DataPaths) -> None:
     typer.echo("landed")
     for stream, landed in found["landing"].items():
         typer.echo(f"  {stream:<12}{landed['days']:>6} days  {landed.get('first', '')} {landed.get('last', '')}".rstrip())
+    for day in found["left_out_days"]:
+        typer.echo(f"  left out    {day}: far from the others or not here yet (the setting first_day takes early ones in)")
     typer.echo("warehouse" if found["tables"] else "warehouse  empty (returnml run)")
     for table in found["tables"]:
         span = f"{table['first_day']} {table['last_day']}"

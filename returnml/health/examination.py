@@ -15,19 +15,21 @@ from returnml.settings import Settings
 Check = Callable[[Settings, Clock], Iterable[Finding]]
 
 _ROOM = "returnml.health.checks"
-CHECKS: dict[str, tuple[str, str | None]] = {
-    "identity": ("identity", None),
-    "modes": ("modes", None),
-    "disk": ("disk", None),
-    "clocks": ("clocks", None),
-    "trails": ("trails", None),
-    "releases": ("releases", None),
-    "versions": ("software_versions", None),
-    "store": ("online_store", None),
-    "landing": ("landed_files", None),
-    "warehouse": ("warehouse_state", "duckdb"),
+CHECKS: dict[str, str | None] = {
+    "identity": None,
+    "modes": None,
+    "disk": None,
+    "clocks": None,
+    "trails": None,
+    "releases": None,
+    "software_versions": None,
+    "online_store": None,
+    "landed_files": None,
+    "leftovers": None,
+    "training_files": "polars",
+    "warehouse_state": "duckdb",
 }
-"""By name: its module, which has ``find``, and the distribution that it needs beside the base ones."""
+"""By module, which has ``find``: the distribution that it needs beside the base ones."""
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +48,11 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 def examine(settings: Settings, clock: Clock) -> Examined:
     """Run every check that can run; nothing is changed."""
     checked, left_out, findings = [], {}, []
-    for name, (module, needed) in CHECKS.items():
+    for name, needed in CHECKS.items():
         if needed is not None and find_spec(needed) is None:
             left_out[name] = f"{needed} is not installed here (extra line)"
             continue
-        find: Check = import_module(f"{_ROOM}.{module}").find
+        find: Check = import_module(f"{_ROOM}.{name}").find
         found = list(find(settings, clock))
         checked.append(name)
         findings += found

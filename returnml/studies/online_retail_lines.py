@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -14,7 +15,9 @@ from returnml.clock import Clock
 from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.features.feature_set import FeatureSet
 from returnml.privacy.customers import AS_DELIVERED
-from returnml.settings import DataPaths, Settings
+from returnml.privacy.root_making import adopt_root, make_root
+from returnml.root import has_data
+from returnml.settings import DataPaths, PrivacySettings, Settings
 from returnml.warehouse.features.order_line_vectors import build_order_lines
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.ingest.raw_streams import ingest_raw
@@ -43,12 +46,17 @@ def prepare(
     """
     from returnml.sources.online_retail import import_online_retail
 
-    paths = settings.paths
+    paths, as_delivered = (
+        settings.paths,
+        PrivacySettings(customer_ids="as_delivered"),
+    )  # the reference names customers as the files do
+    make = adopt_root if has_data(paths.root) else make_root
+    make(msgspec.structs.replace(settings, privacy=as_delivered), "returnml evaluate", clock)
     con = open_warehouse(paths.warehouse)
     if _is_built(con, feature_set):
         return con
     progress("import the daily files")
-    import_online_retail(files, paths.landing, clock, AS_DELIVERED)  # the reference names customers as the files do
+    import_online_retail(files, paths.landing, clock, AS_DELIVERED)
     for stream in (ORDERS, RETURNS):
         progress(f"validate {stream.name}")
         ingest_raw(con, stream, FIRST, LAST, paths.landing, settings)

@@ -146,7 +146,7 @@ def replace_partition(
                 f"{table}: {inserted - held} of {inserted} rows have a {day_column} outside {first}..{last} or in a kept day"
             )
         days = tuple(
-            found.get(day, PartitionDay(day, 0, _digest(0, 0, 0)))
+            found.get(day, empty_content(day))
             for day in (first + timedelta(n) for n in range((last - first).days + 1))
             if day not in set(keep_days)
         )
@@ -167,6 +167,16 @@ def content_hashes(con: duckdb.DuckDBPyConnection, table: str, first: date, last
         [table, first, last],
     ).fetchall()
     return dict(rows)
+
+
+def held_content(con: duckdb.DuckDBPyConnection, table: str, day_column: str) -> dict[date, PartitionDay]:
+    """What each day of a table holds now, worked out from its rows; days without rows are absent."""
+    return _content(con, table, day_column, "TRUE", [])
+
+
+def empty_content(day: date) -> PartitionDay:
+    """What a day without rows is noted as."""
+    return PartitionDay(day, 0, _digest(0, 0, 0))
 
 
 def day_ranges(con: duckdb.DuckDBPyConnection, table: str, first: date, last: date, rows_wanted: int) -> list[tuple[date, date]]:

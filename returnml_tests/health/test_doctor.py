@@ -9,7 +9,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,24 @@ from typer.testing import CliRunner
 from returnml.cli import app
 from returnml.clock import FileClockDriver, VirtualClock
 from returnml.files import sha256
+from returnml.findings import Finding
 from returnml.instants import instant_us
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.record_log import segments
+from returnml.modeling.data.snapshot import FEATURES_FILE
 from returnml.privacy.customers import AS_DELIVERED
+from returnml.release.commit import transition
 from returnml.release.folder import release_folder
 from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE
+from returnml.release.proof import proven_state
 from returnml.root import ROOT_FILE
 from returnml.settings import DataPaths
 from returnml.store.event_writer import EventWriter
+from returnml.store.proving.scrub_report import REPORT_FILE, Scrubbed
 from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.publishing.bi_copy import publish_copy
+from returnml.warehouse.training.training_rows import build_snapshot
+from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, warehouse
 from returnml_tests.release.test_proof import DAMAGES, Shop
 from returnml_tests.roots import rooted
 from returnml_tests.store import test_repairs
@@ -70,7 +78,7 @@ class Root:
 
     def run(self, mend: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The command as a person gives it: with who, why and where the backup is; a setting in front of it stays."""
-        words = shlex.split(mend[mend.rindex("returnml ") :] if "where there is none: " in mend else mend)
+        words = shlex.split(re.split("where (?:there is none|nothing runs): ", mend)[-1])
         while "=" in words[0]:
             name, value = words.pop(0).split("=", 1)
             monkeypatch.setenv(name, value)
@@ -104,8 +112,8 @@ def make_root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytes
 @pytest.mark.parametrize("kind", [None, "lmdb", "redis"])
 def test_a_root_as_it_should_be(make_root, kind):
     found = make_root(kind).doctor()
-    assert [f["code"] for f in found["findings"]] == (["replay_clock_set"] if kind else [])
-    assert (len(found["checked"]), found["left_out"]) == (10, {})
+    assert [f["code"] for f in found["findings"] if f["code"] != "snapshot_gone"] == (["replay_clock_set"] if kind else [])
+    assert (len(found["checked"]), found["left_out"]) == (12, {})
 
 
 def trail_deleted(root: Root) -> None:
@@ -172,6 +180,30 @@ def forged(root: Root, files: dict[str, str], model: bytes = b"m") -> None:
     (folder / MODEL_FILE).write_bytes(model)
 
 
+def scrub_report(root: Root, found: int) -> None:
+    finding = Finding(code="generation_damaged", what="w", meaning="m", mend="returnml store publish")
+    at_us = instant_us(datetime(2024, 5, 2, 9))
+    report = Scrubbed(checked_at_us=at_us, generation=None, bytes=1, segment=None, findings=[finding] * found)
+    (root.paths.store / REPORT_FILE).write_bytes(msgspec.json.encode(report))
+
+
+def snapshot_bit(root: Root) -> None:
+    path = build_snapshot(warehouse(order_lines()), TASK, START + timedelta(days=200), root.paths.training, SETTINGS.label).path
+    flipped(path / FEATURES_FILE, 300)
+
+
+def variant_bit(root: Root) -> None:
+    root.paths.variants.mkdir()
+    (root.paths.variants / f"plain-{sha256(b'1')[:32]}.msgpack").write_bytes(b"2")
+
+
+def nobody_decides(root: Root) -> None:
+    """A release waits and what decided is retired, as an upgrade does with a release of other features."""
+    state = proven_state(root.shop.settings, "return_risk")
+    after = state.roles | {"champion": None, "previous": state.champion}
+    transition(root.shop.state, state, after, action="retire", by="tester", why="planted", clock=VirtualClock(1))
+
+
 Plant = Callable[[Root], object]
 OF_ROOT: list[tuple[str, str | None, Plant, str]] = [
     ("C3", None, trail_deleted, "trail_shortened"),
@@ -185,6 +217,10 @@ OF_ROOT: list[tuple[str, str | None, Plant, str]] = [
     ("C24", "lmdb", lambda root: root.store.generation_bit(), "generation_damaged"),
     ("C28", "redis", lambda root: root.store.loaded_value(), "loaded_generation_differs"),
     ("C28", "redis", lambda root: root.store.meta_gone(), "pointer_lost"),
+    ("C24", "lmdb", lambda root: scrub_report(root, 1), "scrub_failed"),
+    ("training", None, snapshot_bit, "snapshot_damaged"),
+    ("training", None, variant_bit, "variant_damaged"),
+    ("upgrade", None, nobody_decides, "nothing_decides"),
     ("modes", None, keys_opened, "keys_not_private"),
     ("modes", None, releases_opened, "writable_by_everybody"),
 ]
@@ -203,10 +239,22 @@ def test_each_planted_damage_is_found_and_mended_by_the_command_that_is_named(ma
     for _ in range(3):
         if not found:
             break
-        assert re.search(r"returnml |chmod ", found[0]["mend"])
+        assert re.search(r"returnml |chmod |rm ", found[0]["mend"])
         root.run(found[0]["mend"], monkeypatch)
         found = root.wrong()
     assert found == []
+
+
+def test_what_a_kill_left_and_a_scrubber_that_does_not_run_are_notes(make_root, monkeypatch):
+    root = make_root("lmdb")
+    (root.paths.training / ".unfinished-abc").mkdir(parents=True)
+    scrub_report(root, 0)
+    assert "scrub_stale" not in [finding["code"] for finding in root.doctor()["findings"]]
+    monkeypatch.setenv("RETURNML_STORE__SCRUB_EVERY_HOURS", "0.1")
+    found = {finding["code"]: finding for finding in root.doctor()["findings"]}
+    assert {"unfinished_left", "scrub_stale"} <= found.keys()
+    root.run(found["unfinished_left"]["mend"], monkeypatch)
+    assert not (root.paths.training / ".unfinished-abc").exists()
 
 
 def test_another_root_on_the_same_server_is_named_and_gets_a_place_of_its_own(make_root, monkeypatch):
@@ -216,7 +264,7 @@ def test_another_root_on_the_same_server_is_named_and_gets_a_place_of_its_own(ma
         shutil.copytree(first.path / part, second / part, dirs_exist_ok=True)
     other = Root(second)
     [finding] = other.wrong()
-    assert (finding["code"], first.doctor()["findings"][1:]) == ("store_of_another_root", [])
+    assert (finding["code"], first.wrong()) == ("store_of_another_root", [])
     published = first.store.backend.published()
     other.run(finding["mend"], monkeypatch)
     assert (other.wrong(), first.store.backend.published()) == ([], published)
@@ -236,6 +284,11 @@ def delivered_anew(root: Root) -> None:
     again.with_suffix(".json").write_text(json.dumps(about))
 
 
+def value_changed(root: Root) -> None:
+    with closing(open_warehouse(root.paths.warehouse)) as con:
+        con.execute("UPDATE core.orders SET quantity = quantity + 1")
+
+
 def landing_bit(root: Root) -> None:
     [file] = root.paths.landing.rglob("orders/*/*.parquet")
     flipped(file, 5)
@@ -245,6 +298,7 @@ def landing_bit(root: Root) -> None:
     ("plant", "code", "mend"),
     [
         (day_taken, "partition_changed", "returnml backfill --from 2024-05-01 --to 2024-05-01"),
+        (value_changed, "partition_changed", "returnml backfill --from 2024-05-01 --to 2024-05-01"),
         (delivered_anew, "not_as_landed", "returnml backfill --from 2024-05-01 --to 2024-05-01"),
         (landing_bit, "landing_damaged", "bring the file and its sidecar back from a backup"),
     ],
@@ -254,6 +308,17 @@ def test_warehouse_and_landing_are_held_against_each_other(make_root, plant, cod
     plant(root)
     [finding] = root.wrong()
     assert (finding["code"], finding["mend"].startswith(mend)) == (code, True)
+
+
+def test_the_copy_for_readers_is_held_against_its_own_notes(make_root):
+    root = make_root("lmdb")
+    with closing(open_warehouse(root.paths.warehouse)) as con:
+        publish_copy(con, root.paths.published)
+    assert root.wrong() == []
+    with closing(open_warehouse(root.paths.published)) as con:
+        con.execute("UPDATE core.orders SET quantity = quantity + 1")
+    [finding] = root.wrong()
+    assert (finding["code"], finding["mend"]) == ("copy_changed", "returnml backfill --from 2024-05-01 --to 2024-05-01")
 
 
 def test_what_comes_from_the_future_is_named(make_root):
@@ -276,7 +341,7 @@ def test_an_empty_folder_and_a_root_of_before_are_told_apart(tmp_path):
     assert code == {"empty": (1, "no_root"), "before": (1, "root_not_upgraded")}
 
 
-def test_without_the_line_the_warehouse_is_left_out_and_named(make_root, monkeypatch):
+def test_without_the_line_what_needs_it_is_left_out_and_named(make_root, monkeypatch):
     monkeypatch.setattr("returnml.health.examination.find_spec", lambda name: None)
     found = make_root(None).doctor()
-    assert (list(found["left_out"]), len(found["checked"])) == (["warehouse"], 9)
+    assert (list(found["left_out"]), len(found["checked"])) == (["training_files", "warehouse_state"], 10)

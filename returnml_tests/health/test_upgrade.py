@@ -75,7 +75,8 @@ def test_what_a_root_of_before_needs_is_said_and_done_in_order(old):
     proof = proof_of(old, "return_risk").refuse_damaged()
     assert (proof.state.champion, proof.state.previous, proof.records[-1].action) == (None, champion, "retire")
     [finding] = nothing_decides(old)
-    assert (finding.code, champion in finding.what, finding.is_damage) == ("nothing_decides", True, False)
+    approve = f"returnml release approve {proof.state.pending} --by WHO --why WHY"
+    assert (finding.code, champion in finding.what, finding.is_damage, finding.mend) == ("nothing_decides", True, True, approve)
     assert not (old.paths.root / UPGRADE_FILE).exists()
 
 

@@ -8,6 +8,7 @@ from returnml.clock import Clock
 from returnml.findings import Finding
 from returnml.release.deployment import DeploymentError, read_state
 from returnml.release.folder import ReleaseError, load_release
+from returnml.release.proof import prove_trail
 from returnml.settings import Settings
 from returnml.tasks.registry import tasks
 
@@ -47,21 +48,20 @@ def nothing_decides(settings: Settings) -> Iterator[Finding]:
     """Tasks of which a release decided once and none does now."""
     for task in tasks():
         path = settings.paths.deployment_state(task)
-        try:
-            state = read_state(path)
-        except DeploymentError:
-            continue  # the check of the trails says so
-        if state.champion is None and state.previous is not None:
-            waits = f"{state.pending} waits for a person's word" if state.pending else "none waits"
-            yield Finding(
-                code="nothing_decides",
-                where=str(path),
-                what=f"{state.previous} decided about {task} before; no release does now, {waits}",
-                meaning="Nothing is scored. `returnml release list` says which gates a candidate did not hold.",
-                mend="approve the one that waits, or train again: returnml run, with more data or other settings of the gates",
-                is_command=False,
-                is_damage=False,
-            )
+        proof = prove_trail(path)
+        state = proof.state
+        decided = [held for record in proof.records if (held := record.after.get("champion"))]
+        if state.champion is not None or not decided:
+            continue  # where the trail cannot be read its own check says so
+        waits = f"{state.pending} waits for a person's word" if state.pending else "none waits"
+        yield Finding(
+            code="nothing_decides",
+            where=str(path),
+            what=f"{decided[-1]} decided about {task} before; no release does now, {waits}",
+            meaning="Nothing is scored. Where a candidate was trained, returnml release list says which gates it did not hold: "
+            "it takes more data, or other settings of the gates.",
+            mend=f"returnml release approve {state.pending} --by WHO --why WHY" if state.pending else "returnml run",
+        )
 
 
 def _roles(settings: Settings) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""The warehouse against the landing files and against what it has noted of itself."""
+"""The warehouse against the landing files, and it and its copy for readers against what they have noted of themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
+from pathlib import Path
 
 import duckdb
 
@@ -18,12 +19,17 @@ from returnml.sources.landing import LandingError, days
 from returnml.warehouse.ingest.deliveries import find_deliveries
 from returnml.warehouse.ingest.raw_events import event_hashes
 from returnml.warehouse.ingest.raw_streams import inputs_of
-from returnml.warehouse.partition import open_warehouse
+from returnml.warehouse.partition import PartitionDay, empty_content, held_content, open_warehouse
 from returnml.warehouse.tables import column_types, present_tables
 
 
 def find(settings: Settings, clock: Clock) -> Iterator[Finding]:
     """Nothing where no line ran yet; where another process has the warehouse open, that is said and nothing is looked at."""
+    yield from _of_warehouse(settings)
+    yield from _of_copy(settings.paths.published)
+
+
+def _of_warehouse(settings: Settings) -> Iterator[Finding]:
     path = settings.paths.warehouse
     if not path.exists():
         return
@@ -82,27 +88,58 @@ def _against_landing(con: duckdb.DuckDBPyConnection, settings: Settings, stream:
 
 
 def _against_notes(con: duckdb.DuckDBPyConnection, known: set[str]) -> Iterator[Finding]:
-    """Rows of every day of every table, and what was noted when it was written."""
-    noted: dict[str, dict[date, int]] = {}
-    for table, day, rows in con.execute("SELECT table_name, day, rows FROM ops.partitions").fetchall():
-        noted.setdefault(table, {})[day] = rows
+    """Rows of every day of every table, and what was noted when it was written: how many, and the hash of their content."""
+    for table, days_changed, what in _changes(con, known):
+        yield Finding(
+            code="partition_changed",
+            where=table,
+            what=what,
+            meaning="Something other than the line has written there: what rests on it is wrong, and no run notices.",
+            mend=f"returnml backfill --from {days_changed[0]} --to {days_changed[-1]}",
+        )
+
+
+def _of_copy(path: Path) -> Iterator[Finding]:
+    """The copy that BI tools read, against its own notes: between two runs it may be older than the warehouse."""
+    if not path.exists():
+        return
+    try:
+        con = open_warehouse(path, read_only=True)
+    except duckdb.Error as error:
+        yield _copy_changed(path, first_line(error), None)
+        return
+    with closing(con):
+        known = present_tables(con)
+        noted = con.execute("SELECT max(day) FROM ops.partitions").fetchall()[0][0] if "ops.partitions" in known else None
+        changes = list(_changes(con, known)) if noted else []
+        if changes:
+            yield _copy_changed(path, "; ".join(f"{table}: {what}" for table, _, what in changes), noted)
+
+
+def _copy_changed(path: Path, what: str, last: date | None) -> Finding:
+    return Finding(
+        code="copy_changed",
+        where=str(path),
+        what=what,
+        meaning="Reports and notebooks read other rows than the line has written; the line itself does not read this copy.",
+        mend=f"returnml backfill --from {last} --to {last}" if last else "returnml run",
+    )
+
+
+def _changes(con: duckdb.DuckDBPyConnection, known: set[str]) -> Iterator[tuple[str, list[date], str]]:
+    """Tables whose days hold other content than was noted: the days, ascending, and what is other."""
+    noted: dict[str, dict[date, PartitionDay]] = {}
+    for table, day, rows, content in con.execute("SELECT table_name, day, rows, content_hash FROM ops.partitions").fetchall():
+        noted.setdefault(table, {})[day] = PartitionDay(day, rows, content)
     for table, days_noted in sorted(noted.items()):
         if table not in known:
-            yield _changed(table, sorted(days_noted), "the table is gone")
+            yield table, sorted(days_noted), f"the table is gone, {min(days_noted)} first"
             continue
-        columns = column_types(con, table)
-        by = "known_day" if "known_day" in columns else "day"
-        held = dict(con.execute(f"SELECT {by}, count(*) FROM {table} GROUP BY ALL").fetchall())
-        differing = sorted(day for day in days_noted.keys() | held.keys() if days_noted.get(day, 0) != held.get(day, 0))
+        held = held_content(con, table, "known_day" if "known_day" in column_types(con, table) else "day")
+        differing = [
+            day
+            for day in sorted(days_noted.keys() | held.keys())
+            if days_noted.get(day, empty_content(day)) != held.get(day, empty_content(day))
+        ]
         if differing:
-            yield _changed(table, differing, f"{len(differing)} days have other rows than were written")
-
-
-def _changed(table: str, differing: list[date], what: str) -> Finding:
-    return Finding(
-        code="partition_changed",
-        where=table,
-        what=f"{what}, {differing[0]} first",
-        meaning="Something other than the line has written there: what rests on it is wrong, and no run notices.",
-        mend=f"returnml backfill --from {differing[0]} --to {differing[-1]}",
-    )
+            yield table, differing, f"{len(differing)} days have other rows than were written, {differing[0]} first"

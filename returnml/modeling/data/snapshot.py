@@ -231,9 +231,12 @@ def verify_snapshot(snapshot: Snapshot) -> None:
     """Recompute the content hash.
 
     Raises:
-        SnapshotError: if the rows are not those that the manifest was made for.
+        SnapshotError: if the rows cannot be read, or are not those that the manifest was made for.
     """
-    rows, features, young_rows, young_features = (pl.read_parquet(snapshot.path / name, glob=False) for name in FRAME_FILES)
+    try:
+        rows, features, young_rows, young_features = (pl.read_parquet(snapshot.path / name, glob=False) for name in FRAME_FILES)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SnapshotError(f"{snapshot.path}: its rows cannot be read: {error}") from error
     frames = (*_canonical(rows, features, ROW_COLUMNS), *_canonical(young_rows, young_features, YOUNG_COLUMNS))
     found = _content_sha256(frames, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
     if found != snapshot.hash:

@@ -94,6 +94,17 @@ def test_the_registered_model_predicts_what_the_release_predicts(logged: Logged,
         model.predict(frame.drop(columns="gamma"))
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json"])
+def test_a_copy_that_was_changed_is_not_loaded(logged: Logged, tmp_path: Path, name: str):
+    folder = mlflow.artifacts.download_artifacts(f"models:/{logged.model_name}/{logged.model_version}", dst_path=str(tmp_path))
+    [file] = Path(folder).rglob(f"artifacts/*/{name}")
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}.*this copy was changed"):
+        mlflow.pyfunc.load_model(folder)
+
+
 def test_a_version_says_what_it_was_made_from_and_with(client, logged: Logged, candidate: Candidate, snapshot: Snapshot):
     manifest = candidate.release.manifest
     found = client.get_model_version(logged.model_name, logged.model_version)

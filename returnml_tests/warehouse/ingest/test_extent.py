@@ -1,10 +1,13 @@
 """Which days are known: those that were landed, and those with events that have ended."""
 
+import json
 from datetime import date, datetime, timedelta
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from returnml.cli import app
 from returnml.clock import FileClockDriver
 from returnml.commands.line import known_range
 from returnml.errors import Refusal
@@ -16,6 +19,7 @@ from returnml.pipeline.partitions import (
 from returnml.settings import Settings
 from returnml.sources.plausible_days import plausible_days
 from returnml.warehouse.ingest.extent import known_days
+from returnml_tests.roots import rooted
 from returnml_tests.warehouse.conftest import D1, D2, D3, order
 from returnml_tests.warehouse.ledger_shop import LedgerShop, placed
 
@@ -48,6 +52,16 @@ def test_landed_days_and_events_together(live):
     live.shop.deliver("orders", D3, [order(at=datetime(2024, 5, 3, 1))])
     assert known_range(settings_at(live, datetime(2024, 5, 4))) == (D1, D3)
     assert first_day(settings_at(live, datetime(2024, 5, 4))) == D1
+
+
+def test_the_status_lists_landed_days_that_do_not_count(make_shop, tmp_path):
+    shop = make_shop(landing=rooted(tmp_path) / "landing")
+    mistyped = datetime(1900, 1, 1, 9)
+    shop.deliver("orders", D1, [order()])
+    shop.deliver("orders", mistyped.date(), [order("2", mistyped)])
+    text, data = (CliRunner().invoke(app, ["status", "--data", str(tmp_path), *more]) for more in ([], ["--json"]))
+    assert json.loads(data.stdout)["left_out_days"] == ["1900-01-01"]
+    assert "left out    1900-01-01: far from the others" in text.stdout
 
 
 def test_events_of_today_alone_are_nothing_to_run(live):
