@@ -22,6 +22,7 @@ from returnml.settings import load_settings
 
 if TYPE_CHECKING:
     from returnml.sources.delivery import Delivered
+    from returnml.sources.mapped.mapped_tables import Given
 
 
 class EqualRows(StrEnum):
@@ -176,34 +177,73 @@ def import_files_command(
     as_json: JsonOption = False,
 ) -> None:
     """Import a shop's tables (CSV, JSON, Parquet, Excel; gz, zip) through a declared mapping."""
+    from returnml.sources.mapped.mapped_tables import Given
+    from returnml.sources.mapped.shipped import mapping_path
+
+    tables_given = {"orders": orders} | ({} if returns is None else {"returns": returns}) | _named(tables or [])
+    form = None if file_format is None else file_format.value
+    _deliver(
+        lambda zone: Given(mapping_path(mapping), tables_given, form, zone, exported_at, bad_rows.value, replaced),
+        "import files", dry_run, equal_rows, data, as_json,
+    )  # fmt: skip
+
+
+@import_app.command("database")
+def import_database_command(
+    mapping: Annotated[str, typer.Option("--mapping", help="The declared mapping, with queries.")] = "mapping.toml",
+    url: Annotated[
+        str, typer.Option(envvar="RETURNML_SOURCE_URL", help="SQLAlchemy's URL; in the environment no other process sees it.")
+    ] = "",
+    exported_at: Annotated[str | None, typer.Option(help="Of which moment flags are; overrules the mapping's.")] = None,
+    bad_rows: Annotated[
+        BadRows, typer.Option(help="Rows that cannot be read: refuse the import, or set them aside and name them in a file.")
+    ] = BadRows.REFUSE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be delivered, and deliver nothing.")] = False,
+    replaced: PeriodOption = None,
+    equal_rows: EqualRowsOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import what a shop's database answers to the mapping's queries, from the mark of the last import on."""
+    from returnml.sources.mapped.mapped_tables import Given
+    from returnml.sources.mapped.shipped import mapping_path
+
+    if not url:
+        raise Refusal("say --url, or set RETURNML_SOURCE_URL: postgresql+psycopg://user@host/shop or sqlite:///shop.db")
+    _deliver(
+        lambda zone: Given(mapping_path(mapping), {}, None, zone, exported_at, bad_rows.value, replaced, url),
+        "import database", dry_run, equal_rows, data, as_json,
+    )  # fmt: skip
+
+
+def _deliver(
+    given_in: Callable[[str], Given],
+    what: str,
+    dry_run: bool,
+    equal_rows: EqualRows | None,
+    data: str | None,
+    as_json: bool,
+) -> None:
+    """Prepare, and deliver or show, what is given in the shop's time zone."""
     from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.delivery import Words
     from returnml.sources.mapped.dry_run import summary
-    from returnml.sources.mapped.mapped_tables import Given, import_mapped, prepare
-    from returnml.sources.mapped.shipped import mapping_path
+    from returnml.sources.mapped.mapped_tables import import_mapped, prepare
 
     with _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        given = Given(
-            mapping_path(mapping),
-            {"orders": orders} | ({} if returns is None else {"returns": returns}) | _named(tables or [], as_json),
-            None if file_format is None else file_format.value,
-            settings.shop.timezone,
-            exported_at,
-            bad_rows.value,
-            replaced,
-        )
+        given = given_in(settings.shop.timezone)
         if dry_run:
             found = summary(prepare(given, settings.paths.landing, settings.label, clock))
             typer.echo(json.dumps(found.as_json()) if as_json else found.text())
             return
-        made_root(settings, "import files", clock)
+        made_root(settings, what, clock)
         customers = open_customers(settings)
         done = import_mapped(
             given, settings.paths.landing, settings.label, clock, customers,
-            words=Words(replaced is not None, None if equal_rows is None else equal_rows.value),
+            words=Words(given.replaced is not None, None if equal_rows is None else equal_rows.value),
             go_live_us=written_us(settings.go_live), progress=progress,
         )  # fmt: skip
     if as_json:
@@ -225,12 +265,12 @@ def import_files_command(
         typer.echo(f"{done.blank_flags:,} lines had a blank flag after the return window: read as the mapping's blank_flag says")
 
 
-def _named(tables: list[str], as_json: bool) -> dict[str, Path]:
+def _named(tables: list[str]) -> dict[str, Path]:
     named = {}
     for text in tables:
         name, _, file = text.partition("=")
         if not name or not file:
-            refuse(f"--table {text}: expected NAME=FILE", as_json)
+            raise Refusal(f"--table {text}: expected NAME=FILE")
         named[name] = Path(file)
     return named
 

@@ -58,7 +58,7 @@ def _as_text(name: str, values: pl.Series, decimal: str) -> pl.Series:
     if kind == pl.String:
         return values
     if kind.is_float():
-        texts = {v: _number(v, decimal) for v in values.unique().drop_nulls()}
+        texts = {v: number_text(v, decimal) for v in values.unique().drop_nulls()}
         return values.replace_strict(texts, default=None, return_dtype=pl.String)
     if isinstance(kind, pl.Decimal):
         whole = values.cast(pl.String).str.replace(r"\.0*$", "").str.replace(".", decimal, literal=True)
@@ -72,7 +72,8 @@ def _as_text(name: str, values: pl.Series, decimal: str) -> pl.Series:
     raise SourceError(name, "nested_value", f"expected one value a row, the column is {kind}", column=values.name)
 
 
-def _number(value: float, decimal: str) -> str | None:
+def number_text(value: float, decimal: str) -> str | None:
+    """A float as the shortest text that says it, without ``.0`` and exponent; None where it is no number."""
     if value != value:  # a float column's way to say that there is no value
         return None
     if value.is_integer():

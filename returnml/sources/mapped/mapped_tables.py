@@ -21,6 +21,7 @@ from returnml.settings import LabelSettings
 from returnml.sources.delivery import Delivered, DeliveryRefused, Words, deliver
 from returnml.sources.delivery_plan import Draft
 from returnml.sources.exports.csv_rows import BadRow
+from returnml.sources.exports.database_rows import Mark, query_rows
 from returnml.sources.exports.notation import Notation
 from returnml.sources.exports.table_reading import FILE, ROW, FileFormat, read_table
 from returnml.sources.import_error import SourceError
@@ -31,6 +32,7 @@ from returnml.sources.mapped.linking import LINE_COLUMNS, Coverage, link_returns
 from returnml.sources.mapped.mapped_columns import MappedTable, map_table
 from returnml.sources.mapped.mapping import Mapping, TableMapping, has_flag, load_mapping
 from returnml.sources.mapped.mapping_words import ROW_NUMBER
+from returnml.sources.mapped.marks import read_marks, write_marks
 from returnml.sources.mapped.personal_data import personal_columns
 from returnml.sources.mapped.refusals import BadRows, RefusedRow
 from returnml.sources.mapped.refused_rows import write_refused
@@ -54,6 +56,7 @@ class Given:
         timezone: the shop's, where the mapping has none of its own.
         exported_at: overrules the mapping's.
         bad_rows: what becomes of rows with values that cannot be read.
+        database: URL of SQLAlchemy that the queries of the mapping are asked of, in place of files.
         replaced: the period of local days that the files are all there is of (``replacement.parse_period``); None appends.
     """
 
@@ -64,6 +67,7 @@ class Given:
     exported_at: str | None = None
     bad_rows: BadRows = "refuse"
     replaced: str | None = None
+    database: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Prepared:
         coverage: of the returns that had to be linked.
         young_flags: lines whose flag was not final when the file was written.
         blank_flags: lines whose flag was final and blank, and was read as the mapping's ``blank_flag`` says.
+        marks: by stream, how far a database was read.
         warnings: what a person should know: values that could be read in another way, outcomes that nobody tells.
     """
 
@@ -88,6 +93,7 @@ class Prepared:
     coverage: Coverage | None
     young_flags: int
     blank_flags: int
+    marks: Tables[str, Mark]
     warnings: tuple[str, ...]
 
     @property
@@ -143,8 +149,9 @@ def import_mapped(
     drafts = [Draft(ORDERS, orders, _has_own_ids(ORDERS, mapping.orders), prepared.period)]
     if returns is not None and mapping.returns is not None:
         drafts.append(Draft(RETURNS, returns, _has_own_ids(RETURNS, mapping.returns), prepared.period, covered))
-    source = f"import files {mapping.shop}"
+    source = f"import {'files' if given.database is None else 'database'} {mapping.shop}"
     done = deliver(landing, drafts, source, clock, customers, go_live_us=go_live_us, words=words, progress=progress)
+    write_marks(landing, mapping.shop, prepared.marks)
     refused_file = write_refused(landing, prepared.refused, clock) if prepared.refused else None
     counts: dict[str, int] = {}
     for row in prepared.refused:
@@ -178,9 +185,9 @@ def prepare(given: Given, landing: Path, label: LabelSettings, clock: Clock) -> 
         raise DeliveryRefused(str(error)) from error
     if "returns" in given.tables and mapping.returns is None and not _is_looked_up("returns", mapping):
         raise SourceError(given.mapping_file, "unmapped_table", "the mapping has no [returns]", column="returns")
-    reader = _Reader(given, mapping)
+    reader = _Reader(given, mapping, read_marks(landing, mapping.shop))
     mapped_orders = reader.mapped(ORDERS, mapping.orders)
-    if not mapped_orders.chosen.read:
+    if not mapped_orders.chosen.read and given.database is None:
         raise SourceError(given.tables["orders"], "no_rows", "there is no row")
     orders, young, blank = mapped_orders.rows, 0, 0
     warnings = _told(ORDERS, mapped_orders)
@@ -188,7 +195,7 @@ def prepare(given: Given, landing: Path, label: LabelSettings, clock: Clock) -> 
         settled = settle_flags(orders, mapping, given.mapping_file, label, clock.now_us())
         orders, young, blank = settled.orders, settled.young, settled.blank
     returns, mapped_returns, coverage = None, None, None
-    if mapping.returns is not None and (mapping.returns.source is not None or "returns" in given.tables):
+    if mapping.returns is not None and _has_returns(given, mapping.returns):
         mapped_returns = reader.mapped(RETURNS, mapping.returns)
         returns = mapped_returns.rows
         warnings += _told(RETURNS, mapped_returns)
@@ -210,6 +217,7 @@ def prepare(given: Given, landing: Path, label: LabelSettings, clock: Clock) -> 
         coverage=coverage,
         young_flags=young,
         blank_flags=blank,
+        marks=reader.marks,
         warnings=tuple(warnings),
     )
 
@@ -217,8 +225,9 @@ def prepare(given: Given, landing: Path, label: LabelSettings, clock: Clock) -> 
 class _Reader:
     """Reads each table once for each way in which it is unnested."""
 
-    def __init__(self, given: Given, mapping: Mapping) -> None:
-        self._given, self._mapping = given, mapping
+    def __init__(self, given: Given, mapping: Mapping, before: Tables[str, Mark]) -> None:
+        self._given, self._mapping, self._before = given, mapping, before
+        self.marks: dict[str, Mark] = {}
         self._read: dict[tuple[str, tuple[str, ...]], tuple[pl.DataFrame, dict[str, list[BadRow]]]] = {}
 
     def mapped(self, stream: DeliveredStream, table: TableMapping) -> MappedTable:
@@ -230,6 +239,8 @@ class _Reader:
 
     def _table(self, name: str, table: TableMapping | None) -> tuple[pl.DataFrame, dict[str, list[BadRow]]]:
         mapping, given = self._mapping, self._given
+        if given.database is not None:
+            return self._answer(given.database, name, table), {}
         if name not in given.tables:
             raise SourceError(given.mapping_file, "no_table", f"asks for the table {name!r}, given are {', '.join(given.tables)}")
         unnest = () if table is None else table.unnest
@@ -245,6 +256,21 @@ class _Reader:
             self._read[key] = frame, bad or {}
         return self._read[key]
 
+    def _answer(self, url: str, name: str, table: TableMapping | None) -> pl.DataFrame:
+        query = None if table is None else table.query
+        if table is None or query is None:
+            raise SourceError(self._given.mapping_file, "no_query", "a database is asked by its query", column=f"{name}.query")
+        mark = self._before.get(name, table.mark_start) if table.mark is not None else None
+        answer = query_rows(url, name, query, self._mapping.decimal, table.mark, mark)
+        if answer.mark is not None:
+            self.marks[name] = answer.mark
+        numbers = pl.int_range(1, answer.rows.height + 1, dtype=pl.UInt32, eager=True)
+        return answer.rows.with_columns(pl.lit(f"query of {name}").cast(pl.Categorical).alias(FILE), numbers.alias(ROW))
+
+
+def _has_returns(given: Given, table: TableMapping) -> bool:
+    return table.source is not None or "returns" in given.tables or (given.database is not None and table.query is not None)
+
 
 def _is_looked_up(name: str, mapping: Mapping) -> bool:
     return any(lookup.table == name for lookup in mapping.orders.lookup)
@@ -256,7 +282,7 @@ def _has_own_ids(stream: DeliveredStream, table: TableMapping) -> bool:
 
 def _told(stream: DeliveredStream, mapped: MappedTable) -> list[str]:
     told = [f"{stream.name}.{reading}" for reading in mapped.second_readings]
-    for column, why in personal_columns(mapped.chosen_rows.select(mapped.carried)).items():
+    for column, why in personal_columns(mapped.rows.select(mapped.carried)).items():
         told.append(f"{stream.name}: {column!r} is carried along as it is and {why}: personal data? leave it out of carry")
     for table, found in mapped.chosen.lookups.items():
         rows = mapped.chosen.read

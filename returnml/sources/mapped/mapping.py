@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -28,6 +29,8 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         source: ``from``: the table that it is made of, where that is another one's (``orders`` for returns in the same file).
         unnest: arrays of a JSON document that rows are made of, from the outside in.
         sheet: of an Excel file; by default its first.
+        query: what ``import database`` asks for the rows; it may name ``:mark``.
+        mark: column of the answer whose greatest value is the next ``:mark``; ``mark_start``: the first one.
         fill_down: columns that only the first row of a group has.
         lookup: other tables whose columns are joined.
         where: what a row must fulfil to be one of the table's.
@@ -44,6 +47,9 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str | None = msgspec.field(name="from", default=None)
     unnest: tuple[str, ...] = ()
     sheet: str | None = None
+    query: str | None = None
+    mark: str | None = None
+    mark_start: Any = None
     fill_down: FillDown | None = None
     lookup: tuple[Lookup, ...] = ()
     where: tuple[Condition, ...] = ()
@@ -74,6 +80,8 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             names += [*self.fill_down.by, *self.fill_down.columns]
         if self.link is not None:
             names.append(self.link.order_id)
+        if self.mark is not None:
+            names.append(self.mark)
         return list(dict.fromkeys(name for name in names if name != ROW_NUMBER))
 
 
@@ -178,6 +186,14 @@ def _check_table(path: Path, stream: DeliveredStream, table: TableMapping) -> No
                 raise SourceError(path, "unknown_column", message, column=f"{stream.name}.{kind}.{name}")
     for index, condition in enumerate(table.where):
         _check_tests(path, condition, f"{stream.name}.where[{index}]")
+    if (table.mark is None) != (table.mark_start is None) or (table.mark is not None and ":mark" not in (table.query or "")):
+        message = "needs mark_start, and a query that names :mark"
+        raise SourceError(path, "mapping_field", message, column=f"{stream.name}.mark")
+    if not isinstance(table.mark_start, (datetime, date, int, str, type(None))):
+        raise SourceError(path, "mapping_field", "expected a time, a day, a number or a text", column=f"{stream.name}.mark_start")
+    if table.mark is not None and ROW_NUMBER in table.sources(stream.id_column):
+        message = f"rows without ids of their own ({ROW_NUMBER!r}) cannot be read in parts: one is not told from another"
+        raise SourceError(path, "mapping_field", message, column=f"{stream.name}.mark")
     if table.link is not None and (stream is not RETURNS or table.sources("line_id")):
         message = "is for returns that do not name their line: leave line_id out"
         raise SourceError(path, "link", message, column=f"{stream.name}.link")
