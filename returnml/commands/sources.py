@@ -188,7 +188,7 @@ def import_files_command(
         clock = clock_of(settings.replay_clock)
         given = Given(
             mapping_path(mapping),
-            {"orders": orders} | ({} if returns is None else {"returns": returns}) | _named(tables or [], as_json),
+            {"orders": orders} | ({} if returns is None else {"returns": returns}) | _named(tables or []),
             None if file_format is None else file_format.value,
             settings.shop.timezone,
             exported_at,
@@ -225,12 +225,12 @@ def import_files_command(
         typer.echo(f"{done.blank_flags:,} lines had a blank flag after the return window: read as the mapping's blank_flag says")
 
 
-def _named(tables: list[str], as_json: bool) -> dict[str, Path]:
+def _named(tables: list[str]) -> dict[str, Path]:
     named = {}
     for text in tables:
         name, _, file = text.partition("=")
         if not name or not file:
-            refuse(f"--table {text}: expected NAME=FILE", as_json)
+            raise Refusal(f"--table {text}: expected NAME=FILE")
         named[name] = Path(file)
     return named
 
