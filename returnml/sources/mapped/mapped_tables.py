@@ -256,7 +256,7 @@ def _has_own_ids(stream: DeliveredStream, table: TableMapping) -> bool:
 
 def _told(stream: DeliveredStream, mapped: MappedTable) -> list[str]:
     told = [f"{stream.name}.{reading}" for reading in mapped.second_readings]
-    for column, why in personal_columns(mapped.chosen_rows.select(mapped.carried)).items():
+    for column, why in personal_columns(mapped.rows.select(mapped.carried)).items():
         told.append(f"{stream.name}: {column!r} is carried along as it is and {why}: personal data? leave it out of carry")
     for table, found in mapped.chosen.lookups.items():
         rows = mapped.chosen.read
