@@ -306,9 +306,8 @@ def test_a_period_is_one_of_the_zone_that_the_rows_times_are_read_in(tmp_path: P
     def deliver(rows: str, replaced: str | None) -> None:
         file.write_text(f"id,at,who,what,n,price\n{rows}")
         words = Words(may_lose=True)
-        import_mapped(
-            "csv", mapping, file, None, landing, LabelSettings(), clock, AS_DELIVERED, shops, replaced=replaced, words=words
-        )
+        given = Given(mapping, {"orders": file}, timezone=shops, replaced=replaced)
+        import_mapped(given, landing, LabelSettings(), clock, AS_DELIVERED, words=words)
 
     deliver("a,2025-02-01 23:30,k,x,1,5\nb,2025-02-02 00:30,k,x,1,5\n", None)
     deliver("c,2025-02-02 00:45,k,x,1,5\n", "2025-02-02")
