@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -181,7 +181,7 @@ def import_files_command(
     from returnml.sources.mapped.shipped import mapping_path
 
     tables_given = {"orders": orders} | ({} if returns is None else {"returns": returns}) | _named(tables or [])
-    form = None if file_format is None else file_format.value
+    form: Literal["csv", "json", "parquet", "excel"] | None = None if file_format is None else file_format.value
     _deliver(
         lambda zone: Given(mapping_path(mapping), tables_given, form, zone, exported_at, bad_rows.value, replaced),
         "import files", dry_run, equal_rows, data, as_json,

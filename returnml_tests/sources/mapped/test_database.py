@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from returnml.sources.import_error import SourceError
 from returnml.sources.mapped.mapped_tables import Given, MappedImport, import_mapped
 from returnml.sources.mapped.mapping import load_mapping
 from returnml.sources.mapped.marks import read_marks
+from returnml_tests.postgresql_server import postgresql, program
 
 MAPPING = """shop = "db"
 [orders]
@@ -110,15 +112,22 @@ def test_a_mark_needs_a_start_and_ids(tmp_path: Path, old: str, new: str, messag
         load_mapping(tmp_path / "mapping.toml")
 
 
-@pytest.mark.skipif("RETURNML_TEST_POSTGRESQL" not in os.environ, reason="RETURNML_TEST_POSTGRESQL names no server")
-def test_postgresql_is_read_with_its_types(tmp_path: Path) -> None:
+@pytest.fixture
+def server() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with postgresql(Path(folder) / "server") as url:
+            yield url
+
+
+@pytest.mark.skipif(program("initdb") is None, reason="PostgreSQL is not installed; make test-services installs it")
+def test_postgresql_is_read_with_its_types(tmp_path: Path, server: str) -> None:
     import sqlalchemy as sa
 
-    url = os.environ["RETURNML_TEST_POSTGRESQL"]
+    url = server
     with sa.create_engine(url).begin() as con:
-        con.execute(sa.text("DROP TABLE IF EXISTS lines, back"))
         for statement in TABLES:
-            con.execute(sa.text(statement.replace("at TEXT", "at TIMESTAMPTZ").replace("changed INTEGER", "changed BIGINT")))
+            con.execute(sa.text(statement.replace(" at TEXT", " at TIMESTAMPTZ").replace("changed INTEGER", "changed BIGINT")))
     assert _counts(_import(tmp_path, url)) == (2, 2, 0, 0)
     assert _counts(_import(tmp_path, url)) == (1, 0, 0, 1)
     answer = query_rows(url, "t", "SELECT at, price, n, who FROM lines ORDER BY id", ".")
