@@ -7,7 +7,7 @@ DATA ?= data/demo-simulate
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help redis-server demo demo-real test test-fast coverage lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-upgrade drill-variants bench-commits
+.PHONY: help redis-server postgresql test-services demo demo-real test test-fast coverage lint fmt types dev serve bench clean lock sbom serve-alone bench-feast drill-kill drill-intake drill-replay drill-habits drill-mutations drill-tuning drill-upgrade drill-variants bench-commits
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -31,6 +31,15 @@ redis-server:  ## the server that the tests of the Redis backend start: install 
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
 	  then apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server; \
 	  else echo "redis-server is missing (Debian: apt-get install redis-server)" >&2; exit 1; fi; }
+
+postgresql:  ## the server that the tests of database imports start: install it where that is allowed
+	@command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; \
+	  else echo "postgresql is missing (Debian: apt-get install postgresql)" >&2; exit 1; fi; }
+
+test-services: $(READY) redis-server postgresql  ## the tests that need a server of their own: Redis, PostgreSQL
+	$(BIN)/pytest -q returnml_tests/store/redis returnml_tests/sources/mapped/test_database.py
 
 test: $(READY)  ## all tests, a process for each core; those of the Redis backend start a redis-server
 	$(BIN)/python -m pytest -q -n auto --dist loadfile

@@ -22,6 +22,7 @@ from returnml.settings import load_settings
 
 if TYPE_CHECKING:
     from returnml.sources.delivery import Delivered
+    from returnml.sources.mapped.mapped_tables import Given
 
 
 class EqualRows(StrEnum):
@@ -29,6 +30,22 @@ class EqualRows(StrEnum):
 
     SAME = "same"
     FURTHER = "further"
+
+
+class FileFormat(StrEnum):
+    """What the files of an import are."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    EXCEL = "excel"
+
+
+class BadRows(StrEnum):
+    """What becomes of rows that cannot be read."""
+
+    REFUSE = "refuse"
+    QUARANTINE = "quarantine"
 
 
 LoseOption = Annotated[bool, typer.Option("--replace", help="Lose what the days had before and this delivery does not have.")]
@@ -136,58 +153,97 @@ def import_online_retail_command(
     )
 
 
-@import_app.command("csv")
-def import_csv_command(
-    orders: Annotated[Path, typer.Argument(help="The table of order lines.")],
+@import_app.command("files")
+def import_files_command(
+    orders: Annotated[Path, typer.Argument(help="The table of order lines: a file, a folder of files, or - for stdin.")],
     returns: Annotated[Path | None, typer.Argument(help="The table of returns, where the shop has one.")] = None,
-    mapping: Annotated[Path, typer.Option("--mapping", help="The declared mapping; see docs/sources.md.")] = Path("mapping.toml"),
+    mapping: Annotated[
+        str, typer.Option("--mapping", help="The declared mapping, or the name of one that ships; see docs/sources.md.")
+    ] = "mapping.toml",
+    tables: Annotated[
+        list[str] | None, typer.Option("--table", metavar="NAME=FILE", help="A table that the mapping looks rows up in.")
+    ] = None,
+    file_format: Annotated[
+        FileFormat | None, typer.Option("--format", help="Of all files; default: by the endings of their names.")
+    ] = None,
+    exported_at: Annotated[str | None, typer.Option(help="When the files were written; overrules the mapping's.")] = None,
+    bad_rows: Annotated[
+        BadRows, typer.Option(help="Rows that cannot be read: refuse the import, or set them aside and name them in a file.")
+    ] = BadRows.REFUSE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be delivered, and deliver nothing.")] = False,
     replaced: PeriodOption = None,
     equal_rows: EqualRowsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a shop's CSV tables through a declared mapping."""
-    _import_mapped("csv", orders, returns, mapping, replaced, equal_rows, data, as_json)
+    """Import a shop's tables (CSV, JSON, Parquet, Excel; gz, zip) through a declared mapping."""
+    from returnml.sources.mapped.mapped_tables import Given
+    from returnml.sources.mapped.shipped import mapping_path
+
+    tables_given = {"orders": orders} | ({} if returns is None else {"returns": returns}) | _named(tables or [])
+    form: Literal["csv", "json", "parquet", "excel"] | None = None if file_format is None else file_format.value
+    _deliver(
+        lambda zone: Given(mapping_path(mapping), tables_given, form, zone, exported_at, bad_rows.value, replaced),
+        "import files", dry_run, equal_rows, data, as_json,
+    )  # fmt: skip
 
 
-@import_app.command("json")
-def import_json_command(
-    orders: Annotated[Path, typer.Argument(help="The order lines: an array of objects, or one object a line.")],
-    returns: Annotated[Path | None, typer.Argument(help="The returns, where the shop has them.")] = None,
-    mapping: Annotated[Path, typer.Option("--mapping", help="The declared mapping; see docs/sources.md.")] = Path("mapping.toml"),
+@import_app.command("database")
+def import_database_command(
+    mapping: Annotated[str, typer.Option("--mapping", help="The declared mapping, with queries.")] = "mapping.toml",
+    url: Annotated[
+        str, typer.Option(envvar="RETURNML_SOURCE_URL", help="SQLAlchemy's URL; in the environment no other process sees it.")
+    ] = "",
+    exported_at: Annotated[str | None, typer.Option(help="Of which moment flags are; overrules the mapping's.")] = None,
+    bad_rows: Annotated[
+        BadRows, typer.Option(help="Rows that cannot be read: refuse the import, or set them aside and name them in a file.")
+    ] = BadRows.REFUSE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be delivered, and deliver nothing.")] = False,
     replaced: PeriodOption = None,
     equal_rows: EqualRowsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a shop's JSON tables through a declared mapping."""
-    _import_mapped("json", orders, returns, mapping, replaced, equal_rows, data, as_json)
+    """Import what a shop's database answers to the mapping's queries, from the mark of the last import on."""
+    from returnml.sources.mapped.mapped_tables import Given
+    from returnml.sources.mapped.shipped import mapping_path
+
+    if not url:
+        raise Refusal("say --url, or set RETURNML_SOURCE_URL: postgresql+psycopg://user@host/shop or sqlite:///shop.db")
+    _deliver(
+        lambda zone: Given(mapping_path(mapping), {}, None, zone, exported_at, bad_rows.value, replaced, url),
+        "import database", dry_run, equal_rows, data, as_json,
+    )  # fmt: skip
 
 
-def _import_mapped(
-    file_format: Literal["csv", "json"],
-    orders: Path,
-    returns: Path | None,
-    mapping: Path,
-    replaced: str | None,
+def _deliver(
+    given_in: Callable[[str], Given],
+    what: str,
+    dry_run: bool,
     equal_rows: EqualRows | None,
     data: str | None,
     as_json: bool,
 ) -> None:
+    """Prepare, and deliver or show, what is given in the shop's time zone."""
     from returnml.clock import clock_of
     from returnml.privacy.customers import open_customers
     from returnml.sources.delivery import Words
-    from returnml.sources.mapped.mapped_tables import import_mapped
+    from returnml.sources.mapped.dry_run import summary
+    from returnml.sources.mapped.mapped_tables import import_mapped, prepare
 
     with _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
-        made_root(settings, f"import {file_format}", clock)
+        given = given_in(settings.shop.timezone)
+        if dry_run:
+            found = summary(prepare(given, settings.paths.landing, settings.label, clock))
+            typer.echo(json.dumps(found.as_json()) if as_json else found.text())
+            return
+        made_root(settings, what, clock)
         customers = open_customers(settings)
         done = import_mapped(
-            file_format, mapping, orders, returns, settings.paths.landing, settings.label, clock, customers,
-            settings.shop.timezone,
-            replaced=replaced, words=Words(replaced is not None, None if equal_rows is None else equal_rows.value),
+            given, settings.paths.landing, settings.label, clock, customers,
+            words=Words(given.replaced is not None, None if equal_rows is None else equal_rows.value),
             go_live_us=written_us(settings.go_live), progress=progress,
         )  # fmt: skip
     if as_json:
@@ -196,12 +252,27 @@ def _import_mapped(
     for warning in done.warnings:
         typer.echo(f"warning: {warning}", err=True)
     _print_delivered(*(stream for stream in (done.orders, done.returns) if stream is not None))
+    if done.coverage is not None:
+        typer.echo(str(done.coverage))
+    if done.refused:
+        counts = ", ".join(f"{n:,} {rule}" for rule, n in done.refused.items())
+        typer.echo(f"rows that could not be read were set aside ({counts}): {done.refused_file}")
     if done.has_only_flags:
         typer.echo("a flag per line and no return times: labels, features and scores are made, forecasts of returns are not")
     if done.young_flags:
         typer.echo(f"{done.young_flags:,} lines were younger than the return window: their flag is not final and was left out")
     if done.blank_flags:
         typer.echo(f"{done.blank_flags:,} lines had a blank flag after the return window: read as the mapping's blank_flag says")
+
+
+def _named(tables: list[str]) -> dict[str, Path]:
+    named = {}
+    for text in tables:
+        name, _, file = text.partition("=")
+        if not name or not file:
+            raise Refusal(f"--table {text}: expected NAME=FILE")
+        named[name] = Path(file)
+    return named
 
 
 def _print_delivered(*streams: Delivered) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -36,7 +37,7 @@ def read_rates(file: Path, into: str | None) -> list[Rate]:
     except FileNotFoundError:
         return []
     rates = []
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(io.BytesIO(content), 1):
         try:
             rate = _DECODE(line)
         except UNDECODABLE as error:

@@ -17,11 +17,11 @@ from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.privacy.customers import CustomerIds
 from returnml.sources.delivery import Delivered, Words, deliver
 from returnml.sources.delivery_plan import Draft
+from returnml.sources.exports.table_reading import FILE, ROW, read_table
 from returnml.sources.import_error import SourceError
 from returnml.sources.landing_writer import Progress, silent
 from returnml.sources.online_retail_linking import Coverage, link_returns
 from returnml.sources.replacement import utc_days
-from returnml.sources.table_files import read_csv
 
 RAW_COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 CURRENCY = "GBP"
@@ -147,7 +147,9 @@ def shop_customers(folder: Path) -> list[str]:
 
 
 def _read_file(path: Path) -> pl.DataFrame:
-    text = read_csv(path)
+    text = read_table(path).drop(FILE, ROW)
+    if not text.height:
+        raise SourceError(path, "no_rows", "there is a header but no row")
     for column in RAW_COLUMNS:
         if column not in text.columns:
             raise SourceError(path, "required_column", "the column is missing", column=column)

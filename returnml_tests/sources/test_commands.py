@@ -93,9 +93,9 @@ def test_csv_and_json_imports_of_the_same_rows_deliver_the_same_bytes(tmp_path: 
     options = ["--mapping", EXAMPLE, "--data", tmp_path / "data"]
     assert (
         "orders: 1 days delivered, 0 unchanged; of 1 rows 1 new"
-        in _run("import", "csv", tmp_path / "orders.csv", *options).stdout
+        in _run("import", "files", tmp_path / "orders.csv", *options).stdout
     )
-    answer = json.loads(_run("import", "json", tmp_path / "orders.json", *options, "--json").stdout)
+    answer = json.loads(_run("import", "files", tmp_path / "orders.json", *options, "--json").stdout)
     orders = answer["orders"]
     assert (orders["stream"], orders["days_written"], orders["days_unchanged"], orders["rows"]) == ("orders", 0, 1, 1)
     assert (orders["new"], orders["replaced"], orders["unchanged"], orders["days"]) == (0, 0, 1, [])
@@ -108,7 +108,7 @@ def test_csv_and_json_imports_of_the_same_rows_deliver_the_same_bytes(tmp_path: 
         (["simulate", "--days", "0"], "days = 0"),
         (["simulate", "--start", "soon"], "soon"),
         (["import", "online-retail", "nowhere"], "nowhere: there are no .csv files [no_files]"),
-        (["import", "csv", "orders.csv", "--mapping", "nowhere.toml"], "nowhere.toml: No such file"),
+        (["import", "files", "orders.csv", "--mapping", "nowhere.toml"], "nowhere.toml: No such file"),
         (["data", "log", "refunds"], "stream 'refunds': expected one of orders, returns, inspections"),
         (["data", "diff", "today", "orders"], "'today' is no day"),
         (["data", "diff", "2025-01-01", "orders"], "nothing was delivered"),

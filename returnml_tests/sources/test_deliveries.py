@@ -19,7 +19,7 @@ from returnml.sources.day_rows import day_rows
 from returnml.sources.delivery import Delivered, DeliveryRefused, Words
 from returnml.sources.landing import LandingError, history, records, standing
 from returnml.sources.made_ids import EqualRows, EqualRowsAsked
-from returnml.sources.mapped.mapped_tables import MappedImport, import_mapped
+from returnml.sources.mapped.mapped_tables import Given, MappedImport, import_mapped
 from returnml.sources.replacement import parse_period
 
 MAPPING = """shop = "s"
@@ -71,9 +71,11 @@ class Source:
         files[0].write_text("\n".join(["id,order,at,who,what,n,price", *rows, ""]))
         rows = [f"{back},l{back[1:]},{at},1,5" for back, at in (returns or {}).items()]
         files[1].write_text("\n".join(["back,id,at,n,price", *rows, ""]))
+        tables = {"orders": files[0]} | ({"returns": files[1]} if returns else {})
+        given = Given(self.folder / "mapping.toml", tables, replaced=replaced)
         return import_mapped(
-            "csv", self.folder / "mapping.toml", files[0], files[1] if returns else None, self.landing, LabelSettings(),
-            self.clock, AS_DELIVERED, replaced=replaced, words=Words(replaced is not None, equal_rows), go_live_us=go_live_us,
+            given, self.landing, LabelSettings(), self.clock, AS_DELIVERED,
+            words=Words(replaced is not None, equal_rows), go_live_us=go_live_us,
         )  # fmt: skip
 
     def standing(self, stream: str = "orders") -> dict[date, list[tuple]]:

@@ -17,7 +17,7 @@ from returnml.contracts.columns import ORDERS, RETURNS
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
 from returnml.sources.made_ids import EqualRowsAsked
-from returnml.sources.mapped.mapped_tables import MappedImport, import_mapped
+from returnml.sources.mapped.mapped_tables import Given, MappedImport, import_mapped
 from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
@@ -83,9 +83,9 @@ class Imports:
         files = [self._write(name, rows) if rows else None for name, rows in (("orders", orders), ("returns", returns))]
         self.clock.advance_to(self.clock.now_us() + 1)
         assert files[0] is not None
-        return import_mapped(
-            "csv", self.mapping, files[0], files[1], self.landing, LabelSettings(), self.clock, AS_DELIVERED, **more
-        )
+        tables = {"orders": files[0]} | ({} if files[1] is None else {"returns": files[1]})
+        given = Given(self.mapping, tables)
+        return import_mapped(given, self.landing, LabelSettings(), self.clock, AS_DELIVERED, **more)
 
     def core(self, *streams: str) -> list[list[tuple]]:
         """The core tables, but where each row was found."""

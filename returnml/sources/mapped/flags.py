@@ -11,6 +11,7 @@ from returnml.contracts.columns import OPEN_FLAG
 from returnml.instants import instant
 from returnml.ledger.validator import MAX_AHEAD
 from returnml.settings import LabelSettings
+from returnml.sources.exports.table_reading import FILE, ROW
 from returnml.sources.import_error import SourceError
 from returnml.sources.mapped.mapping import Mapping
 from returnml.sources.mapped.values import to_instant
@@ -32,13 +33,11 @@ class SettledFlags:
     blank: int
 
 
-def settle_flags(
-    orders: pl.DataFrame, mapping: Mapping, mapping_file: Path, orders_file: Path | str, label: LabelSettings, now_us: int
-) -> SettledFlags:
+def settle_flags(orders: pl.DataFrame, mapping: Mapping, mapping_file: Path, label: LabelSettings, now_us: int) -> SettledFlags:
     """Leave out what was not final when the file was written, and read blank flags as the mapping says.
 
     Args:
-        orders: with ``ordered_at`` and ``is_returned``, in the file's order.
+        orders: with ``ordered_at``, ``is_returned``, ``FILE`` and ``ROW``.
         now_us: microseconds since the epoch; nothing was exported later.
 
     Raises:
@@ -59,11 +58,11 @@ def settle_flags(
     blank, final = int(is_blank.sum()), orders.filter(is_final).height
     if blank and mapping.blank_flag is None:
         raise SourceError(
-            orders_file,
+            str(orders[FILE][int(is_blank.arg_max() or 0)]),
             "blank_flag",
             f"{blank:,} of the {final:,} lines whose return window was over have no flag, this one first: say in the mapping "
             'what that means, blank_flag = "kept" or "unknown"',
-            row=int(is_blank.arg_max() or 0) + 1,
+            row=orders[ROW][int(is_blank.arg_max() or 0)],
             column="-".join(mapping.orders.sources("is_returned")),
         )
     told = flag.fill_null(False) if mapping.blank_flag == _KEPT else flag

@@ -40,12 +40,15 @@ class SecondReading:
         return f"{self.column}: {self.values:,} of {self.of:,} values, first {self.example!r} in row {self.row}: {self.meaning}"
 
 
-def second_readings(column: Column, text: pl.Series, mapping: Mapping, currency: pl.Series | None) -> Iterator[SecondReading]:
+def second_readings(
+    column: Column, text: pl.Series, mapping: Mapping, currency: pl.Series | None, numbers: pl.Series
+) -> Iterator[SecondReading]:
     """The other readings of one column.
 
     Args:
         text: as in the file; null where there is no value.
         currency: of each row; only asked about amounts, ``minor_digits`` of the mapping apart.
+        numbers: of the rows in their file.
     """
     if column.kind is Kind.INTEGER:
         if not mapping.thousands:
@@ -55,7 +58,7 @@ def second_readings(column: Column, text: pl.Series, mapping: Mapping, currency:
                 f"{mapping.decimal!r} was read as the decimal separator; if it groups thousands, the mapping needs "
                 f"thousands = {mapping.decimal!r} and decimal = {other!r}"
             )
-            yield from _counted(column, text, text.str.contains(grouped), meaning)
+            yield from _counted(column, text, numbers, text.str.contains(grouped), meaning)
         if column.name.endswith("_cents") and mapping.minor_digits is not None and currency is not None:
             digits = currency.replace_strict(MINOR_DIGITS, default=USUAL_DIGITS, return_dtype=pl.Int64)
             meaning = (
@@ -64,16 +67,16 @@ def second_readings(column: Column, text: pl.Series, mapping: Mapping, currency:
             )
             # 0 says that all amounts are in minor units already, whatever the currency
             differs = (digits != mapping.minor_digits) & (mapping.minor_digits > 0) & currency.is_not_null()
-            yield from _counted(column, text, differs, meaning)
+            yield from _counted(column, text, numbers, differs, meaning)
     if column.kind is Kind.STRING and column.name.endswith(_IDS):
         meaning = "the id was taken as it stands; if it passed through a column of floats, it is another one without '.0'"
-        yield from _counted(column, text, text.str.contains(r"^\s*\d+\.0+\s*$"), meaning)
+        yield from _counted(column, text, numbers, text.str.contains(r"^\s*\d+\.0+\s*$"), meaning)
         meaning = "the id was taken with the blanks around it; without them it may be an id that is there as well"
-        yield from _counted(column, text, text.str.strip_chars() != text, meaning)
+        yield from _counted(column, text, numbers, text.str.strip_chars() != text, meaning)
 
 
-def _counted(column: Column, text: pl.Series, changes: pl.Series, meaning: str) -> Iterator[SecondReading]:
+def _counted(column: Column, text: pl.Series, numbers: pl.Series, changes: pl.Series, meaning: str) -> Iterator[SecondReading]:
     changes = changes.fill_null(False) & text.is_not_null()
     if changes.any():
-        row = int(changes.arg_max() or 0)
-        yield SecondReading(column.name, int(changes.sum()), text.len() - text.null_count(), row + 1, text[row], meaning)
+        at = int(changes.arg_max() or 0)
+        yield SecondReading(column.name, int(changes.sum()), text.len() - text.null_count(), numbers[at], text[at], meaning)

@@ -13,7 +13,9 @@ from returnml.sources.mapped.mapping import EPOCH_UNITS, Mapping
 
 _FIRST, _LAST = datetime(1, 1, 3), datetime(9999, 12, 29)
 """Two days within what Python's dates hold, so that any offset from UTC leaves them there."""
-_OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
+_OFFSET = r"\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+_DIGITS_KEPT = 6
+"""After the decimal separator, of numbers that are calculated with."""
 
 
 def to_integer(values: pl.Expr, mapping: Mapping) -> pl.Expr:
@@ -36,6 +38,41 @@ def to_minor_units(values: pl.Expr, mapping: Mapping, currency: pl.Expr) -> pl.E
     return read
 
 
+def to_scaled(values: pl.Expr, mapping: Mapping, digits: int) -> pl.Expr:
+    """Numbers times ``10 ** digits``, rounded half away from zero."""
+    return _scaled(values, mapping, digits, allows_fraction=True)
+
+
+def to_quotient(
+    values: pl.Expr, divisor: pl.Expr, factor: pl.Expr, mapping: Mapping, digits: pl.Expr | int, *, must_be_whole: bool
+) -> pl.Expr:
+    """``values * factor / divisor`` in units of ``10 ** -digits``, rounded once, half away from zero.
+
+    Null where the divisor is 0.
+
+    Args:
+        divisor, factor: whole numbers.
+        must_be_whole: what would have to be rounded is null.
+    """
+    exact = _scaled(values, mapping, _DIGITS_KEPT, allows_fraction=True).cast(pl.Int128) * factor.cast(pl.Int128)
+    below = divisor.cast(pl.Int128) * 10**_DIGITS_KEPT
+    above = exact * pl.lit(10).cast(pl.Int128).pow(digits).cast(pl.Int128)
+    sign = above.sign() * below.sign()
+    doubled, size = above.abs() * 2, below.abs()
+    whole = (doubled + size) // (size * 2)
+    fits = size > 0
+    if must_be_whole:
+        fits = fits & (above.abs() % size == 0)
+    return pl.when(fits).then(sign * whole).cast(pl.Int64, strict=False)
+
+
+def currency_digits(mapping: Mapping, currency: pl.Expr) -> pl.Expr:
+    """Of each row's amounts: those of the mapping, or of its currency."""
+    if mapping.minor_digits is not None:
+        return pl.lit(mapping.minor_digits, pl.Int64)
+    return currency.replace_strict(MINOR_DIGITS, default=USUAL_DIGITS, return_dtype=pl.Int64)
+
+
 def to_boolean(values: pl.Expr, mapping: Mapping) -> pl.Expr:
     """By the mapping's true and false values, in any case."""
     lower = values.str.strip_chars().str.to_lowercase()
@@ -51,20 +88,27 @@ def to_instant(values: pl.Expr, mapping: Mapping, datetime_format: str | None) -
     """
     if datetime_format in EPOCH_UNITS:
         unit = EPOCH_UNITS[datetime_format]
-        whole = values.str.strip_chars().cast(pl.Int64, strict=False)
+        text = values.str.strip_chars()
+        whole = text.str.extract(r"^([+-]?\d+)(?:\.\d*)?$", 1).cast(pl.Int64, strict=False)
+        digits = len(str(unit)) - 1  # 1740823200.25 has a quarter of a second
+        fraction = text.str.extract(r"\.(\d*)$", 1).fill_null("").str.pad_end(digits, "0").str.slice(0, digits)
+        rest = pl.when(text.str.starts_with("-")).then(-1).otherwise(1) * fraction.cast(pl.Int64, strict=False).fill_null(0)
         fits = whole.is_between(instant_us(_FIRST) // unit, instant_us(_LAST) // unit)  # else the product would wrap around
-        return (pl.when(fits).then(whole) * unit).cast(pl.Datetime("us"))
+        return (pl.when(fits).then(whole) * unit + rest).cast(pl.Datetime("us"))
     if datetime_format is not None:
         text = values.str.strip_chars()
         if "%z" in datetime_format or "%:z" in datetime_format:
             return _to_utc(text, datetime_format)
         return _from_local(text.str.to_datetime(datetime_format, time_unit="us", strict=False), mapping)
-    text = values.str.strip_chars().str.replace("T", " ", literal=True)
+    text = values.str.strip_chars().str.replace(r"^(.{10})T", "$1 ")
     with_offset = text.str.contains(rf"\d{{2}}:\d{{2}}.*{_OFFSET}")
-    offset = text.str.extract(f"({_OFFSET})").str.replace("Z", "+0000", literal=True).str.replace(":", "", literal=True)
+    offset = (
+        text.str.extract(f"({_OFFSET})").str.strip_chars().str.replace("^(?:Z|UTC)$", "+0000").str.replace(":", "", literal=True)
+    )
     local = _full_time(text.str.replace(_OFFSET, "")).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
     naive = _full_time(text).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
-    minutes = offset.str.slice(1, 2).cast(pl.Int64, strict=False) * 60 + offset.str.slice(3, 2).cast(pl.Int64, strict=False)
+    minutes = offset.str.slice(1, 2).cast(pl.Int64, strict=False) * 60
+    minutes += offset.str.slice(3, 2).cast(pl.Int64, strict=False).fill_null(0)
     signed = pl.when(offset.str.starts_with("-")).then(-minutes).otherwise(minutes)
     return pl.when(with_offset).then(_bounded(local) - pl.duration(minutes=signed)).otherwise(_from_local(naive, mapping))
 

@@ -70,7 +70,7 @@ def shop(tmp_path_factory) -> Iterator[FlagShop]:
     root = tmp_path_factory.mktemp("flags")
     orders.write_csv(root / "orders.csv")
     done = CliRunner().invoke(
-        app, ["import", "csv", "--mapping", str(EXAMPLE), str(root / "orders.csv"), "--data", str(root / "data")]
+        app, ["import", "files", "--mapping", str(EXAMPLE), str(root / "orders.csv"), "--data", str(root / "data")]
     )
     assert done.exit_code == 0, done.output
     settings = settings_of(root / "data")

@@ -18,7 +18,7 @@ from returnml.settings import LabelSettings, Settings
 from returnml.sources.delivery import Words
 from returnml.sources.import_error import SourceError
 from returnml.sources.landing import days
-from returnml.sources.mapped.mapped_tables import NO_OUTCOMES, MappedImport, import_mapped
+from returnml.sources.mapped.mapped_tables import NO_OUTCOMES, Given, MappedImport, import_mapped
 from returnml.sources.mapped.mapping import load_mapping
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.ingest.raw_streams import ingest_raw
@@ -47,6 +47,7 @@ unit_price_cents = "price"
 [orders.constants]
 currency = "EUR"
 """
+CARRIES = MINIMAL.replace("[orders.columns]", '[orders]\ncarry = ["*"]\n[orders.columns]')
 FLAGGED = MINIMAL.replace("[orders.columns]\n", 'exported_at = "2025-03-02T00:00:00Z"\n[orders.columns]\nis_returned = "back"\n')
 
 
@@ -55,9 +56,9 @@ def _import(tmp_path: Path, mapping: Path, orders: str, returns: str | None = No
     orders_file.write_text(orders)
     if returns is not None:
         returns_file.write_text(returns)
-    landing = tmp_path / "landing"
-    second = None if returns is None else returns_file
-    return import_mapped("csv", mapping, orders_file, second, landing, LabelSettings(), VirtualClock(NOW_US), AS_DELIVERED)
+    tables = {"orders": orders_file} | ({} if returns is None else {"returns": returns_file})
+    given = Given(mapping, tables)
+    return import_mapped(given, tmp_path / "landing", LabelSettings(), VirtualClock(NOW_US), AS_DELIVERED)
 
 
 def _mapping(tmp_path: Path, content: str) -> Path:
@@ -132,7 +133,7 @@ def test_flag_counts_once_the_window_was_over_at_the_export(tmp_path: Path) -> N
 )
 def test_unreadable_value_refuses_the_file_and_nothing_is_delivered(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
-        _import(tmp_path, _mapping(tmp_path, MINIMAL), f"id,at,who,what,n,price\nz,2025-01-01,k,x,1,5\n{row}\n")
+        _import(tmp_path, _mapping(tmp_path, CARRIES), f"id,at,who,what,n,price\nz,2025-01-01,k,x,1,5\n{row}\n")
     assert days(tmp_path / "landing", "orders") == []
 
 
@@ -150,9 +151,9 @@ def test_missing_and_unmapped_columns_are_refused_and_optional_ones_are_null(tmp
     with pytest.raises(SourceError, match=r"column 'price': the mapping names it, the file has id, .* \[required_column\]"):
         _import(tmp_path, mapping, "id,at,who,what,n\na,2025-01-01,k,x,1\n")
     with pytest.raises(
-        SourceError, match=r"column 'Size': is named like a contract column: map or ignore it \[unmapped_column\]"
+        SourceError, match=r"column 'Size': is named like a contract column: map it or leave it out \[unmapped_column\]"
     ):
-        _import(tmp_path, mapping, "id,at,who,what,n,price,Size\na,2025-01-01,k,x,1,5,M\n")
+        _import(tmp_path, _mapping(tmp_path, CARRIES), "id,at,who,what,n,price,Size\na,2025-01-01,k,x,1,5,M\n")
     _import(tmp_path, EXAMPLE, ORDERS)
     assert _landed(tmp_path, "orders", date(2025, 7, 1))["voucher_code"].null_count() == 3
 
@@ -232,19 +233,18 @@ def test_an_import_that_says_nothing_about_outcomes_says_so(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("Note,note", r"column 'note': differs from 'Note' in case only: ignore it \[ambiguous_column\]"),
-        ("Country,x", r"column 'Country': is named like a contract column: map or ignore it \[unmapped_column\]"),
+        ("Note,note", r"column 'note': differs from 'Note' in case only: leave it out \[ambiguous_column\]"),
+        ("Country,x", r"column 'Country': is named like a contract column: map it or leave it out \[unmapped_column\]"),
         ("QUANTITY,x", r"column 'QUANTITY': is named like a contract column"),
         ("Is_Return_Flag_Open,x", r"column 'Is_Return_Flag_Open': is named like a contract column"),
-        ("File_Row_Number,x", r"column 'File_Row_Number': the name is reserved: ignore it \[reserved_column\]"),
+        ("File_Row_Number,x", r"column 'File_Row_Number': the name is reserved: leave it out \[reserved_column\]"),
     ],
 )
 def test_names_that_landing_files_may_not_have_are_refused_at_the_door(tmp_path: Path, header: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
-        _import(tmp_path, _mapping(tmp_path, MINIMAL), f"id,at,who,what,n,price,{header}\na,2025-01-01,k,x,1,5,1,2\n")
+        _import(tmp_path, _mapping(tmp_path, CARRIES), f"id,at,who,what,n,price,{header}\na,2025-01-01,k,x,1,5,1,2\n")
     assert days(tmp_path / "landing", "orders") == []
-    ignored = MINIMAL.replace("[orders.columns]", f"[orders]\nignore = {header.split(',')}\n[orders.columns]")
-    _import(tmp_path, _mapping(tmp_path, ignored), f"id,at,who,what,n,price,{header}\na,2025-01-01,k,x,1,5,1,2\n")
+    _import(tmp_path, _mapping(tmp_path, MINIMAL), f"id,at,who,what,n,price,{header}\na,2025-01-01,k,x,1,5,1,2\n")
     with duckdb.connect() as con:
         report = ingest_raw(con, ORDERS_STREAM, date(2025, 1, 1), date(2025, 1, 1), tmp_path / "landing", Settings())
     assert (report.refused, report.rows) == ((), 1)
@@ -306,9 +306,8 @@ def test_a_period_is_one_of_the_zone_that_the_rows_times_are_read_in(tmp_path: P
     def deliver(rows: str, replaced: str | None) -> None:
         file.write_text(f"id,at,who,what,n,price\n{rows}")
         words = Words(may_lose=True)
-        import_mapped(
-            "csv", mapping, file, None, landing, LabelSettings(), clock, AS_DELIVERED, shops, replaced=replaced, words=words
-        )
+        given = Given(mapping, {"orders": file}, timezone=shops, replaced=replaced)
+        import_mapped(given, landing, LabelSettings(), clock, AS_DELIVERED, words=words)
 
     deliver("a,2025-02-01 23:30,k,x,1,5\nb,2025-02-02 00:30,k,x,1,5\n", None)
     deliver("c,2025-02-02 00:45,k,x,1,5\n", "2025-02-02")
