@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from returnml.attributes import Attributes, AttributeSettings, Entity, declared_attributes
+
 EARLIEST_YEAR, LATEST_YEAR = 1990, 2100
 """Times before the first, or from the second on, are mistyped."""
 PROFILES = ("dev", "staging", "prod")
@@ -348,6 +350,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one profile.
 
     Attributes:
+        attributes: by entity and name the shop's own columns that become features (``docs/attributes.md``).
         tasks: by task what differs for it.
         replay_clock: a file that says what time it is (privileged: a replay, a demo on old data); none in production.
     """
@@ -373,6 +376,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kafka: KafkaSettings = KafkaSettings()
     privacy: PrivacySettings = PrivacySettings()
     trail: TrailSettings = TrailSettings()
+    attributes: dict[Entity, dict[str, AttributeSettings]] = {}
     tasks: dict[str, TaskSettings] = {}
 
     def __post_init__(self) -> None:
@@ -389,6 +393,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, days, least in (("window_days", self.label.window_days, 1), ("grace_days", self.label.grace_days, 0)):
             if not least <= days <= 365:
                 raise ValueError(f"label.{name}: {days}: expected {least} to 365")
+        declared_attributes(self.attributes)
         for name, own in self.tasks.items():
             try:
                 self._changed(own)
@@ -407,6 +412,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "training": msgspec.convert(training, TrainingSettings, strict=False),
             "gates": msgspec.convert(gates, GateSettings, strict=False),
         }
+
+    @property
+    def shop_attributes(self) -> Attributes:
+        """The attributes that are declared."""
+        return declared_attributes(self.attributes)
 
     @property
     def paths(self) -> DataPaths:

@@ -13,7 +13,7 @@ from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day, refuse
 from returnml.commands.root import settings_of_root
 from returnml.instants import instant
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +28,9 @@ DayOption = Annotated[str | None, typer.Option("--day", help="Day of the answer 
 
 def replay(request_id: RequestArgument, on: DayOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Compute an answer again from the log and its release; exit code 1 where a bit differs."""
-    paths = settings_of_root(data).paths
-    answer = _answer(paths, request_id, on)
-    lines = _replayed(paths, answer)
+    settings = settings_of_root(data)
+    answer = _answer(settings.paths, request_id, on)
+    lines = _replayed(settings, answer)
     if as_json:
         typer.echo(
             json.dumps({**_about(answer), "lines": [asdict(n) | {"is_identical": n.is_identical} for n in lines]}, indent=2)
@@ -57,7 +57,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what an answer was made from: reasons, inputs, features, and the events behind every window."""
-    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.features.sets.attributed import order_line
     from returnml.warehouse.answers.answer_recomputation import (
         raw_values,
         served_vectors,
@@ -67,15 +67,16 @@ def explain(
         unseen_events,
     )
 
-    paths = settings_of_root(data).paths
+    settings = settings_of_root(data)
+    paths, declared = settings.paths, order_line(settings.shop_attributes)
     answer = _answer(paths, request_id, on)
-    replayed = _replayed(paths, answer)
-    raw = raw_values(answer, ORDER_LINE)
-    served = served_vectors(answer, ORDER_LINE)
+    replayed = _replayed(settings, answer)
+    raw = raw_values(answer, declared)
+    served = served_vectors(answer, declared)
     vectors = served.tolist()
-    reasons = _reasons(paths, answer, served)
+    reasons = _reasons(settings, answer, served)
     with opened(paths.warehouse, read_only=True) as con:
-        behind = [contributions(con, ORDER_LINE, answer, raw, i, events) for i in range(answer.lines)]
+        behind = [contributions(con, declared, answer, raw, i, events) for i in range(answer.lines)]
         unseen = unseen_events(con, answer)
     found = [
         {
@@ -87,7 +88,7 @@ def explain(
             "reasons": reasons[i],
             "inputs": {name: values[i] for name, values in answer.inputs.items()},
             # NaN is no JSON
-            "features": {n: None if v != v else v for n, v in zip(ORDER_LINE.outputs, vectors[i], strict=True)},
+            "features": {n: None if v != v else v for n, v in zip(declared.outputs, vectors[i], strict=True)},
             "contributions": [asdict(c) | {"differing": c.differing} for c in behind[i]],
         }
         for i, line in enumerate(replayed)
@@ -118,8 +119,8 @@ def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
     return answer
 
 
-def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
-    from returnml.features.sets.order_line import ORDER_LINE
+def _replayed(settings: Settings, answer: Answer) -> list[ReplayedLine]:
+    from returnml.features.sets.attributed import order_line
     from returnml.release.folder import ReleaseError, load_release, release_folder
     from returnml.warehouse.answers.answer_recomputation import (
         ReplayError,
@@ -127,24 +128,25 @@ def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
     )
 
     try:
-        return replay(answer, ORDER_LINE, load_release(release_folder(paths.releases, answer.release)).model)
+        release = load_release(release_folder(settings.paths.releases, answer.release))
+        return replay(answer, order_line(settings.shop_attributes), release.model)
     except (ReplayError, ReleaseError) as error:
         refuse(str(error))
 
 
-def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> list[list[dict[str, Any]] | None]:
+def _reasons(settings: Settings, answer: Answer, vectors: np.ndarray) -> list[list[dict[str, Any]] | None]:
     """Of each line; None where the release holds no explainer."""
     import msgspec
 
-    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.features.sets.attributed import order_line
     from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
     from returnml.reasons.ordering import Reasoner
     from returnml.release.folder import load_release, release_folder
 
-    release = load_release(release_folder(paths.releases, answer.release))
+    release = load_release(release_folder(settings.paths.releases, answer.release))
     if EXPLAINER_FILE not in release.manifest.files:
         return [None] * answer.lines
-    reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), ORDER_LINE)
+    reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), order_line(settings.shop_attributes))
     return [[msgspec.structs.asdict(r) for r in reasons] for reasons in reasoner.reasons(vectors)]
 
 

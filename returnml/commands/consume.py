@@ -34,7 +34,7 @@ def consume(
         ClockError,
         clock_of,
     )
-    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.features.sets.attributed import order_line
     from returnml.store.inlet import EventInlet
     from returnml.streaming.client import StreamingError
     from returnml.streaming.consumer import EventConsumer
@@ -47,7 +47,7 @@ def consume(
         clock = clock_of(settings.replay_clock)
     except ClockError as error:
         refuse(str(error))
-    inlet = EventInlet(settings, ORDER_LINE, clock)
+    inlet = EventInlet(settings, order_line(settings.shop_attributes), clock)
     try:
         with _told_to_stop() as stop, _shown(f"{kafka.topic} as {kafka.group_id}") as show:
             reader = EventConsumer(kafka, inlet, dead_letters(settings, clock, logging.getLogger(__name__).warning), show)

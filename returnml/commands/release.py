@@ -219,7 +219,7 @@ def rebuild_command(version: Version, data: DataOption = None) -> None:
     try:
         with _refused():
             release = _load(settings, version)
-            differing = rebuild(release, task_named(release.manifest.task), settings.paths)
+            differing = rebuild(release, task_named(release.manifest.task, settings.shop_attributes), settings.paths)
     except RebuildError as error:
         refuse(str(error))
     for name in differing:

@@ -100,7 +100,7 @@ def store_publish(
     from returnml.features.tiles.arithmetic import TileError
     from returnml.features.windows import DAY_US
     from returnml.store.backend_choice import open_backend
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.tasks.live_sets import live_feature_sets
     from returnml.warehouse.publishing.publication import (
         NotIngested,
         publish_warehouse,
@@ -116,7 +116,7 @@ def store_publish(
         refuse(f"--cut-off {_text(until_us)} is after now, {_text(now_us)}: events before it may still come")
     try:
         with opened(settings.paths.warehouse) as con, _refused():
-            generation = publish_warehouse(con, FEATURE_SETS, until_us, open_backend(settings))
+            generation = publish_warehouse(con, live_feature_sets(settings.shop_attributes), until_us, open_backend(settings))
     except (NotIngested, TileError) as error:
         refuse(str(error))
     typer.echo(f"published {generation.name}: cut-off {_text(until_us)}, events up to {generation.manifest.ledger_seq}")
@@ -126,11 +126,11 @@ def store_publish(
 def store_verify(data: DataOption = None) -> None:
     """Check every byte: generation, ledger, and that the live part follows from both; exit code 1 where it does not."""
     from returnml.store.verification import verify_store
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.tasks.live_sets import live_feature_sets
 
     settings = settings_of_root(data)
     with _refused(damage_code=1):
-        found = verify_store(_backend(settings), FEATURE_SETS[0])
+        found = verify_store(_backend(settings), live_feature_sets(settings.shop_attributes)[0])
     if not (found.has("generation_damaged") or found.has("loaded_generation_differs")):
         typer.echo(f"generation  {found.generation}: every byte as in its manifest")
     last = found.ledger.last.seq if found.ledger and found.ledger.last else 0
@@ -150,12 +150,12 @@ def store_verify(data: DataOption = None) -> None:
 def store_rebuild(data: DataOption = None) -> None:
     """Build the live part anew from the published generation and the ledger; scoring goes on meanwhile."""
     from returnml.store.verification import read_live, rebuild_store
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.tasks.live_sets import live_feature_sets
 
     settings = settings_of_root(data)
     with _refused():
         backend = _backend(settings)
-        generation = rebuild_store(backend, FEATURE_SETS[0])
+        generation = rebuild_store(backend, live_feature_sets(settings.shop_attributes)[0])
         live = read_live(backend)
     typer.echo(f"rebuilt     {len(live.state):,} keys, events up to {live.mark.seq}, beside {generation.name}")
 

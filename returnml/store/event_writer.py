@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from returnml.attributes import Attributes
 from returnml.clock import Clock
 from returnml.features.feature_set import FeatureSet
 from returnml.instants import instant
@@ -106,15 +107,23 @@ class EventWriter:
         feature_set: one that the generation must serve. Its tiles are kept for all that it serves.
         customers: what the customer ids of events become; no id of the shop gets into ledger or store.
         currency: of all amounts; default: that of the first.
+        attributes: the shop's own fields that orders may carry.
 
     Raises:
         OSError: where the ledger's folder cannot be written.
     """
 
     def __init__(
-        self, backend: Backend, feature_set: FeatureSet, clock: Clock, customers: CustomerIds, currency: str | None = None
+        self,
+        backend: Backend,
+        feature_set: FeatureSet,
+        clock: Clock,
+        customers: CustomerIds,
+        currency: str | None = None,
+        attributes: Attributes = (),
     ) -> None:
         self._currency = currency
+        self._attributes = attributes
         self._backend = backend
         self._feature_set = feature_set
         self._clock = clock
@@ -159,7 +168,7 @@ class EventWriter:
             seq += 1
             known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
             own = named(event)
-            judged = Judged(own, misnamed(event, self._customers) or validate(own, state, known_at_us))
+            judged = Judged(own, misnamed(event, self._customers) or validate(own, state, known_at_us, self._attributes))
             records.append(Record(seq, known_at_us, encode_payload(judged)))
             answers.append(Applied(self._take(transaction, state, records[-1], judged), False))
         position = mark.position

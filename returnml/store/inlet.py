@@ -47,7 +47,8 @@ class EventInlet:
             if self._writer is None:
                 customers = open_customers(self._settings)
                 backend, currency = open_backend(self._settings), self._settings.shop.currency
-                self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency)
+                own = self._settings.shop_attributes
+                self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency, own)
             return self._writer.submit(events)
         except (StoreError, LogError, KeyringError, OSError) as error:
             self.close()

@@ -53,10 +53,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class RequestColumns:
-    """What a request to the service says of each row: the columns that features may be made from online."""
+    """What a request to the service says of each row: the columns that features may be made from online.
+
+    Attributes:
+        categories: texts of the shop's own that events carry too, so that they may be keys (``attributes``).
+    """
 
     texts: tuple[str, ...]
     integers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

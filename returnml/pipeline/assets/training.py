@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from returnml.attributes import Attributes
 from returnml.clock import Clock
 from returnml.pipeline.assets.cutoff_config import CutOffConfig
 from returnml.pipeline.assets.line_asset import (
@@ -217,8 +218,9 @@ def build_release(task: Task) -> dg.AssetsDefinition:
     return release
 
 
-ASSETS = [
-    build(task)
-    for task in tasks().values()
-    for build in (build_training_set, build_candidate_model, build_evaluation, build_release)
-]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of every task, in a shop with these attributes."""
+    found = tasks(attributes).values()
+    return [
+        build(task) for task in found for build in (build_training_set, build_candidate_model, build_evaluation, build_release)
+    ]

@@ -15,9 +15,11 @@ from itertools import groupby
 import duckdb
 import polars as pl
 
+from returnml.attributes import UNREADABLE, Attributes
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import missing, rule_ranks, rule_texts
 from returnml.warehouse.ingest.acceptance import judge_returns
+from returnml.warehouse.ingest.attribute_columns import unreadable
 from returnml.warehouse.ingest.core_sql import (
     core_select,
     quarantine_select,
@@ -70,7 +72,12 @@ class CoreReport:
 
 
 def build_core(
-    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, currency: str | None = None
+    con: duckdb.DuckDBPyConnection,
+    stream: DeliveredStream,
+    first: date,
+    last: date,
+    currency: str | None = None,
+    attributes: Attributes = (),
 ) -> CoreReport:
     """Replace the known days ``first`` to ``last`` of ``core.<stream>`` and ``quarantine.<stream>`` from raw.
 
@@ -78,17 +85,20 @@ def build_core(
 
     Args:
         currency: of the shop's amounts (``shop.currency``); default: the one that they have so far.
+        attributes: the shop's own columns of the order table.
 
     Raises:
         MixedCurrencies: where several are met and nothing says which is the shop's; nothing is written then.
         RowsLost: where a row would end in neither table or in both; nothing is written then.
         LedgerConflict: where events contradict what was landed; nothing is written then.
     """
-    ensure_schema(con)
+    ensure_schema(con, attributes)
     with transaction(con):  # on failure its rollback also removes the temporary tables
         rows_in = _number_candidates(con, stream, first, last)
         mark_refused(con)
         _judge_rows(con, stream, rows_in)
+        if stream is ORDERS:
+            _judge_attributes(con, attributes)
         judge_currency(con, stream, first, last, currency)
         _judge_duplicate_lines(con, stream)
         _judge_references(con, stream)
@@ -97,7 +107,7 @@ def build_core(
             judge_returns(con, first, last)
         else:
             _judge_duplicate_ids(con, stream, first)
-        report = _write(con, stream, first, last, rows_in)
+        report = _write(con, stream, first, last, rows_in, attributes)
         check_conflicts(con, stream, first, last)
         for table in ("candidate", "broken", "reference", LINK):
             con.execute(f"DROP TABLE IF EXISTS temp.{table}")
@@ -145,6 +155,16 @@ def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in
                 SELECT pos FROM candidate WHERE json_extract_string(uncast, '$.{column.name}') IS NOT NULL)
             """,
             [ranks[missing(column.name)]],
+        )
+
+
+def _judge_attributes(con: duckdb.DuckDBPyConnection, attributes: Attributes) -> None:
+    """Of landing rows; an event's values were judged when it was sent."""
+    failed = unreadable(attributes, "extra").values()
+    if failed:
+        con.execute(
+            f"INSERT INTO broken SELECT pos, ? FROM candidate WHERE ledger_seq IS NULL AND ({' OR '.join(failed)})",
+            [rule_ranks(ORDERS)[UNREADABLE]],
         )
 
 
@@ -239,9 +259,11 @@ def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream
     )
 
 
-def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int) -> CoreReport:
-    inputs = _inputs(con, stream, first, last)
-    core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream, first), inputs_hash=inputs)
+def _write(
+    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int, attributes: Attributes
+) -> CoreReport:
+    inputs = _inputs(con, stream, first, last, attributes)
+    core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream, first, attributes), inputs_hash=inputs)
     [(links,)] = con.execute(f"SELECT count(*) FROM {LINK}").fetchall() if stream is RETURNS else [(0,)]
     [(orphans,)] = (
         con.execute("SELECT count(*) FROM core.returns WHERE is_orphan AND known_day BETWEEN ? AND ?", [first, last]).fetchall()
@@ -250,7 +272,7 @@ def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date,
     )
     with registered(con, "rule_texts", rule_texts(stream)):
         quarantine = replace_partition(
-            con, f"quarantine.{stream.name}", first, last, quarantine_select(stream), inputs_hash=inputs
+            con, f"quarantine.{stream.name}", first, last, quarantine_select(stream, attributes), inputs_hash=inputs
         )
     good = core.rows - links
     if rows_in != good + quarantine.rows:
@@ -266,8 +288,11 @@ def _write(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date,
     )
 
 
-def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:
-    """Per day: hash of the raw partition and of the tables that it was checked against."""
+def _inputs(
+    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, attributes: Attributes
+) -> dict[date, str]:
+    """Per day: hash of the raw partition, of the tables that it was checked against, and of the attributes' declarations."""
+    declared = [repr(attributes)] if attributes else []
     tables = {ORDERS.name: (), RETURNS.name: ("core.orders",), INSPECTIONS.name: ("core.returns",)}[stream.name]
     parts = [
         (day, h)
@@ -275,7 +300,8 @@ def _inputs(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date
         for day, h in content_hashes(con, table, first, last).items()
     ]
     return {
-        day: combine_hashes([h for _, h in group]) for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
+        day: combine_hashes([*(h for _, h in group), *declared])
+        for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
     }
 
 
