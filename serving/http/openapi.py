@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -132,5 +133,5 @@ def _field(attribute: Attribute) -> dict[str, Any]:
 def add_events(document: OpenAPI) -> None:
     """Add the events' schemas to the document, which only has those of declared parameters and answers."""
     schemas = document.components.schemas if document.components else {}
-    schemas.update({name: _schema(schema) for name, schema in _COMPONENTS.items()})
+    schemas.update({name: _schema(schema) for name, schema in deepcopy(_COMPONENTS).items()})
     schemas["Event"] = _schema(_EVENT)
