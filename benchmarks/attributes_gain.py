@@ -62,7 +62,7 @@ def lines_of(plan: Plan, root: Path) -> tuple[pl.DataFrame, list[str]]:
     con = open_warehouse(settings.paths.warehouse)
     for stream in (ORDERS, RETURNS):
         ingest_raw(con, stream, plan.start, last, settings.paths.landing, settings)
-        build_core(con, stream, plan.start, last, None, own)
+        build_core(con, stream, plan.start, last, attributes=own)
     build_outcomes(con, plan.start, plan.end, settings.label, own)
     build_order_lines(con, declared, plan.start, last)
     names = list(declared.outputs)
@@ -102,7 +102,7 @@ def shares(plan: Plan) -> tuple[float, float, float]:
     """AUC without, of the product, and hand-made."""
     with tempfile.TemporaryDirectory() as folder:
         lines, names = lines_of(plan, Path(folder) / "data")
-    first_held = lines["day"].max() - timedelta(days=HOLDOUT_DAYS)
+    first_held = lines["day"].to_list()[-1] - timedelta(days=HOLDOUT_DAYS)
     known = first_held - timedelta(days=33)  # labels known when the hold-out begins
     train = lines.filter((pl.col("day") >= plan.start + timedelta(days=WARM_UP_DAYS)) & (pl.col("day") < known))
     held = lines.filter(pl.col("day") >= first_held)

@@ -19,6 +19,7 @@ from returnml.commands.forget import forget
 from returnml.commands.logs import app as logs_app
 from returnml.commands.policy import app as policy_app
 from returnml.commands.publish_scores import publish_scores
+from returnml.commands.rates import app as rates_app
 from returnml.commands.release import app as release_app
 from returnml.commands.run import run
 from returnml.commands.score import score
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command()(simulate)
 app.add_typer(import_app, name="import")
 app.add_typer(data_app, name="data")
+app.add_typer(rates_app, name="rates")
 app.command()(run)
 app.command()(backfill)
 app.command()(status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -83,8 +83,25 @@ class FeatureTime(Struct, frozen=True, kw_only=True):
     stale: bool = False
 
 
-class Scores(Struct, frozen=True, kw_only=True):
-    """The answer: one score for each line, in the order of the request."""
+class Converted(Struct, frozen=True, kw_only=True):
+    """How the order's amounts were converted.
+
+    Attributes:
+        currency: of the order.
+        rate: what one unit of it is worth in the shop's currency, as it was delivered; ``1/1.0843`` where the other way round.
+        day: that the rate is of.
+    """
+
+    currency: str
+    rate: str
+    day: date
+
+
+class Scores(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer: one score for each line, in the order of the request.
+
+    ``currency``: of the costs, the shop's. ``converted``: where the order is in another one.
+    """
 
     request_id: str
     order_id: str
@@ -94,6 +111,7 @@ class Scores(Struct, frozen=True, kw_only=True):
     features: FeatureTime
     currency: str
     lines: list[LineScore]
+    converted: Converted | None = None
 
 
 class CustomerFeatures(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from returnml.attributes import UNREADABLE
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream, Kind
 from returnml.features.sets import shop
 from returnml.ledger import validator
+from returnml.ledger.conversion import RATE_MISSING
 
 EARLIEST, LATEST = validator.EARLIEST.replace(tzinfo=None), datetime(2100, 1, 1)
 """Times outside are absurd, whatever the clock says."""
@@ -141,18 +142,21 @@ def _too_large(column: str, bits: int) -> Rule:
     return Rule(f"{column.removesuffix('_cents')}_too_large", column, f"must be below 2^{bits}", pl.col(column) >= 2**bits)
 
 
+_NO_RATE = Rule(RATE_MISSING, "currency", "no exchange rate of it was known then that is young enough: record it")
 _OTHER_CURRENCY = Rule(validator.CURRENCY_DIFFERS, "currency", "is not the shop's: different currencies are never added")
 _DUPLICATE_LINE = "equals an earlier row in all columns but the id"
 _DUPLICATE_ID = "was delivered before"
 
 _OTHER_ROWS: dict[str, tuple[Rule, ...]] = {
     "orders": (
+        _NO_RATE,
         _OTHER_CURRENCY,
         Rule("duplicate_line", "line_id", _DUPLICATE_LINE),
         Rule("duplicate_id", "line_id", _DUPLICATE_ID),
         Rule(UNREADABLE, "extra", "cannot be read as the attribute that it is declared as"),
     ),
     "returns": (
+        _NO_RATE,
         _OTHER_CURRENCY,
         Rule("duplicate_line", "return_id", _DUPLICATE_LINE),
         Rule("unknown_order_line", "line_id", "is not known, and customer and article are not given"),

@@ -1,19 +1,31 @@
-"""What a log record's payload says: the event as it was sent, and the verdict that was given once, as JSON."""
+"""What a log record's payload says: the event, the verdict that was given once, and how its amounts were converted, as JSON."""
 
 from __future__ import annotations
 
 import msgspec
 
+from returnml.ledger.conversion import Conversion, as_sent
 from returnml.ledger.events import LedgerEvent
 from returnml.ledger.log import LogError, Record
 from returnml.ledger.validator import Verdict
 
 
-class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One event with its verdict."""
+class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One event with its verdict.
+
+    Attributes:
+        event: in the shop's currency.
+        conversion: what was sent, where that was in another one.
+    """
 
     event: LedgerEvent
     verdict: Verdict
+    conversion: Conversion | None = None
+
+    @property
+    def sent(self) -> LedgerEvent:
+        """The event with the amounts that were sent."""
+        return as_sent(self.event, self.conversion)
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -17,9 +17,11 @@ import msgspec
 
 from returnml.attributes import Attributes
 from returnml.clock import Clock
+from returnml.exchange.rate_file import Exchange
 from returnml.features.feature_set import FeatureSet
 from returnml.instants import instant
 from returnml.ledger.content import content_of
+from returnml.ledger.conversion import RATE_MISSING, NoRate, converted
 from returnml.ledger.event_records import (
     Judged,
     decode_payload,
@@ -107,6 +109,7 @@ class EventWriter:
         feature_set: one that the generation must serve. Its tiles are kept for all that it serves.
         customers: what the customer ids of events become; no id of the shop gets into ledger or store.
         currency: of all amounts; default: that of the first.
+        exchange: the rates into it; default: amounts in other currencies are refused.
         attributes: the shop's own fields that orders may carry.
 
     Raises:
@@ -120,9 +123,11 @@ class EventWriter:
         clock: Clock,
         customers: CustomerIds,
         currency: str | None = None,
+        exchange: Exchange | None = None,
         attributes: Attributes = (),
     ) -> None:
         self._currency = currency
+        self._exchange = exchange
         self._attributes = attributes
         self._backend = backend
         self._feature_set = feature_set
@@ -138,6 +143,7 @@ class EventWriter:
             StoreError: where there is no usable generation, or the store cannot be written; nothing is acknowledged.
             LogError, OSError: where the ledger is damaged or the disk full; nothing is acknowledged.
             KeyringError: where new customers cannot be registered; nothing is acknowledged.
+            RatesError: where the recorded rates cannot be read; nothing is acknowledged.
         """
         return self._with_generation(lambda: self._submit(events))
 
@@ -167,8 +173,7 @@ class EventWriter:
                 continue
             seq += 1
             known_at_us = max(self._clock.now_us(), known_at_us + 1, cut_off_us)
-            own = named(event)
-            judged = Judged(own, misnamed(event, self._customers) or validate(own, state, known_at_us, self._attributes))
+            judged = self._judge(event, named(event), state, known_at_us)
             records.append(Record(seq, known_at_us, encode_payload(judged)))
             answers.append(Applied(self._take(transaction, state, records[-1], judged), False))
         position = mark.position
@@ -177,6 +182,15 @@ class EventWriter:
             position = self._log.append(records, position)
         write_mark(transaction, Mark(seq, known_at_us, position))
         return answers
+
+    def _judge(self, event: AnyEvent, own: AnyEvent, state: LiveState, known_at_us: int) -> Judged:
+        refusal, conversion = misnamed(event, self._customers), None
+        if refusal is None and self._exchange is not None:
+            try:
+                own, conversion = converted(own, self._exchange.into, self._exchange.rates(), known_at_us)
+            except NoRate as error:
+                refusal = Verdict(RATE_MISSING, "currency", str(error))
+        return Judged(own, refusal or validate(own, state, known_at_us, self._attributes), conversion)
 
     def erase(self, customer: str) -> int:
         """Write into the ledger that a customer was forgotten, and drop their live tiles; once, however often it is called.
@@ -323,7 +337,7 @@ def _note(transaction: Transaction, seq: int, judged: Judged) -> Outcome:
 def outcome_of(seq: int, judged: Judged) -> Outcome:
     """What is answered to an event that was judged so."""
     verdict = judged.verdict
-    return Outcome(seq, verdict.rule, verdict.field, verdict.message, content_of(judged.event))
+    return Outcome(seq, verdict.rule, verdict.field, verdict.message, content_of(judged.sent))
 
 
 def event_key(event: LedgerEvent) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from returnml.clock import Clock
+from returnml.exchange.rate_file import RatesError, exchange_of
 from returnml.features.feature_set import FeatureSet
 from returnml.ledger.events import AnyEvent
 from returnml.ledger.log import LogError
@@ -47,10 +48,10 @@ class EventInlet:
             if self._writer is None:
                 customers = open_customers(self._settings)
                 backend, currency = open_backend(self._settings), self._settings.shop.currency
-                own = self._settings.shop_attributes
-                self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency, own)
+                exchange, attributes = exchange_of(self._settings), self._settings.shop_attributes
+                self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency, exchange, attributes)
             return self._writer.submit(events)
-        except (StoreError, LogError, KeyringError, OSError) as error:
+        except (StoreError, LogError, KeyringError, RatesError, OSError) as error:
             self.close()
             raise EventsUnavailable(f"events cannot be taken in: {error}") from error
 

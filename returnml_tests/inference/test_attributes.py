@@ -83,7 +83,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     con = open_warehouse(settings.paths.warehouse)
     for stream in (ORDERS, RETURNS):
         ingest_raw(con, stream, FIRST, LAST, settings.paths.landing, settings)
-        build_core(con, stream, FIRST, LAST, None, own)
+        build_core(con, stream, FIRST, LAST, attributes=own)
     build_outcomes(con, FIRST, LAST, settings.label, own)
     publish_generation(con, live_feature_sets(own), LAST_US, open_backend(settings))
     declared = order_line(own)
@@ -166,7 +166,7 @@ def test_the_ledger_brings_the_columns_that_a_landing_file_brings(lived: Day):
     con = open_warehouse(":memory:", threads=1)
     ingest_events(con, lived.settings.paths.ledger, LAST, LAST)
     ingest_raw(con, ORDERS, LAST, LAST, rooted(lived.settings.paths.root) / "nothing landed", lived.settings)
-    build_core(con, ORDERS, LAST, LAST, None, lived.attributes)
+    build_core(con, ORDERS, LAST, LAST, attributes=lived.attributes)
     sent = con.execute(f"SELECT {names} FROM core.orders ORDER BY line_id").fetchall()
     con.close()
     assert sent == landed

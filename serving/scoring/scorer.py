@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from returnml.attributes import UNKNOWN, Attribute, Attributes, read_value, sent_problem
+from returnml.exchange.rate_file import RatesError, exchange_of
 from returnml.features.sets.shop import ORDERS
 from returnml.instants import instant
+from returnml.ledger.conversion import RATE_MISSING, NoRate, rate_for
 from returnml.ledger.validator import CURRENCY_DIFFERS, other_currency
 from returnml.policy.document import Policy
 from returnml.reasons.ordering import Reason, Reasoner
@@ -24,9 +26,10 @@ from returnml.store.reading.online import (
     OnlineFeatures,
     Vectors,
 )
-from serving.errors import InvalidOrder
+from serving.errors import InvalidOrder, NotReady
 from serving.scoring.roster import Member
 from serving.wire import (
+    Converted,
     FeatureTime,
     LineScore,
     Order,
@@ -58,6 +61,7 @@ class Scorer:
 
     def __init__(self, member: Member, store: LiveStore, settings: Settings) -> None:
         self._declared = settings.shop.currency
+        self._exchange = exchange_of(settings)
         self._held: tuple[str, str | None] = ("", None)
         self._model = member.model
         self._role = member.role
@@ -78,10 +82,11 @@ class Scorer:
         check_order(order, instant(max(now_us, self._store.generation.cut_off_us)), self._max_lines)
         check_attributes(order, self._attributes)
         currency = self._currency()
-        if currency not in (None, order.currency):
-            raise InvalidOrder("currency", f"{other_currency(order.currency, currency)} [{CURRENCY_DIFFERS}]")
         reasoner = self._reasoner(order) if order.reasons else None
         columns = order_columns(order, self._attributes)
+        converted = None
+        if currency not in (None, order.currency):
+            converted = self._converted(order, columns, currency, now_us)
         vectors = self._features.vectors(columns, now_us)
         probability = self._model.probability(vectors.matrix)
         decided = self._decider.decide(probability, np.array(columns["line_value_cents"], np.int64), columns)
@@ -95,7 +100,8 @@ class Scorer:
             feature_set_hash=self._model.feature_set_hash,
             requested_at=instant(vectors.requested_at_us),
             features=feature_time(vectors.seen),
-            currency=order.currency,
+            currency=currency or order.currency,
+            converted=converted,
             lines=[
                 LineScore(
                     line_id=line_id,
@@ -117,6 +123,33 @@ class Scorer:
             ],
         )
         return Scored(scores, self._role, columns, vectors, self._decider.policy)
+
+    def _converted(self, order: Order, columns: dict[str, list[Any]], into: str, now_us: int) -> Converted:
+        """Replace the columns' amounts by those in the shop's currency.
+
+        Raises:
+            InvalidOrder: where there is no rate, or an amount is too large for the features.
+            NotReady: where the recorded rates cannot be read.
+        """
+        try:
+            rates = None if self._exchange is None else self._exchange.rates()
+        except RatesError as error:
+            raise NotReady(str(error)) from error
+        if rates is None or order.currency not in rates.currencies:
+            raise InvalidOrder("currency", f"{other_currency(order.currency, into)} [{CURRENCY_DIFFERS}]")
+        try:
+            held = rate_for(order.currency, rates, now_us)
+        except NoRate as error:
+            raise InvalidOrder("currency", f"{error} [{RATE_MISSING}]") from error
+        for i, line in enumerate(order.lines):
+            price = held.convert(line.unit_price_cents)
+            if not 0 < price * line.quantity < MAX_LINE_VALUE_CENTS:
+                at_most = f"in {into} quantity times price must lie above 0 and below {MAX_LINE_VALUE_CENTS}"
+                raise InvalidOrder(f"lines[{i}].unit_price_cents", f"{price * line.quantity}: {at_most}")
+            columns["unit_price_cents"][i] = price
+            columns["line_value_cents"][i] = price * line.quantity
+            columns["list_price_cents"][i] = None if line.list_price_cents is None else held.convert(line.list_price_cents)
+        return Converted(currency=order.currency, rate=held.rate.as_written, day=held.day)
 
     def _currency(self) -> str | None:
         """That of the amounts which the features are made from; None before there are any.

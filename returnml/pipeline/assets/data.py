@@ -106,11 +106,12 @@ def build_core(stream: DeliveredStream, attributes: Attributes) -> dg.AssetsDefi
     def core(
         context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
     ) -> dg.MaterializeResult:
+        from returnml.exchange.rate_file import rates_of
         from returnml.warehouse.ingest.validate import build_core as validate
 
         first, last = days_of(context)
         with session(warehouse) as con:
-            report = validate(con, stream, first, last, settings.shop.currency, attributes)
+            report = validate(con, stream, first, last, settings.shop.currency, rates_of(settings), attributes)
             results = checks.core_results(name, stream, con, first, last, report, settings.quality)
         metadata = written(report.good, report.core.content_hash, quarantined=report.quarantined, by_rule=report.by_rule)
         if stream is RETURNS:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from returnml.contracts.columns import Column, Kind
-from returnml.sources.mapped.currencies import MINOR_DIGITS, USUAL_DIGITS
+from returnml.exchange.minor_units import MINOR_DIGITS, USUAL_DIGITS
 from returnml.sources.mapped.mapping import Mapping
 
 _IDS = "_id"

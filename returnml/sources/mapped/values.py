@@ -7,8 +7,8 @@ from datetime import datetime
 
 import polars as pl
 
+from returnml.exchange.minor_units import MINOR_DIGITS, USUAL_DIGITS
 from returnml.instants import instant_us
-from returnml.sources.mapped.currencies import MINOR_DIGITS, USUAL_DIGITS
 from returnml.sources.mapped.mapping import EPOCH_UNITS, Mapping
 
 _FIRST, _LAST = datetime(1, 1, 3), datetime(9999, 12, 29)

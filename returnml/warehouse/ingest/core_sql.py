@@ -13,7 +13,7 @@ from returnml.features.sql.duckdb import DUCKDB
 from returnml.warehouse.ingest.attribute_columns import attribute_columns, category_names, unreadable
 from returnml.warehouse.ingest.links import NAMED, NAMED_KEYS, link_select
 from returnml.warehouse.ingest.raw_events import TABLE
-from returnml.warehouse.ingest.schema import core_columns
+from returnml.warehouse.ingest.schema import core_columns, sent_columns
 
 SEQ = "(known_day - DATE '1970-01-01')::BIGINT * 4294967296 + row_number() OVER (PARTITION BY known_day ORDER BY known_at, {id})"
 """days since the epoch << 32 | rank within the partition by (known_at, id)."""
@@ -49,8 +49,8 @@ def core_select(stream: DeliveredStream, first: date, attributes: Attributes = (
     columns = ", ".join(f'c."{column.name}"' for column in core_columns(stream))
     return _numbered(
         stream,
-        f"SELECT c.known_day, c.known_at, {columns}{derived}, c.extra, c.file, c.version, c.row_number, c.ledger_seq "
-        f"FROM candidate c {source} WHERE c.pos NOT IN (SELECT pos FROM broken)" + last,
+        f"SELECT c.known_day, c.known_at, {columns}{derived}{_sent(stream)}, c.extra, c.file, c.version, c.row_number, "
+        f"c.ledger_seq FROM candidate c {source} WHERE c.pos NOT IN (SELECT pos FROM broken)" + last,
     )
 
 
@@ -58,10 +58,15 @@ def quarantine_select(stream: DeliveredStream, attributes: Attributes = ()) -> s
     """The refused rows with their rules: names, columns and messages as the registered ``rule_texts`` has them, of refused
     events as the ledger has them.
     """
+    sent = sent_columns(stream)
+    delivered = {
+        c.name: f'coalesce(c.sent_{c.name}, c."{c.name}")' if f"sent_{c.name}" in sent else f'c."{c.name}"'
+        for c in stream.columns
+    }
     payload = ", ".join(
-        f"'{c.name}', coalesce(json_extract(c.uncast, '$.{c.name}'), to_json(c.\"{c.name}\"))"
+        f"'{c.name}', coalesce(json_extract(c.uncast, '$.{c.name}'), to_json({delivered[c.name]}))"
         if c.kind != "string"
-        else f"'{c.name}', c.\"{c.name}\""
+        else f"'{c.name}', {delivered[c.name]}"
         for c in stream.columns
     )
     # which column could not be read is known per row only
@@ -107,6 +112,10 @@ def _numbered(stream: DeliveredStream, select: str) -> str:
     return f"SELECT *, {SEQ.format(id=ranked)} AS seq FROM ({select}) ORDER BY seq"
 
 
+def _sent(stream: DeliveredStream) -> str:
+    return "".join(f", c.{name}" for name in sent_columns(stream))
+
+
 def _listed(expressions: Mapping[str, str]) -> str:
     return ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
 
@@ -122,7 +131,7 @@ def _returns(first: date, categories: tuple[str, ...]) -> str:
     )
     own = (
         f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, false AS is_link, {copied}, "
-        f"{_listed(fit_expressions.return_columns(DUCKDB, 'c.reason'))}, "
+        f"{_listed(fit_expressions.return_columns(DUCKDB, 'c.reason'))}{_sent(RETURNS)}, "
         "c.extra, c.file, c.version, c.row_number, c.ledger_seq FROM candidate c JOIN reference f USING (pos) "
         "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
         "WHERE c.pos NOT IN (SELECT pos FROM broken)"

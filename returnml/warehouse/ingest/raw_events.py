@@ -179,5 +179,6 @@ def _row(file: Path, record: Record) -> dict[str, Any]:
         "message": verdict.message,
         "is_orphan": verdict.is_orphan,
         "links": msgspec.json.encode(verdict.links).decode() if verdict.links else None,
+        "conversion": msgspec.json.encode(judged.conversion).decode() if judged.conversion else None,
         "file": f"{file.parent.name}/{file.name}",
     }

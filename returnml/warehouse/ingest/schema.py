@@ -55,6 +55,7 @@ _EVENTS = {
     "message": "VARCHAR",
     "is_orphan": "BOOLEAN",
     "links": "JSON",
+    "conversion": "JSON",
     "file": "VARCHAR",
 }
 _FILES = {
@@ -89,7 +90,13 @@ def tables(attributes: Attributes = ()) -> dict[str, dict[str, str]]:
     for stream in STREAMS.values():
         found[f"raw.{stream.name}"] = {**_RAW_FRONT, **_typed(stream.columns), **_RAW_BACK}
         found[f"quarantine.{stream.name}"] = _QUARANTINE
-        found[f"core.{stream.name}"] = {**_CORE_FRONT, **_typed(core_columns(stream)), **_derived(stream), **_CORE_BACK}
+        found[f"core.{stream.name}"] = {
+            **_CORE_FRONT,
+            **_typed(core_columns(stream)),
+            **_derived(stream),
+            **sent_columns(stream),
+            **_CORE_BACK,
+        }
     found["quarantine.files"] = _FILES
     found["core.outcomes"] = dict(_OUTCOMES)
     found["core.orders"] |= attribute_types(attributes)
@@ -102,6 +109,18 @@ def tables(attributes: Attributes = ()) -> dict[str, dict[str, str]]:
 def core_columns(stream: DeliveredStream) -> tuple[Column, ...]:
     """The delivered columns that a validated row keeps (``is_goods`` is true in all of them)."""
     return tuple(c for c in stream.columns if c.name != "is_goods")
+
+
+AMOUNTS = {ORDERS.name: ("unit_price_cents", "list_price_cents"), RETURNS.name: ("refund_cents",)}
+"""The columns of money of each stream; in the order in which ``Conversion.amounts`` has them."""
+
+
+def sent_columns(stream: DeliveredStream) -> dict[str, str]:
+    """What core keeps of a row whose amounts were converted, with SQL types; null in all others."""
+    if stream.name not in AMOUNTS:
+        return {}
+    amounts = {f"sent_{name}": "BIGINT" for name in AMOUNTS[stream.name]}
+    return {"sent_currency": "VARCHAR", **amounts, "exchange_rate": "VARCHAR", "exchange_day": "DATE"}
 
 
 def ensure_schema(con: duckdb.DuckDBPyConnection, attributes: Attributes = ()) -> None:

@@ -18,6 +18,7 @@ import polars as pl
 from returnml.attributes import UNREADABLE, Attributes
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import missing, rule_ranks, rule_texts
+from returnml.exchange.rates import Rates
 from returnml.warehouse.ingest.acceptance import judge_returns
 from returnml.warehouse.ingest.attribute_columns import unreadable
 from returnml.warehouse.ingest.core_sql import (
@@ -25,13 +26,14 @@ from returnml.warehouse.ingest.core_sql import (
     quarantine_select,
 )
 from returnml.warehouse.ingest.currency import judge_currency
+from returnml.warehouse.ingest.exchange import convert_candidates, rates_until
 from returnml.warehouse.ingest.ledger_verdicts import (
     check_conflicts,
     mark_refused,
     refer,
 )
 from returnml.warehouse.ingest.links import LINK
-from returnml.warehouse.ingest.schema import ensure_schema
+from returnml.warehouse.ingest.schema import AMOUNTS, ensure_schema
 from returnml.warehouse.partition import (
     PartitionResult,
     combine_hashes,
@@ -77,6 +79,7 @@ def build_core(
     first: date,
     last: date,
     currency: str | None = None,
+    rates: Rates | None = None,
     attributes: Attributes = (),
 ) -> CoreReport:
     """Replace the known days ``first`` to ``last`` of ``core.<stream>`` and ``quarantine.<stream>`` from raw.
@@ -85,6 +88,7 @@ def build_core(
 
     Args:
         currency: of the shop's amounts (``shop.currency``); default: the one that they have so far.
+        rates: by which landed amounts in other currencies are converted into it; default: they are refused.
         attributes: the shop's own columns of the order table.
 
     Raises:
@@ -96,6 +100,7 @@ def build_core(
     with transaction(con):  # on failure its rollback also removes the temporary tables
         rows_in = _number_candidates(con, stream, first, last)
         mark_refused(con)
+        convert_candidates(con, stream, rates, currency)
         _judge_rows(con, stream, rows_in)
         if stream is ORDERS:
             _judge_attributes(con, attributes)
@@ -107,7 +112,7 @@ def build_core(
             judge_returns(con, first, last)
         else:
             _judge_duplicate_ids(con, stream, first)
-        report = _write(con, stream, first, last, rows_in, attributes)
+        report = _write(con, stream, first, last, rows_in, rates, attributes)
         check_conflicts(con, stream, first, last)
         for table in ("candidate", "broken", "reference", LINK):
             con.execute(f"DROP TABLE IF EXISTS temp.{table}")
@@ -260,9 +265,15 @@ def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream
 
 
 def _write(
-    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int, attributes: Attributes
+    con: duckdb.DuckDBPyConnection,
+    stream: DeliveredStream,
+    first: date,
+    last: date,
+    rows_in: int,
+    rates: Rates | None,
+    attributes: Attributes,
 ) -> CoreReport:
-    inputs = _inputs(con, stream, first, last, attributes)
+    inputs = _inputs(con, stream, first, last, rates, attributes)
     core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream, first, attributes), inputs_hash=inputs)
     [(links,)] = con.execute(f"SELECT count(*) FROM {LINK}").fetchall() if stream is RETURNS else [(0,)]
     [(orphans,)] = (
@@ -289,9 +300,16 @@ def _write(
 
 
 def _inputs(
-    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, attributes: Attributes
+    con: duckdb.DuckDBPyConnection,
+    stream: DeliveredStream,
+    first: date,
+    last: date,
+    rates: Rates | None,
+    attributes: Attributes,
 ) -> dict[date, str]:
-    """Per day: hash of the raw partition, of the tables that it was checked against, and of the attributes' declarations."""
+    """Per day: hash of the raw partition, of the tables that it was checked against, of the rates known by then, and of the
+    attributes' declarations.
+    """
     declared = [repr(attributes)] if attributes else []
     tables = {ORDERS.name: (), RETURNS.name: ("core.orders",), INSPECTIONS.name: ("core.returns",)}[stream.name]
     parts = [
@@ -300,7 +318,7 @@ def _inputs(
         for day, h in content_hashes(con, table, first, last).items()
     ]
     return {
-        day: combine_hashes([*(h for _, h in group), *declared])
+        day: combine_hashes([*(h for _, h in group), *(rates_until(rates, day) if stream.name in AMOUNTS else ()), *declared])
         for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
     }
 

@@ -37,7 +37,7 @@ def built(make_shop, *rows: dict[str, Any]) -> Shop:
     shop = make_shop(SETTINGS)
     shop.deliver("orders", D1, list(rows))
     shop.ingest("orders", D1)
-    build_core(shop.con, _orders(), D1, D1, None, OWN)
+    build_core(shop.con, _orders(), D1, D1, attributes=OWN)
     return shop
 
 
@@ -98,7 +98,7 @@ def test_returns_and_outcomes_have_the_categories_of_their_line(make_shop):
     shop = built(make_shop, order("l1", channel="app", gift="no"), order("l2"))
     shop.deliver("returns", D2, [returned("r1", "l1"), returned("r2", "l2")])
     shop.ingest("returns", D2)
-    build_core(shop.con, RETURNS, D2, D2, None, OWN)
+    build_core(shop.con, RETURNS, D2, D2, attributes=OWN)
     assert shop.rows("SELECT line_id, order_channel FROM core.returns ORDER BY 1") == [("l1", "app"), ("l2", None)]
     due = date(2024, 6, 4)
     build_outcomes(shop.con, due, due, SETTINGS.label, OWN)
