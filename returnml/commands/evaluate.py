@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from returnml.studies.online_retail_study import Study
 
+RANKS = (0, 4, 16)
+"""Of the factors that are tried; 0: only how much each customer and each article usually returns."""
+
 app = typer.Typer(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
 
 SharedOption = Annotated[Path, typer.Option(help="Folder with the daily files and the reference script.")]
@@ -105,6 +108,32 @@ def ablation(
         typer.echo(
             f"| {one.name} | {one.inputs} | {auc:.4f} | {precision:.4f} | {loss:.5f} | {value:+.5f} | {low:+.5f} to {high:+.5f} |"
         )
+
+
+@app.command("factors")
+def factors(
+    shared: SharedOption = Path("../shared"),
+    seeds: Annotated[int, typer.Option(help="Models averaged for each choice.", min=1, max=5)] = 2,
+    replicates: ReplicatesOption = 200,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether factors of customers and articles add to the features, on the same origins. The test is not opened."""
+    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.studies.factors import try_factors
+    from returnml.studies.online_retail_study import SEEDS
+
+    lines, x = _lines(shared, load_settings(data=data))
+    found = try_factors(lines, x, ORDER_LINE, RANKS, replicates=replicates, seeds=SEEDS[:seeds], progress=_progress)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    typer.echo("| rank | AUC | AP | log loss | AUC against features alone | log loss against features alone |")
+    typer.echo("|---|---|---|---|---|---|")
+    for one in found:
+        auc, precision, loss = (one.figures[name] for name in ("auc", "average_precision", "log_loss"))
+        apart = [f"{v:+.5f} ({low:+.5f} to {high:+.5f})" for v, low, high in (one.differences[n] for n in ("auc", "log_loss"))]
+        typer.echo(f"| {one.rank} | {auc:.4f} | {precision:.4f} | {loss:.5f} | {apart[0]} | {apart[1]} |")
 
 
 def _progress(step: str) -> None:

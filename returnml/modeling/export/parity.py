@@ -44,8 +44,8 @@ class ParityError(Exception):
 def tolerance_of(calibration: Calibration) -> float:
     """What rounding before the calibration may come to behind it: it is as many times larger as the calibration is steep.
 
-    >>> tolerance_of(Calibration(method="platt", rise=5.0, fall=5.0, intercept=0.0))
-    5e-06
+    >>> tolerance_of(Calibration(method="platt", rise=4.0, fall=2.0, intercept=0.0))
+    4e-06
     """
     return TOLERANCE * max(1.0, calibration.rise, calibration.fall)
 

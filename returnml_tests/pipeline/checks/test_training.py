@@ -19,10 +19,10 @@ KEY = dg.AssetKey("training_set")
 
 
 def test_one_label_alone_warns_and_stops_nothing(tmp_path: Path):
-    snapshot = Shop(tmp_path).snapshot(lambda lines: lines.with_columns(returned=pl.lit(0, pl.Int8)))
+    snapshot = Shop(tmp_path).snapshot(lambda lines: lines.with_columns(returned=pl.lit(1, pl.Int8)))
     [failed] = [found for found in training_set_results(KEY, snapshot) if not found.passed]
     assert (failed.check_name, failed.severity) == ("both_classes", dg.AssetCheckSeverity.WARN)
     [declared] = [spec for spec in training_set_specs(KEY, is_logged=False) if spec.name == "both_classes"]
     assert not declared.blocking
-    with pytest.raises(SplitError, match="all with label 0"):
+    with pytest.raises(SplitError, match="all with label 1"):
         training_data(snapshot, TASK, SETTINGS.training)
