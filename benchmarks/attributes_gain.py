@@ -12,7 +12,7 @@ hold-out, with the same LightGBM parameters and rounds:
 The share is (AUC product - AUC without) / (AUC hand-made - AUC without), a seed at a time; over the seeds its mean with a
 95% interval by Student's t.
 
-    python -m benchmarks.attributes_gain [--seeds 5] [--days 300] [--lines-per-day 400] [--lines-per-customer 25]
+    python -m benchmarks.attributes_gain [--seeds 5] [--days 240] [--lines-per-day 300] [--lines-per-customer 8]
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def shares(plan: Plan) -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--days", type=int, default=300)
-    parser.add_argument("--lines-per-day", type=int, default=400)
-    parser.add_argument("--lines-per-customer", type=int, default=25)
+    parser.add_argument("--days", type=int, default=240)
+    parser.add_argument("--lines-per-day", type=int, default=300)
+    parser.add_argument("--lines-per-customer", type=int, default=8)
     args = parser.parse_args()
     found = []
     print("seed   without   product   hand-made   gain of hand-made   share")

@@ -16,11 +16,24 @@ def with_attributes(task: Task, attributes: Attributes) -> Task:
     Raises:
         UnusableAttribute: naming the attribute of which no features can be made.
     """
-    feature_set, request = order_line(attributes), task.spine.request
-    if task.feature_set is not ORDER_LINE or feature_set is ORDER_LINE or request is None:
+    request = task.spine.request
+    if task.feature_set is not ORDER_LINE or not attributes or request is None:
         return task
     used = [a for a in attributes if a.is_used]
     categories = tuple(a.name for a in used if a.is_text)
     integers = tuple(a.name for a in used if not a.is_text)
     columns = RequestColumns((*request.texts, *categories), (*request.integers, *integers), categories)
-    return replace(task, feature_set=feature_set, spine=replace(task.spine, request=columns))
+    protected = tuple(a for a in attributes if a.is_protected)
+    keys, own = ", ".join(task.spine.keys), "".join(f", o.{a.name}" for a in protected)
+    return replace(
+        task,
+        feature_set=order_line(attributes),
+        spine=replace(task.spine, request=columns),
+        facts=f"SELECT a.*{own} FROM ({task.facts}) a JOIN core.orders o USING ({keys})" if protected else task.facts,
+        protected=protected,
+    )
+
+
+def reasons_of_use(task: Task) -> dict[str, str]:
+    """Of each protected attribute that the task's model may use why it may; none: nothing of the kind."""
+    return {f"protected attribute {a.name}": a.because for a in task.protected if a.is_used and a.because is not None}

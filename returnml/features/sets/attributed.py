@@ -16,10 +16,13 @@ from returnml.features.declarations import InputKind, KeyGroup, RequestInput
 from returnml.features.families import Family, FamilyError
 from returnml.features.feature_set import FeatureSet
 from returnml.features.sets.order_line import ORDER_LINE
-from returnml.features.sets.shop import counts, outcomes, return_rates
+from returnml.features.sets.shop import KEY_COLUMNS, counts, outcomes, return_rates
 
 COUNTED, RATED = ("30d", "365d"), ("90d", "lifetime")
 """Windows of a category's counts and of its return rates."""
+
+_COLUMNS = ("order_id", "line_id", *KEY_COLUMNS)
+"""Of order lines, which an attribute's own could be taken for."""
 
 _KINDS = {
     AttributeType.NUMBER: InputKind.INTEGER,
@@ -46,13 +49,18 @@ def order_line(attributes: Attributes) -> FeatureSet:
     Raises:
         UnusableAttribute: naming the attribute whose name or words are taken.
     """
+    taken = {*ORDER_LINE.raw_names, *ORDER_LINE.outputs, *(group.name for group in ORDER_LINE.groups), *_COLUMNS}
+    for attribute in attributes:
+        if attribute.name in taken:
+            said = (
+                f"{attribute.name} is a column already"
+                if attribute.name in _COLUMNS
+                else f"{attribute.name} is a feature already"
+            )
+            raise UnusableAttribute(f"attributes.{attribute.entity}.{attribute.own_name}: {said}")
     used = [a for a in attributes if a.is_used]
     if not used:
         return ORDER_LINE
-    taken = {*ORDER_LINE.raw_names, *ORDER_LINE.outputs}
-    for attribute in used:
-        if attribute.name in taken or attribute.name in {group.name for group in ORDER_LINE.groups}:
-            raise UnusableAttribute(f"attributes.{attribute.entity}.{attribute.own_name}: {attribute.name} is a feature already")
     groups = tuple(_group(a) for a in used if a.type is AttributeType.CATEGORY)
     try:
         return replace(

@@ -25,6 +25,7 @@ from returnml.pipeline.checks import (
 from returnml.pipeline.checks import training_checks as checks
 from returnml.pipeline.resources.warehouse_resource import session
 from returnml.settings import Settings
+from returnml.tasks.attributed import reasons_of_use
 from returnml.tasks.declaration import Task
 from returnml.tasks.registry import tasks
 
@@ -195,7 +196,8 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         verdict = read_verdict(candidate)
         approval = settings.of_task(task.name).gates.require_approval
         state, seal = settings.paths.deployment_state(task.name), seal_of(settings.trail)
-        settled = settle(state, candidate, approval, "dagster", clock, seal=seal)
+        evidence = reasons_of_use(task) or None
+        settled = settle(state, candidate, approval, "dagster", clock, evidence=evidence, seal=seal)
         projected = project_aliases(settled.state, task.name, settings.paths.mlflow)
         metadata: dict[str, Any] = {
             "candidate": candidate.version,

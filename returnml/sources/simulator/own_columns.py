@@ -50,8 +50,8 @@ class OwnColumns:
         age = self.age_years[buyer] + lines.day / DAYS_PER_YEAR
         tenure = np.maximum(lines.day - self.registered_day[buyer], 0)
         return (
-            -0.045 * (age - 42.0)
-            + 0.9 * np.exp(-tenure / _NEWNESS_DAYS)
+            -0.06 * (age - 42.0)
+            + 1.5 * np.exp(-tenure / _NEWNESS_DAYS)
             + self.material_logit[self.material[article]]
             + self.supplier_logit[self.supplier[article]]
         )
@@ -81,6 +81,6 @@ def draw_own_columns(plan: Plan, articles: Articles, customers: Customers) -> Ow
         registered_day=np.where(customers.joined_day > 0, customers.joined_day, -before.astype(np.int64)),
         material=rng.integers(0, len(MATERIALS), len(articles)),
         supplier=rng.integers(0, SUPPLIERS, len(articles)),
-        material_logit=rng.normal(0, 0.45, len(MATERIALS)),
-        supplier_logit=rng.normal(0, 0.45, SUPPLIERS),
+        material_logit=rng.normal(0, 0.6, len(MATERIALS)),
+        supplier_logit=rng.normal(0, 0.6, SUPPLIERS),
     )

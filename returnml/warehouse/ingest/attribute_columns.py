@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from returnml.attributes import DAY, EARLIEST_DAY, LATEST_DAY, MAX_TEXT, NUMBER, Attribute, Attributes, AttributeType
-from returnml.contracts.columns import FALSE_WORDS, TRUE_WORDS
+from returnml.contracts.columns import FALSE_WORDS, OPEN_FLAG, ORDERS, TRUE_WORDS
+from returnml.settings import SettingsError
 
 
 def attribute_types(attributes: Attributes) -> dict[str, str]:
-    """The columns of ``core.orders`` that hold them, with their SQL types."""
+    """The columns of ``core.orders`` that hold them, with their SQL types.
+
+    Raises:
+        SettingsError: naming an attribute whose column is one of the contract's: no other column has its name.
+    """
+    known = {name.lower() for name in (*ORDERS.column_names, OPEN_FLAG)}
+    for a in attributes:
+        if a.column.lower() in known:
+            said = f"{a.column!r} is a column of the contract, with features of its own"
+            raise SettingsError(f"settings: attributes.{a.entity}.{a.own_name}: {said}")
     return {a.name: "VARCHAR" if a.is_text else "BIGINT" for a in attributes}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Any
 
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from returnml.attributes import Attribute, AttributeType, Entity, read_value
-from returnml.settings import Settings
+from returnml.contracts.columns import ORDERS, RETURNS
+from returnml.settings import Settings, SettingsError
 from returnml.warehouse.ingest.attribute_columns import attribute_columns, unreadable
 from returnml.warehouse.ingest.outcomes import build_outcomes
+from returnml.warehouse.ingest.schema import tables
 from returnml.warehouse.ingest.validate import build_core
 from returnml_tests.warehouse.conftest import D1, D2, Shop, order, returned
 
@@ -37,14 +40,8 @@ def built(make_shop, *rows: dict[str, Any]) -> Shop:
     shop = make_shop(SETTINGS)
     shop.deliver("orders", D1, list(rows))
     shop.ingest("orders", D1)
-    build_core(shop.con, _orders(), D1, D1, attributes=OWN)
+    build_core(shop.con, ORDERS, D1, D1, attributes=OWN)
     return shop
-
-
-def _orders():
-    from returnml.contracts.columns import ORDERS
-
-    return ORDERS
 
 
 def test_what_the_order_table_delivers_is_in_core_as_declared(make_shop):
@@ -74,13 +71,17 @@ def test_typed_columns_are_read_as_texts_are(make_shop):
     ],
 )
 def test_a_value_that_is_not_of_its_type_quarantines_the_row(make_shop, column, value, told):
-    import re
-
     shop = built(make_shop, order("l1", **{column: value}), order("l2", **{column: None}))
     [(rule, message)] = shop.rows("SELECT rule, message FROM quarantine.orders")
     assert rule == "attribute_not_readable"
     assert re.search(told, message), message
     assert shop.rows("SELECT line_id FROM core.orders") == [("l2",)]
+
+
+def test_a_column_of_the_contract_is_no_attribute():
+    own = msgspec.convert({"attributes": {"order": {"x": {"type": "category", "column": "Brand"}}}}, Settings).shop_attributes
+    with pytest.raises(SettingsError, match=r"attributes\.order\.x: 'Brand' is a column of the contract"):
+        tables(own)
 
 
 def test_undeclared_columns_stay_what_they_were(make_shop):
@@ -93,8 +94,6 @@ def test_undeclared_columns_stay_what_they_were(make_shop):
 
 
 def test_returns_and_outcomes_have_the_categories_of_their_line(make_shop):
-    from returnml.contracts.columns import RETURNS
-
     shop = built(make_shop, order("l1", channel="app", gift="no"), order("l2"))
     shop.deliver("returns", D2, [returned("r1", "l1"), returned("r2", "l2")])
     shop.ingest("returns", D2)
