@@ -27,7 +27,7 @@ from returnml.clock import SystemClock
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.features.windows import DAY_US
 from returnml.ledger.events import AnyEvent
-from returnml.ledger.log import START, LogWriter, Record
+from returnml.ledger.record_log import START, LogWriter, Record
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import DataPaths
 from returnml.store.backend import EVENTS, META, STATE, Backend

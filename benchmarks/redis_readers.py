@@ -24,17 +24,17 @@ import numpy as np
 from benchmarks.online_world import NOW_US, TWO_STREAMS, live_events, publish, request, warehouse
 from returnml.store.live import LiveStore
 from returnml.store.reading.read_plan import ReadPlan
-from returnml.store.redis import exchange
+from returnml.store.redis import round_trip
 from returnml.store.redis.remote import RedisBackend
 from returnml_tests.redis_server import PREFIX, RedisProcess
 
 SPAWN = multiprocessing.get_context("forkserver")
-WAYS = {"sleeps": 0.0, "looks first": exchange.SPIN_SECONDS}
+WAYS = {"sleeps": 0.0, "looks first": round_trip.SPIN_SECONDS}
 
 
 def read(url: str, root: Path, spin_seconds: float, seconds: float, found: Queue[Any]) -> None:
     """One process: put requests/s, p50 and p99 and processor time per request in microseconds."""
-    exchange.SPIN_SECONDS = spin_seconds
+    round_trip.SPIN_SECONDS = spin_seconds
     live = LiveStore(RedisBackend(root, url, PREFIX), TWO_STREAMS)
     live.refresh()
     plan, chance = ReadPlan(TWO_STREAMS, live.generation.manifest), random.Random(os.getpid())

@@ -20,6 +20,7 @@ from returnml.commands.logs import app as logs_app
 from returnml.commands.policy import app as policy_app
 from returnml.commands.publish_scores import publish_scores
 from returnml.commands.rates import app as rates_app
+from returnml.commands.refusal import Commands
 from returnml.commands.release import app as release_app
 from returnml.commands.run import run
 from returnml.commands.score import score
@@ -31,7 +32,7 @@ from returnml.commands.trail import app as trail_app
 from returnml.commands.tune import tune
 from returnml.commands.upgrade import upgrade
 
-app = typer.Typer(
+app = Commands(
     name="returnml",
     help="Which order lines will come back, what that will cost and what to do about it.",
     no_args_is_help=True,
@@ -69,15 +70,11 @@ app.command()(demo)
 
 
 def main() -> None:
-    """The console script. What a user can cause ends as one line on stderr and exit code 2."""
+    """The console script. A command whose extra is not installed says which one it needs, with exit code 2."""
     from returnml.commands.extras import extra_command, missing_extra
-    from returnml.settings import SettingsError
 
     try:
         app()
-    except SettingsError as error:
-        typer.echo(f"refused: {error}", err=True)
-        sys.exit(2)
     except ModuleNotFoundError as error:
         if (extra := missing_extra(error)) is None:
             raise

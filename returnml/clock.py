@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from returnml.errors import Refusal
 from returnml.files import replace_file
 
 _INSTANT_BYTES = 8
 
 
-class ClockError(Exception):
+class ClockError(Refusal):
     """A replay clock that cannot be read; the message names the file."""
 
 

@@ -60,6 +60,25 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A path for others to write a file to, which is ``target`` afterwards: whole, or after an exception not at all.
+
+    It is flushed to disk before it gets its name; what had the name is replaced.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
 def create_private(path: Path, content: bytes) -> None:
     """Create a file that only its owner may read; see ``create_whole``."""
     create_whole(path, content, 0o600)

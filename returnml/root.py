@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.files import UNDECODABLE
 from returnml.settings import DataPaths
 
@@ -22,7 +23,7 @@ LAYOUT = 1
 """Of the folders below a root. Another number: ``returnml upgrade`` brings the root to it."""
 
 
-class RootError(Exception):
+class RootError(Refusal):
     """A folder that is no data root, or none that this code reads; the message names it and says what to do."""
 
 

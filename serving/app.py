@@ -42,7 +42,7 @@ from serving.intake.writer_thread import EventIntake
 from serving.log.inference_log import InferenceLog
 from serving.scoring.reloading import kept_fresh
 from serving.scoring.roster import Seat
-from serving.scrubbing import LOOK_SECONDS, Scrubbing
+from serving.scrubber_thread import LOOK_SECONDS, Scrubbing
 from serving.state import ServingState
 
 VERSION = "1"

@@ -9,17 +9,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from returnml.clock import Clock
+from returnml.errors import Refusal
 from returnml.features.sets.customer import CUSTOMER
-from returnml.policy.document import PolicyError
 from returnml.privacy.customers import IS_PSEUDONYM, CustomerIds, ask_as, open_customers
-from returnml.privacy.keyring import MASTER_FILE, KeyringError
+from returnml.privacy.keyring import MASTER_FILE
 from returnml.settings import Settings
 from returnml.store.generation_manifest import StoreError, generation_folder
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.environments import DATABASE_FILE
-from returnml.store.scrub_report import REPORT_FILE, Scrubbed, read_report
+from returnml.store.proving.scrub_report import REPORT_FILE, Scrubbed, read_report
 from returnml.streaming.score_stream import ScoreStream
-from serving.errors import InvalidInput, NotReady
 from serving.log.answer_message import score_message
 from serving.log.inference_log import InferenceLog
 from serving.scoring.customer_features import (
@@ -33,6 +32,7 @@ from serving.scoring.file_marks import (
 from serving.scoring.reloading import Part, Reloading
 from serving.scoring.roster import Seat
 from serving.scoring.scorer import Scorer, feature_time
+from serving.service_errors import InvalidInput, NotReady
 from serving.wire import (
     Answering,
     CustomerFeatures,
@@ -145,7 +145,9 @@ class ServingState:
         self._refuse_damaged()
         try:
             return ask_as(self._customers, customer_id, ask)
-        except (StoreError, KeyringError, PolicyError) as error:
+        except InvalidInput:
+            raise  # what the caller sent; the rest is what the operator's files and store hold
+        except Refusal as error:
             raise NotReady(str(error)) from error
 
     def _refuse_damaged(self) -> None:

@@ -207,7 +207,7 @@ class EventStatus(Struct, frozen=True, kw_only=True):
     """Events that the worker took in since its start.
 
     Attributes:
-        refused: by a rule; what is malformed is not counted.
+        refused: events that broke a rule. Malformed ones are not counted.
         conflicts: came under the id of an event of other content.
         unavailable: answered 503.
         waiting: to be written.

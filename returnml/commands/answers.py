@@ -10,8 +10,9 @@ import typer
 
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import day, refuse
+from returnml.commands.refusal import day
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal
 from returnml.instants import instant
 from returnml.settings import DataPaths, Settings
 
@@ -108,30 +109,22 @@ def explain(
 
 def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
     from returnml.ledger.answer_records import find
-    from returnml.ledger.log import LogError
 
-    try:
-        answer = find(paths.inference_log, request_id, day(on, "--day") if on else None)
-    except LogError as error:
-        refuse(str(error))
+    answer = find(paths.inference_log, request_id, day(on, "--day") if on else None)
     if answer is None:
-        refuse(f"request {request_id!r} is not in the inference log below {paths.inference_log}")
+        raise Refusal(f"request {request_id!r} is not in the inference log below {paths.inference_log}")
     return answer
 
 
 def _replayed(settings: Settings, answer: Answer) -> list[ReplayedLine]:
     from returnml.features.sets.attributed import order_line
-    from returnml.release.folder import ReleaseError, load_release, release_folder
+    from returnml.release.folder import load_release, release_folder
     from returnml.warehouse.answers.answer_recomputation import (
-        ReplayError,
         replay,
     )
 
-    try:
-        release = load_release(release_folder(settings.paths.releases, answer.release))
-        return replay(answer, order_line(settings.shop_attributes), release.model)
-    except (ReplayError, ReleaseError) as error:
-        refuse(str(error))
+    release = load_release(release_folder(settings.paths.releases, answer.release))
+    return replay(answer, order_line(settings.shop_attributes), release.model)
 
 
 def _reasons(settings: Settings, answer: Answer, vectors: np.ndarray) -> list[list[dict[str, Any]] | None]:

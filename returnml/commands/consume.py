@@ -15,7 +15,6 @@ import msgspec
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
 
 if TYPE_CHECKING:
@@ -31,29 +30,22 @@ def consume(
 ) -> None:
     """Take events in from a Kafka topic until SIGTERM or Ctrl-C: the same events, ledger and store as POST /v1/events."""
     from returnml.clock import (
-        ClockError,
         clock_of,
     )
     from returnml.features.sets.attributed import order_line
     from returnml.store.inlet import EventInlet
-    from returnml.streaming.client import StreamingError
     from returnml.streaming.consumer import EventConsumer
     from returnml.streaming.dead_letters import dead_letters
 
     settings = settings_of_root(data)
     named = {name: value for name, value in (("topic", topic), ("group_id", group)) if value is not None}
     kafka = msgspec.structs.replace(settings.kafka, **named)
-    try:
-        clock = clock_of(settings.replay_clock)
-    except ClockError as error:
-        refuse(str(error))
+    clock = clock_of(settings.replay_clock)
     inlet = EventInlet(settings, order_line(settings.shop_attributes), clock)
     try:
         with _told_to_stop() as stop, _shown(f"{kafka.topic} as {kafka.group_id}") as show:
             reader = EventConsumer(kafka, inlet, dead_letters(settings, clock, logging.getLogger(__name__).warning), show)
             is_at_end = reader.run(stop.is_set, until_end=until_end)
-    except StreamingError as error:
-        refuse(str(error))
     finally:
         inlet.close()
     taken = asdict(reader.taken)
@@ -70,20 +62,15 @@ def consume(
 
 def dead_letters_command(data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the messages that were no events, from the log that `consume` keeps without a dead-letter topic."""
-    from returnml.ledger.log import LogError
-    from returnml.streaming.client import StreamingError
     from returnml.streaming.dead_letters import logged
 
-    try:
-        for letter in logged(settings_of_root(data).paths.dead_letters):
-            value = _readable(letter.value)
-            if as_json:
-                typer.echo(json.dumps(msgspec.structs.asdict(letter) | {"key": _readable(letter.key), "value": value}))
-            else:
-                place = f"{letter.topic}/{letter.partition}@{letter.offset}"
-                typer.echo(f"{place}  {letter.rule}  {letter.field}: {letter.message}  {(value or '')[:200]}")
-    except (LogError, StreamingError) as error:
-        refuse(str(error))
+    for letter in logged(settings_of_root(data).paths.dead_letters):
+        value = _readable(letter.value)
+        if as_json:
+            typer.echo(json.dumps(msgspec.structs.asdict(letter) | {"key": _readable(letter.key), "value": value}))
+        else:
+            place = f"{letter.topic}/{letter.partition}@{letter.offset}"
+            typer.echo(f"{place}  {letter.rule}  {letter.field}: {letter.message}  {(value or '')[:200]}")
 
 
 def _readable(content: bytes | None) -> str | None:
@@ -92,7 +79,7 @@ def _readable(content: bytes | None) -> str | None:
 
 @contextmanager
 def _told_to_stop() -> Iterator[Event]:
-    """Set by SIGTERM and Ctrl-C: what is in hand is finished first."""
+    """An event that SIGTERM and Ctrl-C set. The consumer then finishes its batch and stops."""
     stop = Event()
     signals = (signal.SIGTERM, signal.SIGINT)
     before = [signal.signal(number, lambda *_: stop.set()) for number in signals]

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import returnml
-from returnml.commands.refusal import refuse
+from returnml.errors import Refusal
 from returnml.settings import Settings
 
 
@@ -19,7 +19,7 @@ def project_root() -> Path:
     for folder in candidates:
         if (folder / "dagster.yaml").exists():
             return folder
-    refuse(f"no dagster.yaml in {candidates[0]}: run this in the project's folder")
+    raise Refusal(f"no dagster.yaml in {candidates[0]}: run this in the project's folder")
 
 
 def enter(settings: Settings) -> Path:

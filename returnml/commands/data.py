@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
+from returnml.commands.refusal import Commands
 from returnml.commands.refusal import day as parsed_day
 from returnml.commands.root import settings_of_root
-from returnml.commands.source_errors import source_refused
 from returnml.instants import instant
 
-app = typer.Typer(help="What was delivered: versions of landing days.", no_args_is_help=True)
+app = Commands(help="What was delivered: versions of landing days.", no_args_is_help=True)
 
 
 @app.command("log")
@@ -28,10 +28,9 @@ def data_log(
     from returnml.contracts.columns import STREAMS
     from returnml.sources.landing import history
 
-    wanted = None if day is None else parsed_day(day, "--day", as_json)
-    with source_refused(as_json):
-        landing = settings_of_root(data).paths.landing
-        files = [file for name in ([stream] if stream else STREAMS) for file in history(landing, name, wanted)]
+    wanted = None if day is None else parsed_day(day, "--day")
+    landing = settings_of_root(data).paths.landing
+    files = [file for name in ([stream] if stream else STREAMS) for file in history(landing, name, wanted)]
     rows: list[dict[str, Any]] = [
         {
             "stream": file.stream,
@@ -68,9 +67,8 @@ def data_diff(
     """Compare two versions of a landing day: rows added, removed and changed, by id."""
     from returnml.sources.versions import diff_versions
 
-    wanted = parsed_day(day, "DAY", as_json)
-    with source_refused(as_json):
-        difference = diff_versions(settings_of_root(data).paths.landing, stream, wanted, old, new)
+    wanted = parsed_day(day, "DAY")
+    difference = diff_versions(settings_of_root(data).paths.landing, stream, wanted, old, new)
     if as_json:
         answer = {
             "stream": stream,

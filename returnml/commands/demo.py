@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from returnml.commands.line import known_range, run_job
-from returnml.commands.refusal import refuse
 from returnml.commands.run import print_findings
 from returnml.commands.signals import ended_by_signals
+from returnml.errors import Refusal
 from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
 
@@ -38,7 +38,7 @@ def demo(
 ) -> None:
     """Fill a data root of its own, run the whole line through Dagster, serve, score one order and sum it all up."""
     if source not in ("simulate", "online-retail"):
-        refuse(f"--source {source!r}: simulate or online-retail")
+        raise Refusal(f"--source {source!r}: simulate or online-retail")
     # Its own root: a demo must never mix its made-up shop with somebody's data.
     root = data or str(load_settings().paths.root / f"demo-{source}")
     # A quarter of the Online Retail rows, on some days nearly all, name no customer: known, and no broken delivery.
@@ -93,5 +93,5 @@ def _fill(
         simulate(days, lines, seed, "none", FIRST_DAY.isoformat(), str(settings.paths.root), False)
         return
     if path is None:
-        refuse("--source online-retail needs --path, the folder of the daily files")
+        raise Refusal("--source online-retail needs --path, the folder of the daily files")
     import_online_retail_command(path, str(settings.paths.root), False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from returnml.commands.refusal import refuse
+from returnml.errors import Refusal
 from returnml.privacy.customers import open_customers
 from returnml.release.proof import proven_state
 from returnml.settings import Settings
@@ -121,20 +121,20 @@ def _shop_id(settings: Settings, name: str, customers: Collection[str]) -> str:
     for customer in customers:
         if known.find(customer) == name:
             return customer
-    refuse(f"no customer of the source is {name}: the data root holds another shop's orders too")
+    raise Refusal(f"no customer of the source is {name}: the data root holds another shop's orders too")
 
 
 def _await_ready(url: str, service: subprocess.Popen[bytes], log: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if service.poll() is not None:
-            refuse(f"the service ended with code {service.returncode}: see {log}")
+            raise Refusal(f"the service ended with code {service.returncode}: see {log}")
         try:
             with urllib.request.urlopen(f"{url}/health/ready", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    refuse(f"the service was not ready after {START_SECONDS} s: see {log}")
+    raise Refusal(f"the service was not ready after {START_SECONDS} s: see {log}")
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _get(request: urllib.request.Request | str) -> dict[str, Any]:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        refuse(f"{url} answered {error.code}: {error.read().decode()}")
+        raise Refusal(f"{url} answered {error.code}: {error.read().decode()}") from error
 
 
 def _free_port() -> int:

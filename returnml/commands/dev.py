@@ -16,7 +16,7 @@ from returnml.commands.root import settings_of_root
 from returnml.commands.signals import ended_by_signals
 
 END_SECONDS = 15
-"""What Dagster has to end its UI, daemon and code servers by itself; what is left of them then is killed."""
+"""How long Dagster may take to end its UI, daemon and code servers. Then ``dev`` kills those that are left."""
 
 
 def dev(

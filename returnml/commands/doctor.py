@@ -6,7 +6,6 @@ import typer
 
 from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
 from returnml.settings import load_settings
 
 
@@ -14,16 +13,13 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Hold all parts of the data root against each other; each finding names its mend; exit code 1 where something is wrong."""
     import msgspec
 
-    from returnml.clock import ClockError, clock_of
+    from returnml.clock import clock_of
     from returnml.files import readable_json
     from returnml.findings import damages
     from returnml.health.examination import examine
 
     settings = load_settings(data=data)
-    try:
-        found = examine(settings, clock_of(settings.replay_clock))
-    except ClockError as error:
-        refuse(str(error), as_json)
+    found = examine(settings, clock_of(settings.replay_clock))
     if as_json:
         typer.echo(readable_json({"data": str(settings.paths.root), **msgspec.to_builtins(found)}).decode(), nl=False)
         say_findings(found.findings, as_json)

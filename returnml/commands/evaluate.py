@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands
 from returnml.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RANKS = (0, 4, 16)
 """Of the factors that are tried; 0: only how much each customer and each article usually returns."""
 
-app = typer.Typer(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
+app = Commands(help="Measure the model's quality on real data beside a reference.", no_args_is_help=True)
 
 SharedOption = Annotated[Path, typer.Option(help="Folder with the daily files and the reference script.")]
 ReplicatesOption = Annotated[int, typer.Option(help="Customer-bootstrap replicates.", min=20)]
@@ -62,19 +62,15 @@ def online_retail(
     """Train on Online Retail lines before August 2011, compare with the reference on its test lines (September to 8 November)."""
     from returnml.features.sets.order_line import ORDER_LINE
     from returnml.studies.online_retail_study import (
-        StudyError,
         run_study,
     )
 
-    try:
-        settings = load_settings(data=data)
-        lines, x = _lines(shared, settings)
-        _progress("take the reference's predictions")
-        predictions = _reference_predictions(shared, reference)
-        _progress("train on rolling origins and on all lines before August, compare")
-        study = run_study(lines, x, list(ORDER_LINE.outputs), predictions, replicates=replicates)
-    except (SettingsError, StudyError) as error:
-        refuse(str(error))
+    settings = load_settings(data=data)
+    lines, x = _lines(shared, settings)
+    _progress("take the reference's predictions")
+    predictions = _reference_predictions(shared, reference)
+    _progress("train on rolling origins and on all lines before August, compare")
+    study = run_study(lines, x, list(ORDER_LINE.outputs), predictions, replicates=replicates)
     if as_json:
         typer.echo(json.dumps(_as_data(study, settings.label.window_days), indent=2))
     else:

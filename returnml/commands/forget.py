@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import refused_files
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal
 from returnml.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,31 +29,19 @@ def forget(
     as_json: JsonOption = False,
 ) -> None:
     """Forget a customer: their key is destroyed and their live features dropped. Killed midway, run it again."""
-    from returnml.clock import ClockError
-    from returnml.ledger.log import LogError
-    from returnml.privacy.keyring import KeyringError
-    from returnml.release.trail import TrailError
-    from returnml.sources.landing import LandingError
-    from returnml.store.forgetting import ForgettingRefused
-    from returnml.store.generation_manifest import StoreError
-    from returnml.streaming.client import StreamingError
     from returnml.streaming.letter_erasure import erase_customer
 
     settings = settings_of_root(data)
     if settings.privacy.customer_ids == "as_delivered":
-        refuse("the shop sends pseudonyms (privacy.customer_ids): whoever made them destroys the link")
+        raise Refusal("the shop sends pseudonyms (privacy.customer_ids): whoever made them destroys the link")
     if again == (customer_id is not None) or (customer_id is not None and not ((by or "").strip() and (why or "").strip())):
-        refuse("name the customer with --by and --why, or say --again alone")
-    try:
+        raise Refusal("name the customer with --by and --why, or say --again alone")
+    with refused_files():
         if customer_id is None:
             answer: dict[str, bool | int] = {"forgotten_again": _forgetter(settings).forget_again()}
         else:
             is_forgotten = _forgetter(settings).forget(customer_id, by or "", why or "")
             answer = {"forgotten": is_forgotten, "dead_letters": erase_customer(settings.paths.dead_letters, customer_id)}
-    except (
-        ClockError, ForgettingRefused, KeyringError, LandingError, LogError, StoreError, StreamingError, TrailError, OSError
-    ) as error:  # fmt: skip
-        refuse(str(error))
     if as_json:
         typer.echo(json.dumps(answer))
     elif customer_id is None:

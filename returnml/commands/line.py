@@ -19,8 +19,8 @@ from returnml.clock import (
     clock_of,
 )
 from returnml.commands.dagster_home import enter
-from returnml.commands.refusal import refuse
 from returnml.commands.signals import ended_by_signals
+from returnml.errors import Refusal
 from returnml.instants import day_of
 from returnml.settings import Settings
 
@@ -53,24 +53,19 @@ def known_range(settings: Settings) -> tuple[date, date]:
 
     Says which landed days do not count, as a mistyped date made them.
     """
-    from returnml.ledger.log import LogError
-    from returnml.sources.landing import LandingError
     from returnml.warehouse.ingest.extent import (
         days_left_out,
         known_days,
     )
 
     now_us = clock_of(settings.replay_clock).now_us()
-    try:
-        found, left_out = known_days(settings.paths, now_us), days_left_out(settings.paths, now_us)
-    except (LandingError, LogError) as error:
-        refuse(str(error))
+    found, left_out = known_days(settings.paths, now_us), days_left_out(settings.paths, now_us)
     if left_out:
         shown = ", ".join(day.isoformat() for day in left_out[:3]) + (", ..." if left_out[3:] else "")
         message = f"{len(left_out)} landed days, far from the others or not here yet: {shown}; a mistyped date?"
         typer.echo(f"left out       {message} The setting first_day, with --from, takes early ones in", err=True)
     if found is None:
-        refuse(f"nothing was landed below {settings.paths.landing}: returnml simulate, or returnml import, first")
+        raise Refusal(f"nothing was landed below {settings.paths.landing}: returnml simulate, or returnml import, first")
     return found
 
 
@@ -176,10 +171,10 @@ def _check_range(first: date, last: date, days: dg.DailyPartitionsDefinition, cl
     start, end = days.get_first_partition_key(), days.get_last_partition_key()
     yesterday = (day_of(clock.now_us()) - timedelta(days=1)).isoformat()
     if last < first:
-        refuse(f"last day {last} before first day {first}")
+        raise Refusal(f"last day {last} before first day {first}")
     end = None if end is None else min(end, yesterday)
     if start is None or end is None or first.isoformat() < start or last.isoformat() > end:
-        refuse(f"{first} to {last}: days go from {start} (setting first_day, else the first known) to {end} (yesterday)")
+        raise Refusal(f"{first} to {last}: days go from {start} (setting first_day, else the first known) to {end} (yesterday)")
 
 
 @contextmanager

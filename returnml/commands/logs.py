@@ -9,10 +9,11 @@ import typer
 
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal
 
-app = typer.Typer(help="The inference log: what becomes of old days.", no_args_is_help=True)
+app = Commands(help="The inference log: what becomes of old days.", no_args_is_help=True)
 
 
 @app.callback()
@@ -30,23 +31,18 @@ def prune(
     `replay` and `explain` read the log: they know removed days no more.
     """
     from returnml.clock import (
-        ClockError,
         clock_of,
     )
     from returnml.instants import day_of
-    from returnml.ledger.log import LogError
     from returnml.warehouse.answers.log_retention import prune_inference_log
 
     settings = settings_of_root(data)
     keep = settings.serving.keep_log_days if keep_days is None else keep_days
     if keep is None:
-        refuse("nothing says how many days to keep: --keep-days, or the setting serving.keep_log_days")
-    try:
-        before = day_of(clock_of(settings.replay_clock).now_us()) - timedelta(days=keep)
-        with opened(settings.paths.warehouse) as con:
-            days = prune_inference_log(con, settings.paths.inference_log, before)
-    except (LogError, ClockError) as error:
-        refuse(str(error))
+        raise Refusal("nothing says how many days to keep: --keep-days, or the setting serving.keep_log_days")
+    before = day_of(clock_of(settings.replay_clock).now_us()) - timedelta(days=keep)
+    with opened(settings.paths.warehouse) as con:
+        days = prune_inference_log(con, settings.paths.inference_log, before)
     for day in days:
         if day.missing:
             typer.echo(f"kept      {day.day}: {day.missing:,} answered lines are not ingested: returnml backfill", err=True)

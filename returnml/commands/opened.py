@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from returnml.commands.refusal import refuse
+from returnml.errors import Refusal
 from returnml.sources.import_error import first_line
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
     from returnml.warehouse.partition import open_warehouse
 
     if not path.exists():
-        refuse(f"{path} is not there yet: run the line first (returnml run makes it)")
+        raise Refusal(f"{path} is not there yet: run the line first (returnml run makes it)")
     try:
         con = open_warehouse(path, read_only=read_only)
     except duckdb.IOException as error:
-        refuse(f"the warehouse is in use by another process; try again when it is done ({first_line(error)})")
+        raise Refusal(f"the warehouse is in use by another process; try again when it is done ({first_line(error)})") from error
     with closing(con):
         yield con

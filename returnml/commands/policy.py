@@ -10,7 +10,7 @@ import typer
 
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands
 from returnml.commands.root import settings_of_root
 from returnml.settings import Settings, load_settings
 from returnml.tasks import CHECKOUT
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Comparison,
     )
 
-app = typer.Typer(help="What is done about a probability: look at a policy, check one, try one.", no_args_is_help=True)
+app = Commands(help="What is done about a probability: look at a policy, check one, try one.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="Policy file (TOML).", show_default=False)]
 SHOWN = 8
@@ -65,18 +65,14 @@ def replay(
         render_policy_report,
     )
     from returnml.studies.policy_trial import (
-        PolicyReplayError,
         replay_policy,
     )
 
     new = _read(file)
     settings = settings_of_root(data)
     current = _current(settings)
-    try:
-        with opened(settings.paths.warehouse, read_only=True) as con:
-            compared = replay_policy(con, current, new, days, currency)
-    except PolicyReplayError as error:
-        refuse(str(error))
+    with opened(settings.paths.warehouse, read_only=True) as con:
+        compared = replay_policy(con, current, new, days, currency)
     plots = draw_policy_plots(compared)
     folder = settings.paths.reports / "policy" / f"{new.hash}-beside-{current.hash}-{compared.last}"
     report = folder / "report.html"
@@ -91,25 +87,18 @@ def replay(
 
 
 def _read(file: Path) -> Policy:
-    from returnml.policy.document import PolicyError, read_policy
+    from returnml.policy.document import read_policy
 
-    try:
-        return read_policy(file)
-    except PolicyError as error:
-        refuse(str(error))
+    return read_policy(file)
 
 
 def _current(settings: Settings) -> Policy:
     """The one that decides about order lines."""
-    from returnml.policy.document import PolicyError
     from returnml.tasks.policies import policy_of
     from returnml.tasks.registry import refuse_unknown, task_named
 
     refuse_unknown(settings)
-    try:
-        return policy_of(task_named(CHECKOUT), settings)
-    except PolicyError as error:
-        refuse(str(error))
+    return policy_of(task_named(CHECKOUT), settings)
 
 
 def _print(compared: Comparison) -> None:

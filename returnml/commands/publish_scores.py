@@ -12,8 +12,8 @@ import typer
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day as parsed_day
-from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal
 from returnml.settings import DataPaths
 
 
@@ -29,20 +29,15 @@ def publish_scores(
     as_json: JsonOption = False,
 ) -> None:
     """Send a day's scores to a Kafka topic. Sent again, every message has the same key and value."""
-    from returnml.ledger.log import LogError
-    from returnml.streaming.client import StreamingError
     from returnml.streaming.score_stream import publish
 
     settings = settings_of_root(data)
     on = parsed_day(day, "--day")
     to = topic or (settings.kafka.scores_topic if answers else settings.kafka.daily_scores_topic)
     if not to:
-        refuse("kafka.scores_topic is not set")
+        raise Refusal("kafka.scores_topic is not set")
     messages = _answers(settings.paths, on) if answers else _daily(settings.paths, on)
-    try:
-        count = publish(settings.kafka, to, messages)
-    except (StreamingError, LogError) as error:
-        refuse(str(error))
+    count = publish(settings.kafka, to, messages)
     typer.echo(json.dumps({"day": day, "topic": to, "messages": count}) if as_json else f"{count:,} messages of {day} in {to}")
 
 
@@ -56,7 +51,7 @@ def _daily(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:
         try:
             yield from daily_scores(con, on)
         except duckdb.CatalogException:
-            refuse(f"{paths.published} has no scores yet: run the line first (`returnml run`)")
+            raise Refusal(f"{paths.published} has no scores yet: run the line first (`returnml run`)") from None
 
 
 def _answers(paths: DataPaths, on: date) -> Iterator[tuple[str, bytes]]:

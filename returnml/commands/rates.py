@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal
 
-app = typer.Typer(help="Exchange rates: amounts in other currencies are converted by them.", no_args_is_help=True)
+app = Commands(help="Exchange rates: amounts in other currencies are converted by them.", no_args_is_help=True)
 
 
 class Quotation(StrEnum):
@@ -36,26 +37,23 @@ def import_rates(
 ) -> None:
     """Record daily rates; all of the file or none. A rate that is recorded already, and another one for its day, change no
     amount that was converted before."""
-    from returnml.clock import ClockError, clock_of
-    from returnml.exchange.rate_file import RatesError, read_rates, record_rates, recording
+    from returnml.clock import clock_of
+    from returnml.exchange.rate_file import read_rates, record_rates, recording
     from returnml.instants import day_of
     from returnml.sources.exchange_rates import admit, read_quotes
 
-    settings = settings_of_root(data, as_json)
+    settings = settings_of_root(data)
     into = settings.shop.currency
     if into is None:
-        refuse("shop.currency is not declared: say first which currency the rates are into", as_json)
+        raise Refusal("shop.currency is not declared: say first which currency the rates are into")
     path, age = settings.paths.exchange_rates, settings.shop.rate_max_age_days
-    try:
-        now_us = clock_of(settings.replay_clock).now_us()
-        quotes = read_quotes(file, into, day_of(now_us))
-        with recording(path):
-            recorded = read_rates(path, into)
-            admitted = admit(quotes, recorded, into, quotation is Quotation.FOREIGN, file.name, now_us, age)
-            if admitted.rates and not dry_run:
-                record_rates(path, admitted.rates)
-    except (RatesError, ClockError) as error:
-        refuse(str(error), as_json)
+    now_us = clock_of(settings.replay_clock).now_us()
+    quotes = read_quotes(file, into, day_of(now_us))
+    with recording(path):
+        recorded = read_rates(path, into)
+        admitted = admit(quotes, recorded, into, quotation is Quotation.FOREIGN, file.name, now_us, age)
+        if admitted.rates and not dry_run:
+            record_rates(path, admitted.rates)
     new = admitted.rates
     answer: dict[str, Any] = {
         "recorded": 0 if dry_run else len(new),
@@ -79,17 +77,14 @@ def import_rates(
 @app.command("list")
 def list_rates(data: DataOption = None, as_json: JsonOption = False) -> None:
     """What is recorded of each currency, and the rate that holds now."""
-    from returnml.clock import ClockError, clock_of
-    from returnml.exchange.rate_file import RatesError, read_rates
+    from returnml.clock import clock_of
+    from returnml.exchange.rate_file import read_rates
     from returnml.exchange.rates import Rates
 
-    settings = settings_of_root(data, as_json)
+    settings = settings_of_root(data)
     into = settings.shop.currency
-    try:
-        recorded = read_rates(settings.paths.exchange_rates, into)
-        now_us = clock_of(settings.replay_clock).now_us()
-    except (RatesError, ClockError) as error:
-        refuse(str(error), as_json)
+    recorded = read_rates(settings.paths.exchange_rates, into)
+    now_us = clock_of(settings.replay_clock).now_us()
     rates = Rates(recorded, settings.shop.rate_max_age_days)
     rows = []
     for currency in sorted(rates.currencies):

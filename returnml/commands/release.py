@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands, refused_files
 from returnml.commands.root import require_root, settings_of_root
+from returnml.errors import Refusal
 from returnml.settings import PROFILES, Settings, load_settings
 
 if TYPE_CHECKING:
     from returnml.release.deployment import DeploymentState
     from returnml.release.folder import Release
 
-app = typer.Typer(help="Releases: what was made, what became of it, and a person's word on it.", no_args_is_help=True)
+app = Commands(help="Releases: what was made, what became of it, and a person's word on it.", no_args_is_help=True)
 
 Version = Annotated[str, typer.Argument(help="Of a release: the name of its folder.", show_default=False)]
 By = Annotated[str, typer.Option("--by", help="Who says so; kept in the audit trail.")]
@@ -36,7 +36,7 @@ def list_releases(task: TaskOption = None, data: DataOption = None, as_json: Jso
 
     settings = settings_of_root(data)
     paths = settings.paths
-    with _refused():
+    with refused_files():
         wanted = _tasks(task)
         proofs = [proof_of(settings, name) for name in wanted]
         held_by = [proof.state.roles for proof in proofs]
@@ -91,7 +91,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
     from returnml.release.proof import proof_of
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         release = _load(settings, version)
         proof = proof_of(settings, release.manifest.task)
         verdict = read_verdict(release) if GATES_FILE in release.manifest.files else None
@@ -125,7 +125,7 @@ def show(version: Version, data: DataOption = None, as_json: JsonOption = False)
 def diff(first: Version, second: Version, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Compare two releases: every field of their manifests that differs."""
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         before, after = (_flat(_load(settings, version)) for version in (first, second))
     changed = {
         name: [before.get(name), after.get(name)] for name in sorted({*before, *after}) if before.get(name) != after.get(name)
@@ -160,7 +160,7 @@ def set_aside_command(version: Version, by: By, why: Why, data: DataOption = Non
     from returnml.release.setting_aside import set_aside
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         changed = set_aside(settings, version, _tasks(None), by=by, why=why, clock=clock_of(settings.replay_clock))
     typer.echo(f"{version}: set aside")
     for task, state in changed.items():
@@ -180,13 +180,13 @@ def promote_command(
     from returnml.release.promotion import promote
 
     if to not in PROFILES[1:]:
-        refuse(f"--to {to!r}: {' or '.join(PROFILES[1:])}")
+        raise Refusal(f"--to {to!r}: {' or '.join(PROFILES[1:])}")
     source = settings_of_root(data)
     # A variable names this profile's root; the other one's is in the file.
     environ = {name: value for name, value in os.environ.items() if name != "RETURNML_DATA"}
     target = load_settings(environ=environ | {"RETURNML_PROFILE": to}, declared=("data",))
     require_root(target)
-    with _refused():
+    with refused_files():
         task = _load(source, version).manifest.task
         settled = promote(version, source, target, by=by, why=why, clock=clock_of(target.replay_clock))
     typer.echo(f"{version} is in {target.paths.releases}: {settled.verdict} ({settled.why})")
@@ -199,7 +199,7 @@ def reconcile(task: TaskOption = None, data: DataOption = None) -> None:
     from returnml.release.proof import proven_state
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         states = {name: proven_state(settings, name) for name in _tasks(task)}
     moved = [name for name, state in states.items() if _project(settings, name, state)]
     if not moved:
@@ -210,18 +210,14 @@ def reconcile(task: TaskOption = None, data: DataOption = None) -> None:
 def rebuild_command(version: Version, data: DataOption = None) -> None:
     """Make a release again from its manifest and snapshot, and compare every bit; exit code 1 where one differs."""
     from returnml.modeling.making.release_rebuilding import (
-        RebuildError,
         rebuild,
     )
     from returnml.tasks.registry import task_named
 
     settings = settings_of_root(data)
-    try:
-        with _refused():
-            release = _load(settings, version)
-            differing = rebuild(release, task_named(release.manifest.task, settings.shop_attributes), settings.paths)
-    except RebuildError as error:
-        refuse(str(error))
+    with refused_files():
+        release = _load(settings, version)
+        differing = rebuild(release, task_named(release.manifest.task, settings.shop_attributes), settings.paths)
     for name in differing:
         typer.echo(f"differs  {name}", err=True)
     if differing:
@@ -240,7 +236,7 @@ def _say(word: Callable[..., DeploymentState], settings: Settings, version: str,
     from returnml.clock import clock_of
     from returnml.release.seal import seal_of
 
-    with _refused():
+    with refused_files():
         clock = clock_of(settings.replay_clock)
         release = _load(settings, version)
         task = release.manifest.task
@@ -280,16 +276,3 @@ def _flat(release: Release) -> dict[str, Any]:
 def _short(value: object) -> str:
     text = "-" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    from returnml.clock import ClockError
-    from returnml.release.deployment import DeploymentError
-    from returnml.release.folder import ReleaseError
-    from returnml.tasks.declaration import TaskError
-
-    try:
-        yield
-    except (ClockError, DeploymentError, ReleaseError, TaskError, OSError) as error:
-        refuse(str(error))

@@ -5,34 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from returnml.clock import Clock
-from returnml.commands.refusal import refuse
 from returnml.settings import Settings, load_settings
 
 
-def settings_of_root(data: str | None, as_json: bool = False, **overrides: Any) -> Settings:
-    """The settings of a data root that is there; refuses, and makes nothing, where there is none."""
+def settings_of_root(data: str | None, **overrides: Any) -> Settings:
+    """The settings of a data root that is there.
+
+    Raises:
+        Refusal: where there is none; nothing is made.
+    """
     settings = load_settings(data=data, **overrides)
-    require_root(settings, as_json)
+    require_root(settings)
     return settings
 
 
-def require_root(settings: Settings, as_json: bool = False) -> None:
-    """Refuse settings whose folder is no data root."""
-    from returnml.root import RootError, read_root
+def require_root(settings: Settings) -> None:
+    """
+    Raises:
+        RootError: for settings whose folder is no data root.
+    """
+    from returnml.root import read_root
 
-    try:
-        read_root(settings.paths.root)
-    except RootError as error:
-        refuse(str(error), as_json)
+    read_root(settings.paths.root)
 
 
 def made_root(settings: Settings, by: str, clock: Clock) -> None:
     """Make the folder of the settings a data root if it is none."""
-    from returnml.privacy.keyring import KeyringError
     from returnml.privacy.root_making import make_root
-    from returnml.root import RootError
 
-    try:
-        make_root(settings, by, clock)
-    except (RootError, KeyringError) as error:
-        refuse(str(error))
+    make_root(settings, by, clock)

@@ -12,7 +12,6 @@ import typer
 
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption
-from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
 from returnml.settings import Settings, SettingsError
 from returnml.tasks import CHECKOUT
@@ -27,33 +26,24 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Score a task's rows of a range of days again, replacing these days of its tables (scores.daily and scores.reasons)."""
-    from returnml.policy.document import PolicyError
-    from returnml.release.deployment import DeploymentError
-    from returnml.release.folder import ReleaseError
-    from returnml.tasks.declaration import TaskError
     from returnml.tasks.policies import policy_of
     from returnml.tasks.registry import refuse_unknown, task_named
     from returnml.warehouse.scores.daily_reasons import (
-        ReasonsError,
         build_reasons,
     )
     from returnml.warehouse.scores.daily_scores import (
-        ScoresError,
         build_scores,
     )
 
-    try:
-        settings = settings_of_root(data)
-        days = (first.date(), (last or first).date())
-        _refuse_backwards(*days)
-        refuse_unknown(settings)
-        asked = task_named(task, settings.shop_attributes)
-        folder = _release_folder(settings, asked.name, release)
-        with opened(settings.paths.warehouse) as con:
-            report = build_scores(con, asked, folder, *days, policy_of(asked, settings))
-            reasons = build_reasons(con, asked, folder, *days, settings.scores.explained_per_day)
-    except (SettingsError, TaskError, DeploymentError, ReleaseError, ScoresError, ReasonsError, PolicyError) as error:
-        refuse(str(error))
+    settings = settings_of_root(data)
+    days = (first.date(), (last or first).date())
+    _refuse_backwards(*days)
+    refuse_unknown(settings)
+    asked = task_named(task, settings.shop_attributes)
+    folder = _release_folder(settings, asked.name, release)
+    with opened(settings.paths.warehouse) as con:
+        report = build_scores(con, asked, folder, *days, policy_of(asked, settings))
+        reasons = build_reasons(con, asked, folder, *days, settings.scores.explained_per_day)
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"explained": reasons.lines}, default=str))
         return

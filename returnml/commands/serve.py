@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from returnml.commands.options import DataOption
-from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
 from returnml.commands.service_log import log_config
 from returnml.instants import instant_us
@@ -36,15 +35,12 @@ def serve(
 
     from returnml.tasks.registry import refuse_unknown
 
-    try:
-        settings = settings_of_root(data)
-        refuse_unknown(settings)
-        # Workers are processes of their own: they read the settings again, from the environment.
-        os.environ["RETURNML_DATA"] = str(settings.paths.root)
-        if at is not None:
-            os.environ["RETURNML_REPLAY_CLOCK"] = str(_stopped_clock(settings, at))
-    except SettingsError as error:
-        refuse(str(error))
+    settings = settings_of_root(data)
+    refuse_unknown(settings)
+    # Workers are processes of their own: they read the settings again, from the environment.
+    os.environ["RETURNML_DATA"] = str(settings.paths.root)
+    if at is not None:
+        os.environ["RETURNML_REPLAY_CLOCK"] = str(_stopped_clock(settings, at))
     serving = settings.serving
     uvicorn.run(
         FACTORY,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands
 from returnml.commands.root import made_root
-from returnml.commands.source_errors import source_refused
+from returnml.errors import Refusal
 from returnml.instants import written_us
 from returnml.settings import load_settings
 
@@ -50,7 +50,7 @@ EqualRowsOption = Annotated[
     ),
 ]
 
-import_app = typer.Typer(help="Import a shop's tables into the landing folder.", no_args_is_help=True)
+import_app = Commands(help="Import a shop's tables into the landing folder.", no_args_is_help=True)
 
 
 def simulate(
@@ -86,8 +86,8 @@ def simulate(
         first = date.fromisoformat(start)
         plan = Plan(first, days, lines_per_day, seed, world_of, window_days, lines_per_customer, own_columns)
     except ValueError as error:
-        refuse(str(error), as_json)
-    with source_refused(as_json), _progress(as_json) as progress:
+        raise Refusal(str(error)) from error
+    with _progress(as_json) as progress:
         clock, words, live_us = clock_of(settings.replay_clock), Words(may_lose=may_lose), written_us(settings.go_live)
         made_root(settings, "simulate", clock)
         simulated = run_simulation(
@@ -118,7 +118,7 @@ def import_online_retail_command(
     from returnml.sources.delivery import Words
     from returnml.sources.online_retail import import_online_retail
 
-    with source_refused(as_json), _progress(as_json) as progress:
+    with _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
         made_root(settings, "import online-retail", clock)
@@ -184,7 +184,7 @@ def _import_mapped(
     from returnml.sources.delivery import Words
     from returnml.sources.mapped.mapped_tables import import_mapped
 
-    with source_refused(as_json), _progress(as_json) as progress:
+    with _progress(as_json) as progress:
         settings = load_settings(data=data)
         clock = clock_of(settings.replay_clock)
         made_root(settings, f"import {file_format}", clock)

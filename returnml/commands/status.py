@@ -10,7 +10,6 @@ import typer
 from returnml.commands.findings import say_findings
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
 from returnml.settings import DataPaths, Settings
 
@@ -34,9 +33,8 @@ def _collect(settings: Settings) -> tuple[dict[str, Any], list[Finding]]:
 
     from returnml.contracts.columns import STREAMS
     from returnml.release.proof import proof_of
-    from returnml.sources.landing import LandingError, days
+    from returnml.sources.landing import days
     from returnml.store.generation_manifest import (
-        StoreError,
         read_pointer,
     )
     from returnml.tasks.registry import tasks
@@ -44,20 +42,17 @@ def _collect(settings: Settings) -> tuple[dict[str, Any], list[Finding]]:
 
     paths = settings.paths
     found: dict[str, Any] = {"data": str(paths.root), "landing": {}, "tables": [], "quarantine": [], "refused_files": []}
-    try:
-        for stream in STREAMS:
-            landed = days(paths.landing, stream)
-            span = {"first": landed[0].isoformat(), "last": landed[-1].isoformat()} if landed else {}
-            found["landing"][stream] = {"days": len(landed), **span}
-        if paths.warehouse.exists():
-            with opened(paths.warehouse, read_only=True) as con:
-                found |= warehouse_status(con).as_data()
-        proofs = {task: proof_of(settings, task) for task in tasks()}
-        found["deployment"] = {task: proof.state.roles for task, proof in proofs.items()}
-        findings = [finding for proof in proofs.values() for finding in proof.findings]
-        found["generations"] = list(read_pointer(paths.store).generations) if paths.store.exists() else []
-    except (LandingError, StoreError) as error:
-        refuse(str(error))
+    for stream in STREAMS:
+        landed = days(paths.landing, stream)
+        span = {"first": landed[0].isoformat(), "last": landed[-1].isoformat()} if landed else {}
+        found["landing"][stream] = {"days": len(landed), **span}
+    if paths.warehouse.exists():
+        with opened(paths.warehouse, read_only=True) as con:
+            found |= warehouse_status(con).as_data()
+    proofs = {task: proof_of(settings, task) for task in tasks()}
+    found["deployment"] = {task: proof.state.roles for task, proof in proofs.items()}
+    findings = [finding for proof in proofs.values() for finding in proof.findings]
+    found["generations"] = list(read_pointer(paths.store).generations) if paths.store.exists() else []
     return found | {"findings": msgspec.to_builtins(findings)}, findings
 
 

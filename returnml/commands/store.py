@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +11,9 @@ import typer
 
 from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands, refused_files
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal, Unavailable
 from returnml.instants import (
     instant,
     instant_us,
@@ -24,7 +23,7 @@ from returnml.settings import Settings
 if TYPE_CHECKING:
     from returnml.store.backend import Backend
 
-app = typer.Typer(help="The online store: what it holds, publishing, proving and mending it.", no_args_is_help=True)
+app = Commands(help="The online store: what it holds, publishing, proving and mending it.", no_args_is_help=True)
 
 
 @app.command("status")
@@ -35,10 +34,10 @@ def store_status(data: DataOption = None, as_json: JsonOption = False) -> None:
         read_manifest,
         read_pointer,
     )
-    from returnml.store.verification import read_ledger, read_live
+    from returnml.store.proving.verification import read_ledger, read_live
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         backend = _backend(settings)
         live = read_live(backend)
         manifest = read_manifest(generation_folder(backend.root, live.generation)) if live.generation else None
@@ -92,45 +91,42 @@ def store_publish(
     ] = None,
     data: DataOption = None,
 ) -> None:
-    """Publish a generation of what the warehouse knows; refused where the warehouse lacks events of the ledger."""
+    """Publish a generation from the warehouse. Refused where the warehouse lacks events of the ledger."""
     from returnml.clock import (
-        ClockError,
         clock_of,
     )
-    from returnml.features.tiles.arithmetic import TileError
     from returnml.features.windows import DAY_US
     from returnml.store.backend_choice import open_backend
     from returnml.tasks.live_sets import live_feature_sets
     from returnml.warehouse.publishing.publication import (
-        NotIngested,
         publish_warehouse,
     )
 
     settings = settings_of_root(data)
-    try:
-        now_us = clock_of(settings.replay_clock).now_us()
-    except ClockError as error:
-        refuse(str(error))
+    now_us = clock_of(settings.replay_clock).now_us()
     until_us = now_us // DAY_US * DAY_US if cut_off is None else _instant_us(cut_off)
     if until_us > now_us:
-        refuse(f"--cut-off {_text(until_us)} is after now, {_text(now_us)}: events before it may still come")
-    try:
-        with opened(settings.paths.warehouse) as con, _refused():
-            generation = publish_warehouse(con, live_feature_sets(settings.shop_attributes), until_us, open_backend(settings))
-    except (NotIngested, TileError) as error:
-        refuse(str(error))
+        raise Refusal(f"--cut-off {_text(until_us)} is after now, {_text(now_us)}: events before it may still come")
+    with opened(settings.paths.warehouse) as con, refused_files():
+        generation = publish_warehouse(con, live_feature_sets(settings.shop_attributes), until_us, open_backend(settings))
     typer.echo(f"published {generation.name}: cut-off {_text(until_us)}, events up to {generation.manifest.ledger_seq}")
 
 
 @app.command("verify")
 def store_verify(data: DataOption = None) -> None:
     """Check every byte: generation, ledger, and that the live part follows from both; exit code 1 where it does not."""
-    from returnml.store.verification import verify_store
+    from returnml.store.proving.verification import verify_store
     from returnml.tasks.live_sets import live_feature_sets
 
     settings = settings_of_root(data)
-    with _refused(damage_code=1):
-        found = verify_store(_backend(settings), live_feature_sets(settings.shop_attributes)[0])
+    backend = _backend(settings)
+    try:
+        found = verify_store(backend, live_feature_sets(settings.shop_attributes)[0])
+    except Unavailable:
+        raise
+    except (Refusal, OSError) as error:
+        typer.echo(f"wrong: {error}", err=True)
+        raise typer.Exit(1) from error
     if not (found.has("generation_damaged") or found.has("loaded_generation_differs")):
         typer.echo(f"generation  {found.generation}: every byte as in its manifest")
     last = found.ledger.last.seq if found.ledger and found.ledger.last else 0
@@ -149,11 +145,11 @@ def store_verify(data: DataOption = None) -> None:
 @app.command("rebuild")
 def store_rebuild(data: DataOption = None) -> None:
     """Build the live part anew from the published generation and the ledger; scoring goes on meanwhile."""
-    from returnml.store.verification import read_live, rebuild_store
+    from returnml.store.proving.verification import read_live, rebuild_store
     from returnml.tasks.live_sets import live_feature_sets
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         backend = _backend(settings)
         generation = rebuild_store(backend, live_feature_sets(settings.shop_attributes)[0])
         live = read_live(backend)
@@ -169,7 +165,7 @@ def store_restore_ledger(
     from returnml.ledger.restoring import restore
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         done = restore(settings.paths.ledger, backup)
     for name, count in done.items():
         typer.echo(f"restored    {name}: every record is as it was written; {count} bytes were not")
@@ -179,31 +175,15 @@ def _backend(settings: Settings) -> Backend:
     from returnml.store.backend_choice import open_backend
 
     if not settings.paths.store.exists():
-        refuse(f"{settings.paths.store}: nothing was published yet; returnml run, or returnml store publish")
+        raise Refusal(f"{settings.paths.store}: nothing was published yet; returnml run, or returnml store publish")
     return open_backend(settings)
-
-
-@contextmanager
-def _refused(damage_code: int = 2) -> Iterator[None]:
-    """One line on stderr for what the store or the ledger says, and an exit code."""
-    from returnml.ledger.log import LogError
-    from returnml.store.backend import StoreUnavailable
-    from returnml.store.generation_manifest import StoreError
-
-    try:
-        yield
-    except StoreUnavailable as error:
-        refuse(str(error))
-    except (StoreError, LogError, OSError) as error:
-        typer.echo(f"{'refused' if damage_code == 2 else 'wrong'}: {error}", err=True)
-        raise typer.Exit(damage_code) from error
 
 
 def _instant_us(text: str) -> int:
     try:
         return instant_us(datetime.fromisoformat(text))
     except ValueError:
-        refuse(f"--cut-off {text!r} is no instant, e.g. 2025-03-01T00:00")
+        raise Refusal(f"--cut-off {text!r} is no instant, e.g. 2025-03-01T00:00") from None
 
 
 def _text(at_us: int) -> str:

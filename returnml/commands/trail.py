@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.commands.refusal import Commands, refused_files
 from returnml.commands.root import settings_of_root
+from returnml.errors import Refusal
 from returnml.settings import Settings
 
-app = typer.Typer(help="Audit trails: proving them, and mending what does not agree.", no_args_is_help=True)
+app = Commands(help="Audit trails: proving them, and mending what does not agree.", no_args_is_help=True)
 
 By = Annotated[str, typer.Option("--by", help="Who says so; kept in the trail.")]
 Why = Annotated[str, typer.Option("--why", help="Why; kept in the trail.")]
@@ -34,18 +33,18 @@ def verify(
     import msgspec
 
     from returnml.health.checks.trails import trail_findings
-    from returnml.release.heads import Heads, compare_heads
     from returnml.release.trail import lines
+    from returnml.release.trail_heads import Heads, compare_heads
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         findings = trail_findings(settings)
         trails = _trails(settings)
         if exported is not None:
             try:
                 before = msgspec.json.decode(exported.read_bytes(), type=Heads)
             except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-                refuse(f"{exported}: no exported heads can be read: {error}")
+                raise Refusal(f"{exported}: no exported heads can be read: {error}") from error
             findings += compare_heads(trails, before)
         broken = {f.where for f in findings if f.is_damage}
         counts = {name: len(lines(trail)) if str(trail) not in broken else None for name, trail in trails.items()}
@@ -70,13 +69,13 @@ def heads_command(
     )
     from returnml.findings import damages
     from returnml.health.checks.trails import trail_findings
-    from returnml.release.heads import export_heads
+    from returnml.release.trail_heads import export_heads
 
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         wrong = damages(trail_findings(settings))
         if wrong:
-            refuse(f"{len(wrong)} findings, the first: {wrong[0]}")
+            raise Refusal(f"{len(wrong)} findings, the first: {wrong[0]}")
         found = export_heads(_trails(settings), clock_of(settings.replay_clock).now_us())
         replace_file(out, readable_json(found))
     for name, head in found.trails.items():
@@ -92,7 +91,7 @@ def anchor_command(data: DataOption = None) -> None:
 
     settings = settings_of_root(data)
     seal = seal_of(settings.trail)
-    with _refused():
+    with refused_files():
         for name, trail in _trails(settings).items():
             done = anchor_erasures(trail, seal) if name == ERASURES else anchor(settings.paths.deployment_state(name), seal)
             typer.echo(f"{name:<16}{done or 'nothing to do'}")
@@ -116,13 +115,13 @@ def mend_command(
     from returnml.tasks.registry import task_named
 
     if begin_anew == (trust is not None) or trust not in (None, "state", "trail"):
-        refuse("say --trust state, --trust trail, or --begin-anew")
+        raise Refusal("say --trust state, --trust trail, or --begin-anew")
     settings = settings_of_root(data)
-    with _refused():
+    with refused_files():
         clock, seal = clock_of(settings.replay_clock), seal_of(settings.trail)
         if what == ERASURES:
             if trust == "state":
-                refuse("erasures have no state: --trust trail or --begin-anew")
+                raise Refusal("erasures have no state: --trust trail or --begin-anew")
             told = list(erasures_of_ledger(settings, by, why))
             added = mend_erasures(settings.paths.erasures, told, is_anew=begin_anew, by=by, why=why, clock=clock, seal=seal)
             typer.echo(f"erasures: mended; {added} that only the ledger had were put into the trail")
@@ -136,21 +135,7 @@ def mend_command(
 
 
 def _trails(settings: Settings) -> dict[str, Path]:
-    from returnml.release.heads import trails_of
+    from returnml.release.trail_heads import trails_of
     from returnml.tasks.registry import tasks
 
     return trails_of(settings.paths, tasks())
-
-
-@contextmanager
-def _refused() -> Iterator[Any]:
-    from returnml.clock import ClockError
-    from returnml.ledger.log import LogError
-    from returnml.release.deployment import DeploymentError
-    from returnml.release.trail import TrailError
-    from returnml.tasks.declaration import TaskError
-
-    try:
-        yield
-    except (ClockError, DeploymentError, LogError, TaskError, TrailError, OSError) as error:
-        refuse(str(error))

@@ -9,9 +9,9 @@ import typer
 
 from returnml.commands.line import known_range, run_job
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
 from returnml.commands.root import settings_of_root
 from returnml.commands.run import report
+from returnml.errors import Refusal
 from returnml.tasks import CHECKOUT
 
 
@@ -26,22 +26,18 @@ def tune(
     import msgspec
 
     from returnml.modeling.training.tuning import read_best
-    from returnml.tasks.declaration import TaskError
     from returnml.tasks.registry import task_named
 
     wanted: dict[str, Any] = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
     settings = settings_of_root(data, tuning=wanted or None)
-    try:
-        name = task_named(task).name
-    except TaskError as error:
-        refuse(str(error))
+    name = task_named(task).name
     done = run_job(settings, f"tune_{name}", *known_range(settings), is_quiet=as_json)
     if not done.success:
         report(done, as_json)
     # What is there may be of an earlier study; it is not what was asked for now.
     best = None if done.notes else read_best(settings.paths.tuning / name)
     if best is None:
-        refuse(f"{name}: {'; '.join(done.notes.values())}")
+        raise Refusal(f"{name}: {'; '.join(done.notes.values())}")
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(best), indent=2))
         return

@@ -10,11 +10,11 @@ import typer
 
 from returnml.commands.findings import say_findings
 from returnml.commands.options import DataOption, JsonOption
-from returnml.commands.refusal import refuse
+from returnml.errors import Refusal
 from returnml.settings import load_settings
 
 if TYPE_CHECKING:
-    from returnml.health.upgrading.plan import Plan, Step
+    from returnml.health.upgrading.upgrade_plan import Plan, Step
 
 
 def upgrade(
@@ -29,21 +29,12 @@ def upgrade(
     import duckdb
     import msgspec
 
-    from returnml.clock import ClockError, clock_of
+    from returnml.clock import clock_of
     from returnml.commands.line import run_job
     from returnml.commands.run import print_findings
-    from returnml.features.tiles.arithmetic import TileError
     from returnml.health.checks.releases import nothing_decides
     from returnml.health.upgrading.apply import upgrade as apply
-    from returnml.health.upgrading.plan import UpgradeError, plan_upgrade
-    from returnml.ledger.log import LogError
-    from returnml.privacy.keyring import KeyringError
-    from returnml.release.deployment import DeploymentError
-    from returnml.release.trail import TrailError
-    from returnml.root import RootError
-    from returnml.sources.landing import LandingError
-    from returnml.store.generation_manifest import StoreError
-    from returnml.warehouse.publishing.publication import NotIngested
+    from returnml.health.upgrading.upgrade_plan import plan_upgrade
 
     settings = load_settings(data=data)
 
@@ -62,12 +53,10 @@ def upgrade(
         if dry_run or not plan.steps:
             return
         if not yes and not (sys.stdin.isatty() and not as_json and typer.confirm("do it?")):
-            refuse("nothing was done: --yes does it, --dry-run only says it")
+            raise Refusal("nothing was done: --yes does it, --dry-run only says it")
         apply(settings, clock, plan, run_line, lambda step: typer.echo(f"doing       {step.what}", err=True))
-    except (ClockError, RootError, UpgradeError, KeyringError, DeploymentError, TrailError) as error:
-        refuse(str(error))
-    except (StoreError, NotIngested, TileError, LandingError, LogError, duckdb.IOException, OSError) as error:
-        refuse(str(error))
+    except (duckdb.IOException, OSError) as error:
+        raise Refusal(str(error)) from error
     if not as_json:
         typer.echo("upgraded    returnml doctor says whether all is as it should be")
     say_findings(list(nothing_decides(settings)), as_json=False)

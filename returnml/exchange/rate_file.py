@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.exchange.rates import Rate, Rates
 from returnml.files import UNDECODABLE, locked, replace_file
 from returnml.settings import Settings
@@ -17,7 +18,7 @@ _ENCODE = msgspec.json.Encoder().encode
 _DECODE = msgspec.json.Decoder(Rate).decode
 
 
-class RatesError(ValueError):
+class RatesError(Refusal):
     """Rates that cannot be read or recorded; the message names file, line and rule."""
 
 

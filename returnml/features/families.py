@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from returnml.errors import Refusal
 
-class FamilyError(ValueError):
+
+class FamilyError(Refusal):
     """A feature without a family, or a family that is not what it must be; the message names it."""
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from returnml.instants import day_of
-from returnml.ledger.log import LogError, LogWriter, Record, read
+from returnml.ledger.record_log import LogError, LogWriter, Record, read
 from returnml.policy.document import Policy
 
 ENTRY_ANSWERS = 256
@@ -28,7 +28,7 @@ FORMAT = b"\x02"
 PRUNED_FILE = "pruned"
 """In a worker's folder of a day: its segments were removed once the warehouse had them."""
 COMPRESSION_LEVEL = 1
-"""More costs the service more than the disk is worth: rows of zeros are most of what can be saved."""
+"""Higher levels cost the service more than the saved disk is worth: this one already removes the many zeros."""
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):

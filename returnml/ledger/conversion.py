@@ -6,6 +6,7 @@ from datetime import date
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.exchange.rates import Held, Rates
 from returnml.ledger.events import AnyEvent, InspectionCompleted, LedgerEvent, OrderPlaced, ReturnReceived
 
@@ -30,7 +31,7 @@ class Conversion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amounts: list[int | None]
 
 
-class NoRate(ValueError):
+class NoRate(Refusal):
     """The shop has rates of a currency, but none that holds; the message is for who sent the amount."""
 
 
@@ -70,7 +71,7 @@ def as_sent(event: LedgerEvent, conversion: Conversion | None) -> LedgerEvent:
 
 
 def bounded(amount: int) -> int:
-    """An amount that a ledger's record can hold; what is beyond is beyond every rule about amounts, too.
+    """An amount, clipped to what a record of the ledger can hold. Every rule about amounts refuses values beyond that.
 
     >>> bounded(5), bounded(1 << 70) == (1 << 63) - 1
     (5, True)

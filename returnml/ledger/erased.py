@@ -6,7 +6,7 @@ from pathlib import Path
 
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import CustomerErased
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 
 _TAG = str(CustomerErased.__struct_config__.tag).encode()
 

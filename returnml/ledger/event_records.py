@@ -6,7 +6,7 @@ import msgspec
 
 from returnml.ledger.conversion import Conversion, as_sent
 from returnml.ledger.events import LedgerEvent
-from returnml.ledger.log import LogError, Record
+from returnml.ledger.record_log import LogError, Record
 from returnml.ledger.validator import Verdict
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from returnml.files import replace_file
-from returnml.ledger.log import LogError, LogWriter, check_segment, segments
+from returnml.ledger.record_log import LogError, LogWriter, check_segment, segments
 
 
 def restore(ledger: Path, backup: Path) -> dict[str, int]:

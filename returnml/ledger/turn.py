@@ -1,11 +1,11 @@
 """A writer's turn: one at a time over all processes of a host, and none that a stopped process keeps for ever.
 
-The turn is a lock on a file, which the system takes back from whoever dies. A process that is *stopped* (SIGSTOP, a
-debugger) keeps it, and may come back in the middle of what it did: no time limit alone makes it safe to go on beside it. So
-who waits reads in the file whose turn it is, and ends a holder that has been seen stopped for a while. Every turn survives a
-kill at any moment, hence this one as well; and a holder that was ended does not come back to append or commit.
+The turn is a lock on a file. The system releases it when its holder dies. A holder that is *stopped* (SIGSTOP, a debugger)
+keeps it, and may go on at any moment: no time limit alone makes it safe to write beside it. So a waiting process reads in the
+file who the holder is, and kills a holder that it saw stopped for a while. A kill is safe at any moment of a turn, and a killed
+holder cannot come back to append or commit.
 
-A holder that runs is waited for, however slow it is.
+A waiting process never kills a holder that runs, however slow it is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.errors import Unavailable
 from returnml.files import UNDECODABLE
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _RECORD_BYTES = 128
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.0002, 0.001
 
 
-class TurnError(OSError):
+class TurnError(Unavailable, OSError):
     """The turn is kept by a process that cannot be ended; the message names it."""
 
 

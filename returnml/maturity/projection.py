@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.maturity.delays import (
     Delays,
     RunOff,
@@ -29,7 +30,7 @@ MIN_COHORTS = 7
 _LARGEST_SHAPE = 1e6
 
 
-class MaturityError(ValueError):
+class MaturityError(Refusal):
     """Too little history, or none with return times; the message says what is needed."""
 
 
@@ -148,7 +149,7 @@ def first_cohort(table: RunOff, cut_off: int) -> int:
 
 
 def has_returns(table: RunOff, cut_off: int) -> bool:
-    """Whether anything came back of what a projection reads."""
+    """Whether any return is among the lines that a projection reads."""
     start = first_cohort(table, cut_off)
     cohort, delay = np.nonzero(table.events[:, start:cut_off].any(axis=0))
     return bool((start + cohort + delay < cut_off).any())

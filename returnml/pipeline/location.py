@@ -32,7 +32,7 @@ from returnml.pipeline.partitions import (
     partitioned,
 )
 from returnml.pipeline.resources.mlflow_resource import mlflow_resource
-from returnml.pipeline.resources.root import root_settings
+from returnml.pipeline.resources.root_resource import root_settings
 from returnml.pipeline.resources.warehouse_resource import warehouse_resource
 from returnml.pipeline.schedules import build_schedules
 from returnml.pipeline.sensors import build_drift_sensor

@@ -6,9 +6,8 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from returnml.ledger.log import LogError
+from returnml.errors import Refusal
 from returnml.settings import Settings
-from returnml.sources.landing import LandingError
 from returnml.warehouse.ingest.extent import known_days
 
 PARTITIONS_TAG = "partitions"
@@ -24,7 +23,7 @@ def first_day(settings: Settings) -> date:
         return date.fromisoformat(settings.first_day)
     try:
         known = known_days(settings.paths)
-    except (LandingError, LogError):  # ingestion names the file; a damaged one must not take the code location down
+    except Refusal:  # ingestion names the file; a damaged one must not take the code location down
         known = None
     return known[0] if known else FIRST_DAY_WITHOUT_DATA
 

@@ -121,7 +121,7 @@ class Decider:
         return chosen
 
     def _explored(self, order_ids: Sequence[str | None]) -> np.ndarray:
-        """Whole orders are drawn, by their id: the same on every worker, in batch and in a replay. What is of no order is not."""
+        """Draws whole orders by their id: every worker, batch and replay draw the same. Never draws a row without an order."""
         drawn: dict[str | None, bool] = {None: False}
         for order_id in order_ids:
             if order_id is not None and order_id not in drawn:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.files import sha256
 
 Action = Literal["allow", "nudge", "review", "restrict"]
@@ -24,7 +25,7 @@ Cents = Annotated[int, msgspec.Meta(ge=0, lt=1 << 36)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
-class PolicyError(ValueError):
+class PolicyError(Refusal):
     """A policy that cannot be read; the message names the file and the field."""
 
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from returnml.errors import Refusal
 from returnml.files import (
     create_private,
     locked,
@@ -48,7 +49,7 @@ DrawKey = Callable[[str], bytes]
 """The key of a new customer, ``KEY_BYTES`` long."""
 
 
-class KeyringError(Exception):
+class KeyringError(Refusal):
     """A keyring that cannot be used; the message names the file and why."""
 
 

@@ -15,10 +15,12 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from returnml.errors import Refusal
+
 EXPLAINER_FILE = "explainer.bin"
 
 
-class ExplainerError(ValueError):
+class ExplainerError(Refusal):
     """An explainer that cannot be read; the message says why."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from returnml.errors import Refusal
 from returnml.files import UNDECODABLE
 from returnml.release.plain import NotPlain, read_plain
 from returnml.release.trail import GENESIS, Head
@@ -70,7 +71,7 @@ class DeploymentState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return self.roles | {"pending": version}
 
 
-class DeploymentError(Exception):
+class DeploymentError(Refusal):
     """A transition that cannot be made, or a state or audit trail that cannot be trusted."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.files import (
     UNDECODABLE,
     new_folder,
@@ -17,7 +18,7 @@ from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 from returnml.release.plain import NotPlain, plain, plain_files, plain_parts, read_plain
 
 
-class ReleaseError(Exception):
+class ReleaseError(Refusal):
     """A release that cannot be used; the message names the folder, the file and the rule."""
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from returnml.errors import Refusal
+
 _LOCATION = b"location"
 """The key without which no external tensor is loaded; where it does not occur, nothing has to be walked."""
 
@@ -24,7 +26,7 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-class GraphError(ValueError):
+class GraphError(Refusal):
     """A graph that cannot be used as it is; the message says why."""
 
 

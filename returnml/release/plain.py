@@ -11,8 +11,10 @@ import os
 import stat
 from pathlib import Path
 
+from returnml.errors import Refusal
 
-class NotPlain(ValueError):
+
+class NotPlain(Refusal):
     """A name or a file that leads elsewhere; the message names it and the rule."""
 
 

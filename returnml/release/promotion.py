@@ -1,4 +1,4 @@
-"""A release from one data root to another: every byte verified, with the record of what let it decide."""
+"""Copies a release from one data root to another: verifies every byte, takes along the record that let it decide."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether deployment state, its last transition, audit trail and the manifests' own verdicts agree.
 
 Everybody who acts on a state gets it from ``proven_state``. Who writes both files as a whole, with valid hashes, is
-found by a signature (``release.seal``) or by heads that were exported before (``release.heads``), by nothing else.
+found by a signature (``release.seal``) or by heads that were exported before (``release.trail_heads``), by nothing else.
 """
 
 from __future__ import annotations

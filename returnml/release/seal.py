@@ -1,4 +1,4 @@
-"""Ed25519 signatures of what ends a trail, where a key is set: who can write the files cannot write them in its name."""
+"""Ed25519 signatures of the end of a trail, where a key is set: nobody without the key can forge the trail."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
+from returnml.errors import Refusal
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from returnml.settings import TrailSettings
 
 
-class SealError(Exception):
+class SealError(Refusal):
     """A key that cannot be used; the message names the file."""
 
 
@@ -22,8 +24,8 @@ class Seal:
     """What signs, and what is asked for.
 
     Args:
-        signing_key: PEM file of an Ed25519 private key; who changes what serves has it.
-        public_key: PEM file of the public key; who has it trusts nothing that is not signed. Default: that of ``signing_key``.
+        signing_key: PEM file of an Ed25519 private key; held by the hosts that change what serves.
+        public_key: PEM file of the public key; a host that has it trusts signed records only. Default: that of ``signing_key``.
     """
 
     def __init__(self, signing_key: Path | None = None, public_key: Path | None = None) -> None:
@@ -57,8 +59,9 @@ class Seal:
         _require_library()
         from cryptography.exceptions import InvalidSignature
 
+        key = self._public()
         try:
-            self._public().verify(bytes.fromhex(signature), message)
+            key.verify(bytes.fromhex(signature), message)
         except (InvalidSignature, ValueError):
             return False
         return True

@@ -15,7 +15,7 @@ from returnml.release.seal import seal_of
 from returnml.settings import Settings
 
 SET_ASIDE = ".set-aside"
-"""Below the releases: what is in it is no release; people may look into it, and remove it."""
+"""A folder below the releases. Its content is no release; people may look into it and remove it."""
 
 
 def set_aside(

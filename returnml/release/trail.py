@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from returnml.errors import Refusal
 from returnml.files import (
     UNDECODABLE,
     sha256,
@@ -53,7 +54,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: str | UnsetType = UNSET
 
 
-class TrailError(Exception):
+class TrailError(Refusal):
     """A trail that cannot be trusted; the message names the file and the line."""
 
 

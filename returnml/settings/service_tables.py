@@ -8,7 +8,7 @@ import msgspec
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much the service takes at once; what is beyond is refused and said.
+    """How much the service takes at once. It refuses more, and says so.
 
     These are the operator's choice. What a field may hold is the contract's: lengths of ids and texts, quantities, amounts
     (``ledger/events.py``, ``serving/wire.py``).
@@ -82,7 +82,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bootstrap_servers: ``host:port,...``; empty: there is no Kafka.
         dead_letter_topic: where messages go that are no events; none: into a log below the data root.
         scores_topic: where the service sends every answer; none: nowhere.
-        scores_waiting: answers that may wait for the brokers; what is beyond is dropped and counted.
+        scores_waiting: answers that may wait for the brokers. The service drops and counts further ones.
         options: further properties of librdkafka; ``_`` stands for ``.`` in their names.
     """
 
@@ -102,7 +102,7 @@ class TrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         signing_key: PEM file of an Ed25519 private key: every record is signed. For hosts that change what serves.
-        public_key: PEM file of its public key: what is not signed with it is refused. For all hosts.
+        public_key: PEM file of its public key. Every host that has it refuses records without its signature.
     """
 
     signing_key: str | None = None

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.settings.profile_settings import Settings
 
 PROFILES = ("dev", "staging", "prod")
 
 
-class SettingsError(ValueError):
+class SettingsError(Refusal):
     """A setting that cannot be read; the message names the file or variable and the field."""
 
 

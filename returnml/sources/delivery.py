@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from returnml.clock import Clock
+from returnml.errors import Refusal
 from returnml.instants import day_of
 from returnml.privacy.customers import CustomerIds
 from returnml.sources.delivered_frame import to_delivered
@@ -19,7 +20,7 @@ from returnml.sources.made_ids import EqualRows, digest_of, settle_ids
 from returnml.sources.pseudonyms import pseudonymised
 
 
-class DeliveryRefused(ValueError):
+class DeliveryRefused(Refusal):
     """A delivery that needs a word, or contradicts itself; nothing of it is written."""
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from returnml.errors import Refusal
+
 
 def first_line(error: BaseException) -> str:
     """What a library says went wrong, without what follows; its kind where it says nothing."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-class SourceError(ValueError):
+class SourceError(Refusal):
     """A source file that cannot be imported; nothing of it was delivered.
 
     Attributes:

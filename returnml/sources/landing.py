@@ -23,6 +23,7 @@ from typing import Literal
 import msgspec
 
 from returnml.contracts.columns import STREAMS
+from returnml.errors import Refusal
 from returnml.files import UNDECODABLE
 
 Mode = Literal["append", "replace"]
@@ -34,7 +35,7 @@ _NAME = re.compile(r"(?P<version>\d{4,})-(?P<digest>[0-9a-f]{12})\.(?P<kind>parq
 _RECORD = re.compile(r"(?P<delivery>\d{6,})\.json")
 
 
-class LandingError(ValueError):
+class LandingError(Refusal):
     """A landing folder that cannot be read unambiguously; the message names the file and the rule it breaks."""
 
 

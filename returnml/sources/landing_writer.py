@@ -69,7 +69,7 @@ class DayPart:
 
 @contextmanager
 def delivering(landing: Path) -> Iterator[None]:
-    """Hold the landing folder alone, cleared of what a killed writer left: what is read within stays true until it is written."""
+    """Hold the landing folder alone, after removing what a killed writer left. Nobody else changes it meanwhile."""
     with locked(landing / ".lock"):
         _clear_unfinished(landing)
         yield

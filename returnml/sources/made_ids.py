@@ -13,6 +13,7 @@ from typing import Literal
 
 import polars as pl
 
+from returnml.errors import Refusal
 from returnml.sources.day_rows import content, known_ids, standing_rows
 from returnml.sources.delivery_plan import Draft
 from returnml.sources.landing import days, records
@@ -20,7 +21,7 @@ from returnml.sources.landing import days, records
 EqualRows = Literal["same", "further"]
 
 
-class EqualRowsAsked(ValueError):
+class EqualRowsAsked(Refusal):
     """Rows that may have been delivered before; nothing of the delivery is written."""
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from returnml.errors import Unavailable
 from returnml.features.feature_set import FeatureSet
-from returnml.ledger.log import START, Position
+from returnml.ledger.record_log import START, Position
 from returnml.store.generation_manifest import (
     GenerationManifest,
     StoreError,
@@ -29,7 +30,7 @@ _MARK_WORDS = struct.Struct("<4Q")
 Values = list[bytes | None]
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(StoreError, Unavailable):
     """The store's server is away, or hangs."""
 
 

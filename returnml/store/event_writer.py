@@ -28,7 +28,7 @@ from returnml.ledger.event_records import (
     encode_payload,
 )
 from returnml.ledger.events import AnyEvent, CustomerErased, LedgerEvent, OrderPlaced
-from returnml.ledger.log import LogWriter, Record, read
+from returnml.ledger.record_log import LogWriter, Record, read
 from returnml.ledger.validator import ACCEPTED, Verdict, validate
 from returnml.privacy.customers import CustomerIds
 from returnml.store.backend import (
@@ -195,7 +195,7 @@ class EventWriter:
     def erase(self, customer: str) -> int:
         """Write into the ledger that a customer was forgotten, and drop their live tiles; once, however often it is called.
 
-        Where nothing is published there are no tiles: the ledger alone is written, and who publishes takes it over.
+        Before the first generation there are no tiles. The writer then writes the ledger alone; publishing reads it from there.
 
         Args:
             customer: the pseudonym.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from returnml.clock import Clock
+from returnml.errors import Refusal
 from returnml.ledger.events import OrderPlaced
 from returnml.privacy.customers import NOT_THE_SHOPS
 from returnml.privacy.keyring import Forgetting, Keyring, is_pseudonym
@@ -30,7 +31,7 @@ LinesOf = Callable[[str], Iterable[str]]
 """The order lines that lie under a pseudonym."""
 
 
-class ForgettingRefused(ValueError):
+class ForgettingRefused(Refusal):
     """What was asked for cannot be done as it was asked; nothing was done."""
 
 

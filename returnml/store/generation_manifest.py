@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.features.declarations import Aggregation, KeyGroup, Operation, Stream
 from returnml.features.feature_set import FeatureSet
 from returnml.features.windows import Window
@@ -25,7 +26,7 @@ WRITING_LOCK = ".lock"
 FORMAT = 5
 
 
-class StoreError(Exception):
+class StoreError(Refusal):
     """A store that cannot be used; the message names the file and the rule."""
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from returnml.clock import Clock
-from returnml.exchange.rate_file import RatesError, exchange_of
+from returnml.errors import Refusal, Unavailable
+from returnml.exchange.rate_file import exchange_of
 from returnml.features.feature_set import FeatureSet
 from returnml.ledger.events import AnyEvent
-from returnml.ledger.log import LogError
 from returnml.privacy.customers import open_customers
-from returnml.privacy.keyring import KeyringError
 from returnml.settings import Settings
 from returnml.store.backend_choice import open_backend
 from returnml.store.event_writer import (
@@ -18,11 +17,11 @@ from returnml.store.event_writer import (
     EventWriter,
 )
 from returnml.store.generation_manifest import StoreError
-from returnml.store.scrub_report import read_report
+from returnml.store.proving.scrub_report import read_report
 
 
-class EventsUnavailable(Exception):
-    """Events cannot be taken in now, and none of them is acknowledged; the message says why."""
+class EventsUnavailable(Unavailable):
+    """The store cannot take events in now, and acknowledged none of them. The message says why."""
 
 
 class EventInlet:
@@ -51,7 +50,7 @@ class EventInlet:
                 exchange, attributes = exchange_of(self._settings), self._settings.shop_attributes
                 self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency, exchange, attributes)
             return self._writer.submit(events)
-        except (StoreError, LogError, KeyringError, RatesError, OSError) as error:
+        except (Refusal, OSError) as error:
             self.close()
             raise EventsUnavailable(f"events cannot be taken in: {error}") from error
 

@@ -85,8 +85,8 @@ class LiveStore:
     def read(self, keys: Sequence[bytes]) -> Found:
         """The values of ``keys``, all of one snapshot.
 
-        Where the published generation was refused, what is read is the one before it *without* a live part, which is
-        the published one's: old, and exact for the mark that the snapshot says.
+        If the published generation was refused, this reads the generation before it, *without* the live part: the live part
+        belongs to the published one. These values are old, and exact as of the mark in the snapshot.
 
         Raises:
             StoreUnavailable: while the store is, and nothing stale is allowed or at hand.

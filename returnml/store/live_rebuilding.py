@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from returnml.ledger.event_records import decode_payload
-from returnml.ledger.log import LogWriter, read
+from returnml.ledger.record_log import LogWriter, read
 from returnml.store.backend import EVENTS, STATE, Backend, Mark, Published, Transaction, read_mark, write_mark, write_published
 from returnml.store.event_writer import (
     AT_ONCE,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from returnml.errors import Refusal
 from returnml.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ Tell = Callable[[str], None]
 """Is told what is wrong with the brokers."""
 
 
-class StreamingError(Exception):
+class StreamingError(Refusal):
     """Kafka cannot be used as the settings say; the message says why."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from returnml.errors import Unavailable
 from returnml.ledger.decoding import Malformed, decode_event
 from returnml.ledger.events import AnyEvent
 from returnml.settings import KafkaSettings
@@ -17,9 +18,9 @@ from returnml.store.event_writer import (
     Applied,
     Outcome,
 )
-from returnml.store.inlet import EventInlet, EventsUnavailable
+from returnml.store.inlet import EventInlet
 from returnml.streaming.client import StreamingError, consumer, library, reason
-from returnml.streaming.dead_letters import DeadLetter, DeadLetters, DeadLettersUnavailable
+from returnml.streaming.dead_letters import DeadLetter, DeadLetters
 from returnml.streaming.outlasting import begin
 
 POLL_SECONDS = 0.5
@@ -85,11 +86,11 @@ class EventConsumer:
         self._is_waiting = False
 
     def run(self, should_stop: Callable[[], bool], *, until_end: bool = False) -> bool:
-        """Take events in until told to stop; what is durable then is committed.
+        """Take events in until told to stop, then commit the offsets of those that are durable.
 
         Args:
-            until_end: also stop where the group has taken in every message that is there, whoever of it has which partition:
-                what a dead member had comes to this one, or to another that reads it to its end.
+            until_end: also stop when the group has taken in every message that is there, whichever member has which partition.
+                Partitions of a dead member come to this one, or to another that reads them to their end.
 
         Returns:
             Whether that end was reached; false also where it was not asked for.
@@ -183,7 +184,7 @@ class EventConsumer:
             try:
                 action()
                 break
-            except (EventsUnavailable, DeadLettersUnavailable) as error:
+            except Unavailable as error:
                 self.taken.waits += 1
                 self.tell(str(error))
             self._wait(wait, should_stop)
@@ -205,7 +206,7 @@ class EventConsumer:
                 self._held.append(message)
 
     def _commit(self) -> None:
-        """Ask for the commit of what is done of our partitions, and wait for nothing: ``_committed`` is told.
+        """Ask the brokers to commit our partitions' offsets. Does not wait: they call ``_committed``.
 
         One at a time: the client may try a failed one again after a later one has succeeded, and so go back.
         """

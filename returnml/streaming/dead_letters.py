@@ -10,8 +10,9 @@ import msgspec
 from msgspec import structs
 
 from returnml.clock import Clock
+from returnml.errors import Unavailable
 from returnml.files import UNDECODABLE
-from returnml.ledger.log import LogError, LogWriter, Record, read
+from returnml.ledger.record_log import LogError, LogWriter, Record, read
 from returnml.settings import Settings
 from returnml.streaming.client import StreamingError, Tell, library, producer
 
@@ -35,7 +36,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
-class DeadLettersUnavailable(Exception):
+class DeadLettersUnavailable(Unavailable):
     """Dead letters cannot be kept now; the message says why."""
 
 

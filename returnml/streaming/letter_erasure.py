@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import structs
 
 from returnml.files import replace_file
-from returnml.ledger.log import LogWriter, Record, read_between, segments
+from returnml.ledger.record_log import LogWriter, Record, read_between, segments
 from returnml.streaming.dead_letters import Piece, decode_piece, encode_piece
 
 ERASED = "erased: it named a customer who was forgotten"

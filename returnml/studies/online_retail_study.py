@@ -12,6 +12,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from returnml.errors import Refusal
 from returnml.features.windows import DAY_US
 from returnml.instants import instant_us
 from returnml.modeling.data.splits import (
@@ -66,7 +67,7 @@ SEEDS = (1, 2, 3, 4, 5)
 _KEY = ("order_id", "article_id", "quantity", "ordered_at", "customer_id")
 
 
-class StudyError(Exception):
+class StudyError(Refusal):
     """Our lines and the reference's are not the same; the message says how."""
 
 

@@ -6,11 +6,6 @@ from html import escape
 
 import numpy as np
 
-from returnml.modeling.reports.evaluation_page import (
-    html_image,
-    page,
-    table,
-)
 from returnml.modeling.reports.plots import (
     BASELINE,
     INK,
@@ -18,6 +13,7 @@ from returnml.modeling.reports.plots import (
     new_figure,
     png,
 )
+from returnml.pages import html_image, page, table
 from returnml.policy.document import ACTIONS
 from returnml.studies.policy_comparison import (
     Change,

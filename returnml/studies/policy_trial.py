@@ -6,6 +6,7 @@ import time
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from returnml.errors import Refusal
 from returnml.policy.document import Policy
 from returnml.studies.policy_comparison import (
     DIMENSIONS,
@@ -31,7 +32,7 @@ UNSEEN = "s.in_training IS NOT TRUE"
 """Of a row of ``scores.daily``: its release has not learnt its outcome. A score that knows the answer prices no policy."""
 
 
-class PolicyReplayError(Exception):
+class PolicyReplayError(Refusal):
     """Scores that cannot be decided about; the message says what to do."""
 
 

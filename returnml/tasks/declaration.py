@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from returnml.attributes import Attributes
+from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.policy.document import SEGMENT_COLUMNS, Policy
 from returnml.settings import LabelSettings
@@ -21,7 +22,7 @@ FACT_COLUMNS = ("order_id", "customer_id", "article_id", "currency", *SEGMENT_CO
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
-class TaskError(ValueError):
+class TaskError(Refusal):
     """A task that is not declared as it must be, or that there is none of; the message names it."""
 
 

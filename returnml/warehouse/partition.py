@@ -18,6 +18,9 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from returnml.errors import Refusal
+from returnml.sql import quoted
+
 PARTITIONS_DDL = """
 CREATE SCHEMA IF NOT EXISTS ops;
 CREATE TABLE IF NOT EXISTS ops.partitions (
@@ -27,7 +30,7 @@ CREATE TABLE IF NOT EXISTS ops.partitions (
 """
 
 
-class PartitionError(ValueError):
+class PartitionError(Refusal):
     """Rows that do not belong to the partition that is written."""
 
 
@@ -199,7 +202,7 @@ def _content(
     con: duckdb.DuckDBPyConnection, table: str, day_column: str, condition: str, bounds: list[Any]
 ) -> dict[date, PartitionDay]:
     described = con.execute(f"DESCRIBE {table}").fetchall()
-    columns = ", ".join(f'"{name}"' for name in sorted(row[0] for row in described))
+    columns = quoted(sorted(row[0] for row in described))
     rows = con.execute(
         f"SELECT {day_column}, count(*), sum(hash({columns})::HUGEINT), bit_xor(hash({columns})) "
         f"FROM {table} WHERE {condition} GROUP BY ALL",

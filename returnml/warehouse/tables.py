@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from returnml.features.sql.duckdb import DUCKDB
+from returnml.sql import quote
 from returnml.warehouse.partition import transaction
 
 Columns = Mapping[str, str]
@@ -66,7 +66,7 @@ def ensure_tables(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, Columns])
         for schema in dict.fromkeys(table.partition(".")[0] for table in added):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         for table, names in added.items():
-            declared = [f"{DUCKDB.quote(name)} {wanted[table][name]}" for name in names]
+            declared = [f"{quote(name)} {wanted[table][name]}" for name in names]
             if table in present:
                 for column in declared:
                     con.execute(f"ALTER TABLE {table} ADD COLUMN {column}")

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
 from returnml.commands.opened import opened
+from returnml.errors import Refusal
 from returnml.warehouse.partition import open_warehouse
 
 HOLDER = "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
@@ -22,20 +22,18 @@ def test_it_is_closed_behind_whoever_used_it(tmp_path: Path):
         assert con.execute("SELECT n FROM t").fetchall() == [(1,)]
 
 
-def test_one_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(typer.Exit), opened(tmp_path / "shop.duckdb"):
+def test_one_that_is_not_there_is_not_made(tmp_path: Path):
+    with pytest.raises(Refusal, match=r"shop\.duckdb is not there yet: run the line first"), opened(tmp_path / "shop.duckdb"):
         pass
-    assert "shop.duckdb is not there yet: run the line first" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_one_that_another_process_writes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], read_only: bool):
+def test_one_that_another_process_writes_is_named(tmp_path: Path, read_only: bool):
     path = tmp_path / "shop.duckdb"
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(typer.Exit), opened(path, read_only=read_only):
+        with pytest.raises(Refusal, match="the warehouse is in use by another process"), opened(path, read_only=read_only):
             pass
         holder.communicate()
-    assert "the warehouse is in use by another process" in capsys.readouterr().err

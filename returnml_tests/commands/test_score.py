@@ -7,10 +7,10 @@ from pathlib import Path
 import duckdb
 import msgspec
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from returnml.commands import evaluate
+from returnml.commands.refusal import Commands
 from returnml.commands.score import score
 from returnml.modeling.making.candidate import train_release
 from returnml.settings import DataPaths, GateSettings
@@ -19,7 +19,7 @@ from returnml_tests.modeling.shop import SETTINGS, START, TASK, order_lines, war
 from returnml_tests.roots import rooted
 from returnml_tests.serving.shop import make_champion_of
 
-APP = typer.Typer()
+APP = Commands()
 APP.command()(score)
 
 

@@ -1,16 +1,16 @@
 """``returnml serve``: what it hands to uvicorn and to the workers' environment."""
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from returnml.clock import clock_of
+from returnml.commands.refusal import Commands
 from returnml.commands.serve import serve
 from returnml.settings import load_settings
 from returnml_tests.roots import rooted
 from returnml_tests.serving import shop
 
-app = typer.Typer()
+app = Commands()
 app.command()(serve)
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from returnml.cli import app
 from returnml.clock import FileClockDriver
 from returnml.instants import instant_us
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.settings import DataPaths, Settings
 from returnml.store.backend import STATE
 from returnml.tasks.live_sets import FEATURE_SETS

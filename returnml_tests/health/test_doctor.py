@@ -24,7 +24,7 @@ from returnml.clock import FileClockDriver, VirtualClock
 from returnml.files import sha256
 from returnml.instants import instant_us
 from returnml.ledger.events import AnyEvent
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.release.folder import release_folder
 from returnml.release.manifest import MANIFEST_FILE, MODEL_FILE

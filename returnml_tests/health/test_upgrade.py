@@ -12,7 +12,7 @@ from returnml.clock import VirtualClock
 from returnml.files import readable_json
 from returnml.health.checks.releases import nothing_decides
 from returnml.health.upgrading.apply import upgrade
-from returnml.health.upgrading.plan import UpgradeError, plan_upgrade
+from returnml.health.upgrading.upgrade_plan import UpgradeError, plan_upgrade
 from returnml.instants import instant_us
 from returnml.release.deployment import read_state
 from returnml.release.proof import proof_of

@@ -13,7 +13,7 @@ from returnml.ledger.answer_records import (
     logged_days,
     read_day,
 )
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.settings import DataPaths
 from returnml.warehouse.answers.inference_tables import (
     LOG,

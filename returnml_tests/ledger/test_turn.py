@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from returnml.ledger import turn
-from returnml.ledger.log import LogWriter, read
+from returnml.ledger.record_log import LogWriter, read
 from returnml.ledger.turn import Holder, Turn, read_holder, this_process
 from returnml.store.event_writer import ledger_folder
-from returnml.store.verification import verify_store
+from returnml.store.proving.verification import verify_store
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.redis_server import RedisProcess
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger
@@ -129,7 +129,7 @@ STOPPED_WRITER = """
 import os, signal, sys
 from pathlib import Path
 import returnml.store.event_writer as writing
-from returnml.ledger.log import LogWriter
+from returnml.ledger.record_log import LogWriter
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.clock import VirtualClock
 from returnml_tests.store.live_shop import FEATURES, T0

@@ -23,7 +23,7 @@ from returnml.ledger.answer_records import (
     Answer,
     read_day,
 )
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.privacy.customers import Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.settings import DataPaths, Settings

@@ -22,7 +22,7 @@ from returnml.ledger.event_records import (
     encode_payload,
 )
 from returnml.ledger.events import CustomerErased
-from returnml.ledger.log import LogWriter, Position, Record
+from returnml.ledger.record_log import LogWriter, Position, Record
 from returnml.ledger.validator import ACCEPTED
 from returnml.release.deployment import AuditRecord, state_after
 from returnml.release.erasures import (

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from returnml.commands.data import app as data_app
+from returnml.commands.refusal import Commands
 from returnml.commands.sources import import_app, simulate
 from returnml_tests.roots import rooted
 
@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "mapping-example.toml"
 ROW = "1,22139,X,5,2011-01-01 08:00:00,2.00,1.0,France"
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
-app = typer.Typer()
+app = Commands()
 app.command("simulate")(simulate)
 app.add_typer(import_app, name="import")
 app.add_typer(data_app, name="data")

@@ -24,7 +24,7 @@ from returnml.features.windows import DAY_US, Window
 from returnml.instants import instant
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import AnyEvent, OrderPlaced, ReturnReceived
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.store.event_writer import ledger_folder
 from returnml.warehouse.ingest.schema import ensure_schema
 from returnml.warehouse.partition import open_warehouse

@@ -15,7 +15,7 @@ from returnml.clock import VirtualClock
 from returnml.features.windows import DAY_US
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import CustomerErased, OrderPlaced, ReturnReceived
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.privacy.customers import Pseudonyms, one_time_name
 from returnml.privacy.keyring import Keyring
 from returnml.release.erasures import read_erasures
@@ -30,8 +30,8 @@ from returnml.store.generation import open_generation
 from returnml.store.keys import LINES, LISTS, encode_key
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.embedded import LmdbBackend
+from returnml.store.proving.verification import verify_store
 from returnml.store.reading.online import OnlineFeatures
-from returnml.store.verification import verify_store
 from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 
@@ -264,7 +264,7 @@ STEPS = {
 KILLED = """
 import os, sys
 from pathlib import Path
-from returnml.ledger.log import LogWriter
+from returnml.ledger.record_log import LogWriter
 from returnml.privacy.keyring import Keyring
 from returnml.store import forgetting
 from returnml.store.lmdb.embedded import LmdbBackend

@@ -6,7 +6,7 @@ import pytest
 
 from returnml.clock import VirtualClock
 from returnml.features.windows import DAY_US
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.event_writer import (
     EventWriter,

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from returnml.features.windows import DAY_US
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import OrderPlaced, ReturnReceived
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.event_writer import (
     EventWriter,
@@ -150,7 +150,7 @@ class LiveStoreMachine(RuleBasedStateMachine):
         sent = [event(b, self.clock.now) for b in bodies]
         with pytest.MonkeyPatch.context() as patch:
             if step == "log":
-                patch.setattr("returnml.ledger.log.LogWriter.append", killed)
+                patch.setattr("returnml.ledger.record_log.LogWriter.append", killed)
             patch.setattr("returnml.store.event_writer.write_mark", killed)
             with pytest.raises(Killed):
                 self.writers[0].submit(sent)

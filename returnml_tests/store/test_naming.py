@@ -9,7 +9,7 @@ import pytest
 from returnml.clock import VirtualClock
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import OrderPlaced, ReturnReceived
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.privacy.customers import Pseudonyms
 from returnml.privacy.keyring import Keyring
 from returnml.store.event_writer import (

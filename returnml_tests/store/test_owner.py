@@ -14,7 +14,7 @@ from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.embedded import LmdbBackend
 from returnml.store.owner import ForeignStore
-from returnml.store.verification import read_live, rebuild_store, verify_store
+from returnml.store.proving.verification import read_live, rebuild_store, verify_store
 from returnml_tests.redis_server import PREFIX, client_of
 from returnml_tests.roots import rooted, same_root
 from returnml_tests.store.live_shop import FEATURES

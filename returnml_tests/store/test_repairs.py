@@ -13,7 +13,7 @@ from returnml.store.backend import EVENTS, STATE
 from returnml.store.backend_choice import open_backend
 from returnml.store.generation import open_generation
 from returnml.store.live import LiveStore
-from returnml.store.verification import verify_store
+from returnml.store.proving.verification import verify_store
 from returnml.tasks.live_sets import FEATURE_SETS
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.partition import open_warehouse

@@ -14,7 +14,7 @@ from returnml.ledger.event_records import (
     Judged,
     decode_payload,
 )
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.settings import DataPaths, KafkaSettings, Settings
 from returnml.store.inlet import EventInlet
 from returnml.streaming.consumer import EventConsumer, Taken

@@ -7,7 +7,7 @@ import pytest
 from litestar.testing import TestClient
 
 from returnml.clock import VirtualClock
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.settings import DataPaths
 from returnml.streaming.dead_letters import logged
 from returnml_tests.serving import shop

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer
 
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.settings import DataPaths
 from returnml.store.inlet import EventInlet
 from returnml.warehouse.publishing.generation_content import publish_generation
@@ -105,7 +105,7 @@ def test_a_full_disk_is_waited_for(kafka, data, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(descriptor)
 
-    monkeypatch.setattr("returnml.ledger.log.os.fsync", full)
+    monkeypatch.setattr("returnml.ledger.record_log.os.fsync", full)
     monkeypatch.setattr("returnml.streaming.consumer.FIRST_WAIT_SECONDS", 0.02)
     kafka.send(TOPIC, [placed(1), b"{", placed(2)])
     done = consume(settings(data, kafka.servers))

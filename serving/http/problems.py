@@ -10,10 +10,10 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from returnml.errors import Unavailable
 from returnml.ledger.decoding import locate
-from returnml.store.inlet import EventsUnavailable
-from serving.errors import InvalidInput, LogUnavailable, NotReady, TooManyEvents
 from serving.http.request_ids import request_id_of
+from serving.service_errors import InvalidInput, TooManyEvents
 from serving.wire import (
     FieldError,
     Problem,
@@ -35,7 +35,7 @@ def invalid_input(request: Request[Any, Any, Any], error: InvalidInput) -> Respo
     return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error), [FieldError(field=error.field, message=error.rule)])
 
 
-def not_ready(request: Request[Any, Any, Any], error: NotReady | EventsUnavailable | LogUnavailable) -> Response[Problem]:
+def unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Response[Problem]:
     return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": _RETRY_AFTER_SECONDS})
 
 
@@ -62,10 +62,8 @@ def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Pr
 
 HANDLERS: dict[Any, Any] = {
     InvalidInput: invalid_input,
-    NotReady: not_ready,
-    EventsUnavailable: not_ready,
+    Unavailable: unavailable,
     TooManyEvents: too_many_events,
-    LogUnavailable: not_ready,
     msgspec.DecodeError: invalid_body,
     UnicodeDecodeError: invalid_body,
     HTTPException: http_error,

@@ -10,8 +10,8 @@ import msgspec
 from returnml.ledger.decoding import Malformed, decode_event
 from returnml.ledger.events import AnyEvent
 from returnml.store.event_writer import Applied
-from serving.errors import TooManyEvents
 from serving.intake.writer_thread import EventIntake
+from serving.service_errors import TooManyEvents
 from serving.wire import (
     EventAnswer,
     EventAnswers,

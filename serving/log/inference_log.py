@@ -24,11 +24,11 @@ from returnml.ledger.answer_records import (
     DayWriter,
     day_folder,
 )
-from returnml.ledger.log import LogError
+from returnml.ledger.record_log import LogError
 from returnml.settings import Settings
-from serving.errors import LogUnavailable
 from serving.log.logged_answer import logged_answer
 from serving.scoring.scorer import Scored
+from serving.service_errors import LogUnavailable
 from serving.wire import LogStatus
 
 logger = logging.getLogger(__name__)

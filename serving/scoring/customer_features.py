@@ -9,8 +9,8 @@ from returnml.instants import instant
 from returnml.ledger.events import MAX_ID_LENGTH
 from returnml.store.live import LiveStore
 from returnml.store.reading.online import OnlineFeatures
-from serving.errors import InvalidInput
 from serving.scoring.scorer import feature_time
+from serving.service_errors import InvalidInput
 from serving.wire import CustomerFeatures
 
 

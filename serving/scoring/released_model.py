@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer, ExplainerError
 from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import Release
 
 
-class ModelError(Exception):
+class ModelError(Refusal):
     """A release whose model cannot score the declared features; the message names the release and the rule."""
 
 

@@ -8,12 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from returnml.policy.document import PolicyError
-from returnml.privacy.keyring import KeyringError
-from returnml.release.deployment import DeploymentError
-from returnml.release.folder import ReleaseError
-from returnml.store.generation_manifest import StoreError
-from serving.scoring.released_model import ModelError
+from returnml.errors import Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +52,7 @@ class Reloading:
         self._marks[part] = mark
         try:
             load()
-        except (DeploymentError, ReleaseError, ModelError, StoreError, KeyringError, PolicyError) as error:
+        except Refusal as error:
             if self.failures.get(part) != str(error):
                 logger.error("refused: %s", error)
             self.failures[part] = str(error)

@@ -46,7 +46,7 @@ class OnlineTask(Generic[A]):
     """A task that is asked online.
 
     Attributes:
-        answers: binds what was loaded to the store; what it returns is called by requests, so it looks nothing up.
+        answers: binds the loaded release to the store. Requests call the result, so it looks nothing up.
         role: whose release answers; one of ``returnml.release.deployment.ROLES``.
         is_required: whether the service is ready only with it. Otherwise it may be vacant.
     """

@@ -26,8 +26,8 @@ from returnml.store.reading.online import (
     OnlineFeatures,
     Vectors,
 )
-from serving.errors import InvalidOrder, NotReady
 from serving.scoring.roster import Member
+from serving.service_errors import InvalidOrder, NotReady
 from serving.wire import (
     Converted,
     FeatureTime,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 
 from returnml.attributes import Attribute, Attributes, AttributeType
+from returnml.errors import Refusal
 from returnml.features.declarations import InputKind, KeyGroup, RequestInput
 from returnml.features.families import Family, FamilyError
 from returnml.features.feature_set import FeatureSet
@@ -38,7 +39,7 @@ _ABOUT = {
 }
 
 
-class UnusableAttribute(ValueError):
+class UnusableAttribute(Refusal):
     """An attribute of which no features can be made; the message names it."""
 
 

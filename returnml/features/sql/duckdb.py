@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from returnml import sql
 from returnml.features.sql.engine import Engine
 from returnml.features.text_codes import CODE_DIGITS
 
@@ -27,7 +28,7 @@ class DuckDB(Engine):
         return f"drop table if exists {name}"
 
     def quote(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
+        return sql.quote(name)
 
     def cast(self, expression: str, sql_type: str) -> str:
         return f"{expression}::{sql_type}"

@@ -29,11 +29,11 @@ class Engine(ABC):
 
     @abstractmethod
     def materialise(self, name: str, query: str) -> str:
-        """The statement that keeps the rows of a query under a name, in place of what had the name."""
+        """The statement that stores the rows of a query under a name, and replaces a table of that name."""
 
     @abstractmethod
     def drop(self, name: str) -> str:
-        """The statement that lets go of what ``materialise`` kept, if it is there."""
+        """The statement that drops what ``materialise`` stored, if it is there."""
 
     @abstractmethod
     def quote(self, name: str) -> str:

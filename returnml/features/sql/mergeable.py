@@ -28,6 +28,26 @@ def mergeable_step(engine: Engine, group: KeyGroup, stream: Stream, stream_class
 
     A frame that would start at or after the visible instant is empty; so is the frame of an event row, which is
     dropped.
+
+    One key, one window. The key ordered for 50 on Monday at 10:00, for 9 and 20 on Tuesday at 9:00 and 11:00. ``1d`` begins at
+    the midnight before the last one: a moment on Tuesday at 10:00 sees 50 and 9, one on Wednesday at 10:00 sees 9 and 20:
+
+    >>> import duckdb
+    >>> from returnml.features.sql.duckdb import DUCKDB
+    >>> from returnml.features.sql.hops import DAY
+    >>> orders = Stream("orders", "core.orders", {"cents": 30})
+    >>> largest = Aggregation(orders, Operation.MAX, "cents", (Window.parse("1d"),))
+    >>> group = KeyGroup("customer", ("customer_id",), (largest,))
+    >>> step = mergeable_step(DUCKDB, group, orders, StreamClass("all", (orders,), "xe", (DAY,)), "k_customer_id")
+    >>> con = duckdb.connect()
+    >>> hour, monday = 3_600_000_000, 4 * 24
+    >>> _ = con.execute("create table pit_events_orders as select unnest($1) as at_us, unnest([0, 1, 2]) as seq, "
+    ...     "unnest([50, 9, 20]) as v_cents, 0 as k_customer_id", [[(monday + h) * hour for h in (10, 24 + 9, 24 + 11)]])
+    >>> _ = con.execute("create table pit_spine as select unnest([0, 1]) as mid, unnest($1) as t, t as xe, 0 as k_customer_id",
+    ...     [[(monday + h) * hour for h in (24 + 10, 48 + 10)]])
+    >>> _ = con.execute(step.sql(DUCKDB))
+    >>> con.execute("select mid, cents_max_1d from pit_mergeable_customer_orders order by mid").fetchall()
+    [(0, 50), (1, 20)]
     """
     aggregations = mergeables(group, stream)
     values = [engine.quote(f"v_{c}") for c in dict.fromkeys(a.column for a in aggregations if a.column)]

@@ -28,7 +28,7 @@ class Materialise:
 
 @dataclass(frozen=True)
 class Drop:
-    """Let go of what a step kept."""
+    """Drop what a step stored."""
 
     name: str
 

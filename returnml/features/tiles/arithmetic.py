@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.features.declarations import Aggregate, KeyGroup, Operation
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US, Window, floor_day, floor_five_minutes
 
@@ -40,7 +41,7 @@ LOW_BITS = 62
 _HOPS = (DAY_US, FIVE_MINUTES_US)
 
 
-class TileError(ValueError):
+class TileError(Refusal):
     """Declarations or values that the tiles cannot hold exactly; the message names the group and measure."""
 
 

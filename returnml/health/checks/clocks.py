@@ -11,7 +11,7 @@ from returnml.clock import Clock
 from returnml.contracts.columns import STREAMS
 from returnml.findings import Finding
 from returnml.instants import instant
-from returnml.ledger.log import LogError, last_record
+from returnml.ledger.record_log import LogError, last_record
 from returnml.release.deployment import DeploymentError, read_state
 from returnml.root import read_root
 from returnml.settings import PROFILES, Settings

@@ -8,7 +8,7 @@ from returnml.clock import Clock
 from returnml.findings import Finding
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import CustomerErased
-from returnml.ledger.log import LogError, read
+from returnml.ledger.record_log import LogError, read
 from returnml.release.erasures import Erasure, prove_erasures
 from returnml.release.proof import proof_of
 from returnml.release.seal import seal_of

@@ -8,8 +8,8 @@ from datetime import date
 
 from returnml.clock import Clock
 from returnml.features.windows import DAY_US
-from returnml.health.checks.versions import of_other_features
-from returnml.health.upgrading.plan import Plan, Step, UpgradeError, keep
+from returnml.health.checks.software_versions import of_other_features
+from returnml.health.upgrading.upgrade_plan import Plan, Step, UpgradeError, keep
 from returnml.privacy.root_making import adopt_root
 from returnml.release.commit import anchor, transition
 from returnml.release.erasures import anchor_erasures

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from returnml.errors import Refusal
 from returnml.files import (
     UNDECODABLE,
     new_folder,
@@ -54,7 +55,7 @@ YOUNG_COLUMNS: dict[str, pl.DataType] = {name: dtype for name, dtype in ROW_COLU
 """Of a row that is younger than every mature one: it has no label yet."""
 
 
-class SnapshotError(Exception):
+class SnapshotError(Refusal):
     """A snapshot that cannot be made or used; the message says why."""
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from returnml.errors import Refusal
 from returnml.features.windows import DAY_US, floor_day
 from returnml.instants import day_of
 from returnml.settings import LabelSettings, TrainingSettings
 
 
-class SplitError(ValueError):
+class SplitError(Refusal):
     """Too little history for the split that was asked for."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.modeling.data.spread import evenly_spread
 from returnml.modeling.fit.boosting import TreeModel
 from returnml.reasons.kernel import Explainer, ExplainerDocument, Paths
@@ -33,7 +34,7 @@ class ExplainerProof(msgspec.Struct, frozen=True, kw_only=True):
         return self.rows > 0 and self.max_from_lightgbm <= self.tolerance and self.max_from_score <= self.tolerance
 
 
-class ExplainerProofError(Exception):
+class ExplainerProofError(Refusal):
     """The contributions are not what they must be; the message has the figures."""
 
 

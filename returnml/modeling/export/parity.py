@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.modeling.data.spread import evenly_spread
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.modeling.fit.boosting import TreeModel
@@ -37,7 +38,7 @@ class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.rows > 0 and self.rows_over_tolerance == 0 and self.single_rows_different == 0
 
 
-class ParityError(Exception):
+class ParityError(Refusal):
     """The exported graph does not give what the trained model gives."""
 
 

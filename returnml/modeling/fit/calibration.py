@@ -11,12 +11,14 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from returnml.errors import Refusal
+
 _MAX_STEPS = 100
 _TOLERANCE = 1e-10
 _RIDGE = 1e-9
 
 
-class CalibrationError(ValueError):
+class CalibrationError(Refusal):
     """A map that cannot be fitted, or would turn the model's order round."""
 
 

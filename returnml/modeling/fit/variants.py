@@ -13,11 +13,12 @@ from typing import Any
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.modeling.fit.boosting import parameters
 from returnml.settings import TrainingSettings
 
 _DECIDES_NOTHING = ("num_threads", "verbose")
-"""Parameters that change no tree (training is deterministic), and so are no part of what a model is."""
+"""Parameters that change no tree, because training is deterministic. A model is the same with any of them."""
 
 OF_THE_SPLIT = ("calibration_days", "folds", "purged_days", "holdout_days", "young_lines")
 """Parameters of a manifest that say which lines were used for what."""
@@ -192,7 +193,7 @@ VARIANTS = (
 )
 
 
-class VariantError(ValueError):
+class VariantError(Refusal):
     """A name that no variant has, or a choice without any that could be released."""
 
 

@@ -139,7 +139,7 @@ def differences(figures: dict[str, float], reference: dict[str, float]) -> dict[
 
 
 def mean_difference(difference: np.ndarray, customer: np.ndarray, *, replicates: int, seed: int) -> tuple[float, float, float]:
-    """Mean of what two models' losses differ by, line by line: (value, low, high) by paired customer bootstrap.
+    """Mean difference of two models' losses, line by line: (value, low, high) by paired customer bootstrap.
 
     Args:
         difference: one model's loss minus the other's on the same line, shape (n,).

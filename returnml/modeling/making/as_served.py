@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.features.union import union
-from returnml.reasons.kernel import Explainer, ExplainerError
+from returnml.reasons.kernel import Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.store.backend import Values
 from returnml.store.generation_layout import StoreLayout
 from returnml.store.generation_manifest import (
     GenerationManifest,
     ServedFeatureSet,
-    StoreError,
     group_manifest,
     stream_manifest,
 )
@@ -45,7 +45,7 @@ def problems_as_served(task: Task, explainer: bytes) -> list[str]:
             vectors = OnlineFeatures(declared, _empty(declared)).vectors(_one_row(request), _AT_US)
             if reasoner is not None:
                 reasoner.reasons(vectors.matrix)
-    except (ExplainerError, StoreError, KeyError, ValueError) as error:
+    except (Refusal, KeyError, ValueError) as error:
         return [f"feature set {declared.name}: {type(error).__name__}: {error}"]
     return []
 

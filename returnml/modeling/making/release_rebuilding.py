@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from returnml.errors import Refusal
 from returnml.modeling.data.snapshot import (
     SnapshotError,
     read_snapshot,
@@ -26,7 +27,7 @@ from returnml.settings import DataPaths, GateSettings, Settings, TrainingSetting
 from returnml.tasks.declaration import Task
 
 
-class RebuildError(Exception):
+class RebuildError(Refusal):
     """A release that cannot be made again here; the message says what is missing."""
 
 

@@ -15,12 +15,9 @@ from returnml.modeling.judging.gates.verdict import Verdict
 from returnml.modeling.judging.protected_groups import GroupFigures
 from returnml.modeling.reports.evaluation_page import (
     CALIBRATION_NOTE,
-    html_images,
-    markdown_table,
-    page,
     quality_rows,
-    table,
 )
+from returnml.pages import html_images, markdown_table, page, table
 from returnml.policy.document import ACTIONS, LeastCost, Policy, Rule
 from returnml.settings import LabelSettings
 from returnml.tasks.declaration import Task

@@ -22,7 +22,6 @@ from returnml.modeling.judging.metrics import (
     differences,
     intervals,
 )
-from returnml.modeling.reports.evaluation_page import markdown_table
 from returnml.modeling.reports.plots import (
     BASELINE,
     INK,
@@ -32,6 +31,7 @@ from returnml.modeling.reports.plots import (
 )
 from returnml.modeling.training.trained import Trained
 from returnml.modeling.training.training_data import TrainingData
+from returnml.pages import markdown_table
 
 SHOWN = ("log_loss", "auc", "average_precision", "calibration_error")
 

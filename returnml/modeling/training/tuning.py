@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import optuna
 
+from returnml.errors import Refusal
 from returnml.files import (
     UNDECODABLE,
     locked,
@@ -47,7 +48,7 @@ from returnml.settings import TrainingSettings, TuningSettings
 BEST_FILE = "best.json"
 
 
-class TuningError(ValueError):
+class TuningError(Refusal):
     """Tuned parameters that cannot be read; the message names the file."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import msgspec
 import numpy as np
 import optuna
 
-from returnml.files import sqlite_url
+from returnml.files import new_file, sqlite_url
 from returnml.settings import TrainingSettings, TuningSettings
 
 STUDY_FILE = "study.db"
@@ -65,12 +64,10 @@ def open_study(folder: Path, name: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = folder / STUDY_FILE
     if not file.exists():
-        # Optuna fills the file in several steps: made aside, it is there whole or not at all.
-        aside = folder / f".{STUDY_FILE}.{os.getpid()}.tmp"
-        storage = optuna.storages.RDBStorage(sqlite_url(aside))
-        optuna.create_study(storage=storage, study_name=name, direction="minimize")
-        storage.engine.dispose()
-        os.replace(aside, file)
+        with new_file(file) as aside:  # Optuna fills it in several steps
+            storage = optuna.storages.RDBStorage(sqlite_url(aside))
+            optuna.create_study(storage=storage, study_name=name, direction="minimize")
+            storage.engine.dispose()
     study = optuna.load_study(
         study_name=name,
         storage=sqlite_url(file),

@@ -9,7 +9,7 @@ import dagster as dg
 from returnml.modeling.judging.evaluation import Evaluation
 from returnml.modeling.judging.gates.verdict import Verdict
 from returnml.modeling.making.candidate import REPORT_FILE
-from returnml.modeling.reports.evaluation_page import markdown_table
+from returnml.pages import markdown_table
 from returnml.pipeline.assets.line_asset import (
     below,
     picture,

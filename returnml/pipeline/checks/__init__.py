@@ -46,5 +46,5 @@ def stop_on_error(results: Sequence[dg.AssetCheckResult]) -> None:
 
 
 def missing_results(specs: Sequence[dg.AssetCheckSpec], name: str, why: str) -> list[dg.AssetCheckResult]:
-    """Where an asset gives nothing: its check ``name`` says why, and of what is not there nothing is wrong."""
+    """Results for an asset that wrote nothing: its check ``name`` says why, and all its other checks pass."""
     return [result(s.asset_key, s.name, s.name != name, {"message": why}, warn=True) for s in specs]

@@ -14,6 +14,7 @@ from returnml.pipeline.checks import (
     spec,
 )
 from returnml.settings import QualitySettings
+from returnml.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -98,7 +99,7 @@ def contract_failures(stream: DeliveredStream, con: duckdb.DuckDBPyConnection, f
     from returnml.contracts.validated import needed_columns, row_failures
 
     absent = {"uncast", "is_imported", "is_goods"}
-    columns = ", ".join(f'"{name}"' for name in needed_columns(stream) if name not in absent)
+    columns = quoted(name for name in needed_columns(stream) if name not in absent)
     rows = con.sql(f"SELECT {columns} FROM core.{stream.name} WHERE known_day BETWEEN ? AND ?", params=[first, last])
     return sorted(row_failures(stream, rows.pl())["rule"].unique().to_list())
 

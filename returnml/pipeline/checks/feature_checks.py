@@ -13,6 +13,7 @@ from returnml.pipeline.checks import (
     result,
     spec,
 )
+from returnml.sql import quote
 from returnml.tasks.spines import INSPECTABLE
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def tile_results(asset: str, report: TilesReport) -> list[dg.AssetCheckResult]:
 def vector_results(
     vectors: Vectors, con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first: date, last: date
 ) -> list[dg.AssetCheckResult]:
-    missing = " OR ".join(f'"{name}" IS NULL OR isnan("{name}")' for name in vectors.always_present)
+    missing = " OR ".join(f"{name} IS NULL OR isnan({name})" for name in map(quote, vectors.always_present))
     rows, named, foreign, without, future = con.execute(
         f"""
         SELECT count(*), count(DISTINCT {vectors.key}), count(*) FILTER (feature_set_hash <> $hash),

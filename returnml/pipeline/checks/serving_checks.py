@@ -86,7 +86,7 @@ def generation_results(published: Generation, cut_off_us: int, is_current: bool)
 
 
 def drift_results(report: DriftReport) -> list[dg.AssetCheckResult]:
-    """Judged on the last day: what it looked like before is history."""
+    """Judges the last day only: earlier days are history."""
     day, period = max(report.days.items())
     metadata = {"day": day.isoformat(), "release": report.release, "drifted": list(period.drifted)[:50]}
     return [result("drift", "not_drifted", not period.is_drifted, metadata, warn=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import polars as pl
 
 from returnml.clock import Clock
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS
+from returnml.files import new_file
 from returnml.privacy.customers import CustomerIds
 from returnml.privacy.keyring import KEY_BYTES
 from returnml.settings import DataPaths
@@ -125,9 +125,7 @@ def simulated_key(customer_id: str) -> bytes:
 
 
 def _write_truth(folder: Path, frame: pl.DataFrame) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     days = frame.with_columns(day=pl.col("ordered_at").dt.date()).partition_by("day", as_dict=True, include_key=False)
     for (day,), part in days.items():
-        temporary = folder / f".{day}.parquet.tmp"
-        part.write_parquet(temporary, compression="zstd", compression_level=3)
-        os.replace(temporary, folder / f"{day}.parquet")
+        with new_file(folder / f"{day}.parquet") as file:
+            part.write_parquet(file, compression="zstd", compression_level=3)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.features.declarations import Operation
 from returnml.features.feature_set import FeatureSet
 from returnml.features.request_inputs import OrderColumns
@@ -41,7 +42,7 @@ Read = Callable[[Sequence[bytes]], Found]
 """``LiveStore.read``, or ``backend.read_generation`` of one."""
 
 
-class OtherPromise(Exception):
+class OtherPromise(Refusal):
     """The generation holds other groups than the plan was made for; ``manifest`` is its own."""
 
     def __init__(self, manifest: GenerationManifest) -> None:

@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from returnml.store.backend import StoreUnavailable
 from returnml.store.generation_manifest import StoreError
-from returnml.store.redis.exchange import Exchange
+from returnml.store.redis.round_trip import Exchange
 
 CONNECT_SECONDS = 0.2
 READ_SECONDS = 0.25

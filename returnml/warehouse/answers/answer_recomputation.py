@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.features.request_inputs import RequestPlan
 from returnml.features.vector import assemble
@@ -15,7 +16,7 @@ from returnml.policy.decisions import Decider
 from returnml.store.reading.read_plan import exact_values
 
 
-class ReplayError(Exception):
+class ReplayError(Refusal):
     """An answer that this code cannot compute again; the message says why."""
 
 

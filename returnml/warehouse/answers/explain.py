@@ -17,6 +17,7 @@ from returnml.features.declarations import Aggregate, KeyGroup, Operation, Strea
 from returnml.features.feature_set import FeatureSet
 from returnml.instants import instant
 from returnml.ledger.answer_records import Answer
+from returnml.sql import quote
 from returnml.warehouse.ingest.raw_events import TABLE as EVENTS_TABLE
 from returnml.warehouse.tables import column_types
 
@@ -120,7 +121,7 @@ def _contribution(
     aggregates = [a for a in group.aggregates() if a.aggregation.stream is stream]
     present = column_types(con, stream.table)
     shown = [*(c for c in _ID_COLUMNS if c in present), "known_at", "seq", *stream.columns, *stream.texts]
-    where = " AND ".join([*(f'"{name}" = ${name}' for name in group.keys), "known_at < make_timestamp($until_us)"])
+    where = " AND ".join([*(f"{quote(name)} = ${name}" for name in group.keys), "known_at < make_timestamp($until_us)"])
     params: dict[str, Any] = {**key, "until_us": until_us}
     latest = con.execute(
         f"SELECT {', '.join(shown)} FROM {stream.table} WHERE {where} ORDER BY seq DESC LIMIT {int(limit)}", params
@@ -148,7 +149,8 @@ def _values(
     columns, used = [], dict(params)
     for aggregate in aggregates:
         a = aggregate.aggregation
-        expression = _SQL[a.operation].format(c=f"nullif(\"{a.column}\", '')" if a.is_text else f'"{a.column}"')
+        column = quote(a.column or "")
+        expression = _SQL[a.operation].format(c=f"nullif({column}, '')" if a.is_text else column)
         if a.operation is Operation.SINCE_LAST:
             used["requested_at_us"] = requested_at_us
         start_us = aggregate.window.start_us(requested_at_us)

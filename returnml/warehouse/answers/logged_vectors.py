@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from returnml.features.feature_set import FeatureSet
-from returnml.features.sql.duckdb import DUCKDB
 from returnml.modeling.data.snapshot import SnapshotError
 from returnml.monitoring.consistency import Agreement
+from returnml.sql import quote
 from returnml.warehouse.answers.inference_tables import (
     LOG,
     MOMENTS,
@@ -133,8 +133,8 @@ def _query(feature_set: FeatureSet) -> str:
     """One row for each linked mature line: its id, logged vector, features, and what of the request is as ordered."""
     columns = sorted({column for sources in sources_of(feature_set) for column in sources} - {_BASKET})
     in_basket = sorted({c for b in feature_set.basket for c in (*b.by, b.column) if c is not None})
-    features = ", ".join(f"f.{DUCKDB.quote(name)} AS f_{i}" for i, name in enumerate(feature_set.outputs))
-    flags = "".join(f", a.{DUCKDB.quote(c)} IS NOT DISTINCT FROM o.{DUCKDB.quote(c)} AS {DUCKDB.quote(c)}" for c in columns)
+    features = ", ".join(f"f.{quote(name)} AS f_{i}" for i, name in enumerate(feature_set.outputs))
+    flags = "".join(f", a.{quote(c)} IS NOT DISTINCT FROM o.{quote(c)} AS {quote(c)}" for c in columns)
     scored, ordered = (f"list_sort(list(struct_pack({_packed(alias, in_basket)})))" for alias in "ao")
     return f"""
         WITH linked AS (
@@ -158,7 +158,7 @@ def _query(feature_set: FeatureSet) -> str:
 
 def _packed(alias: str, columns: list[str]) -> str:
     # At least one field: without basket features every basket is as good as any other.
-    return ", ".join(f"{DUCKDB.quote(c)} := {alias}.{DUCKDB.quote(c)}" for c in columns) or "nothing := 0"
+    return ", ".join(f"{quote(c)} := {alias}.{quote(c)}" for c in columns) or "nothing := 0"
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> np.ndarray:

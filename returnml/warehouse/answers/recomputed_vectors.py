@@ -17,6 +17,7 @@ import polars as pl
 
 from returnml.features.feature_set import FeatureSet
 from returnml.monitoring.consistency import Agreement
+from returnml.sql import literal
 from returnml.warehouse.answers.inference_tables import (
     LOG,
     TABLES,
@@ -96,7 +97,7 @@ def _agreement(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, day: dat
     spine = (
         f"(SELECT request_id || '/' || line_id AS moment_id, request_id AS order_id, requested_at, visible_until, "
         f"derived_until, {', '.join(input_columns(feature_set))}, vector FROM {LOG} "
-        f"WHERE day = DATE '{day}' AND feature_set_hash = '{feature_set.hash}')"
+        f"WHERE day = {literal(day)} AND feature_set_hash = {literal(feature_set.hash)})"
     )
     agreement = Agreement.of(feature_set.outputs)
     width = len(feature_set.outputs)

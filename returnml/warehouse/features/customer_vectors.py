@@ -15,6 +15,7 @@ from datetime import date, datetime, time, timedelta
 import duckdb
 
 from returnml.features.feature_set import FeatureSet
+from returnml.sql import literal
 from returnml.tasks.declaration import Sampling
 from returnml.warehouse.features.vector_table import (
     ensure_vector_table,
@@ -84,20 +85,20 @@ def build_past_customers(
     """
     ensure_vector_table(con, TABLE, COLUMNS, feature_set)
     con.execute(PARTITIONS_DDL)
-    sampled = sampling.condition(f"timestamp '{until}'")
+    sampled = sampling.condition(literal(until))
     days = con.execute(
-        "select day from (select unnest(generate_series(min(known_day) + 1, ?::timestamp, interval 1 day))::date as day "
-        f"from core.orders) where {sampled} order by day",
+        "SELECT day FROM (SELECT unnest(generate_series(min(known_day) + 1, ?::TIMESTAMP, INTERVAL 1 DAY))::DATE AS day "
+        f"FROM core.orders) WHERE {sampled} ORDER BY day",
         [until - timedelta(days=waited_days)],
     ).fetchall()
     inputs = _inputs(con, feature_set, [datetime.combine(day, time()) for (day,) in days])
-    recorded = con.execute("select day, inputs_hash from ops.partitions where table_name = ?", [TABLE]).fetchall()
+    recorded = con.execute("SELECT day, inputs_hash FROM ops.partitions WHERE table_name = ?", [TABLE]).fetchall()
     written = dict(recorded)
     stale = [day for day, made_from in inputs.items() if written.get(day) != made_from]
     for start in range(0, len(stale), BLOCK_DAYS):
         block = stale[start : start + BLOCK_DAYS]
         each = (customer_spine(feature_set, datetime.combine(day, time())) for day in block)
-        spine = f"(select * replace ({KEY} || ' ' || day as moment_id) from ({' union all '.join(each)}))"
+        spine = f"(SELECT * REPLACE ({KEY} || ' ' || day AS moment_id) FROM ({' UNION ALL '.join(each)}))"
         between = {block[0] + timedelta(days=n) for n in range((block[-1] - block[0]).days + 1)}
         others = between - set(block)
         write_vectors(con, TABLE, COLUMNS, feature_set, spine, block[0], block[-1], keep_days=others, inputs_hash=inputs)
@@ -122,16 +123,15 @@ def _inputs(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, cut_offs: S
 
 def customer_spine(feature_set: FeatureSet, cut_off: datetime) -> str:
     """A query: one row for each customer who is known before the cut-off, as of the cut-off."""
-    at = f"timestamp '{cut_off}'"
-    moment = ", ".join(f"{at} as {name}" for name in ("requested_at", "visible_until", "derived_until"))
-    return f"(select {KEY}, {KEY} as moment_id, {at}::DATE as day, {moment} from {known_customers(feature_set, cut_off)})"
+    at = literal(cut_off)
+    moment = ", ".join(f"{at} AS {name}" for name in ("requested_at", "visible_until", "derived_until"))
+    return f"(SELECT {KEY}, {KEY} AS moment_id, {at}::DATE AS day, {moment} FROM {known_customers(feature_set, cut_off)})"
 
 
 def known_customers(feature_set: FeatureSet, cut_off: datetime) -> str:
     """A query: each ``customer_id`` with an event before the cut-off, once."""
-    each = " union ".join(
-        f"select {KEY} from {table} where known_at < timestamp '{cut_off}' and {KEY} is not null"
-        for table in _tables(feature_set)
+    each = " UNION ".join(
+        f"SELECT {KEY} FROM {table} WHERE known_at < {literal(cut_off)} AND {KEY} IS NOT NULL" for table in _tables(feature_set)
     )
     return f"({each})"
 

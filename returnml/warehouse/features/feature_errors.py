@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from returnml.errors import Refusal
 from returnml.features.declarations import Stream
 
 
-class FeatureError(ValueError):
+class FeatureError(Refusal):
     """A spine, a declaration or data that features cannot be computed from; the message names it."""
 
 

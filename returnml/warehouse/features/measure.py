@@ -81,12 +81,12 @@ def _bounds(
 
 def _check_spine(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> None:
     spine = inputs.spine
-    present = {row[0] for row in con.execute(f"describe select * from {spine} as r").fetchall()}
+    present = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {spine} AS r").fetchall()}
     missing = [c for c in (*MOMENT_COLUMNS, *inputs.key_columns, *inputs.kept_columns) if c not in present]
     if missing:
         raise FeatureError(f"spine {spine}: no column {missing[0]!r}")
-    instants = ", ".join(f"count(*) filter (where {c} is null)" for c in MOMENT_COLUMNS)
-    nulls = _one(con, f"select {instants}, min(requested_at) < timestamp '1971-01-01' from {spine} as r")
+    instants = ", ".join(f"count(*) FILTER (WHERE {c} IS NULL)" for c in MOMENT_COLUMNS)
+    nulls = _one(con, f"SELECT {instants}, min(requested_at) < TIMESTAMP '1971-01-01' FROM {spine} AS r")
     for column, count in zip(MOMENT_COLUMNS, nulls, strict=False):
         if count:
             raise FeatureError(f"spine {spine}: {count} rows have no {column}")

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import duckdb
 
 from returnml.features.feature_set import FeatureSet
+from returnml.sql import literal
 from returnml.warehouse.features.vector_table import (
     VectorsReport,
     build_days,
@@ -48,7 +49,7 @@ def build_order_lines(
         raise ValueError(f"{TABLE}: last day {last} before first day {first}")
     _create_spine(con, first, last, moments)
     report = build_days(con, TABLE, COLUMNS, feature_set, "pit_order_lines", first, last)
-    con.execute("drop view pit_order_lines")
+    con.execute("DROP VIEW pit_order_lines")
     return report
 
 
@@ -57,14 +58,14 @@ def _create_spine(con: duckdb.DuckDBPyConnection, first: date, last: date, momen
     until = last + timedelta(days=1)
     if moments is None:
         con.execute(
-            "create or replace temp view pit_order_lines as select *, line_id as moment_id, known_at as requested_at, "
-            f"known_at as visible_until, known_at as derived_until, known_day as day from core.orders "
-            f"where known_day >= date '{first}' and known_day < date '{until}'"
+            "CREATE OR REPLACE TEMP VIEW pit_order_lines AS SELECT *, line_id AS moment_id, known_at AS requested_at, "
+            f"known_at AS visible_until, known_at AS derived_until, known_day AS day FROM core.orders "
+            f"WHERE known_day >= {literal(first)} AND known_day < {literal(until)}"
         )
         return
     con.execute(
-        "create or replace temp view pit_order_lines as select o.*, o.line_id as moment_id, "
-        + ", ".join(f"coalesce(m.{c}, o.known_at) as {c}" for c in ("requested_at", "visible_until", "derived_until"))
-        + f", o.known_day as day from core.orders as o left join {moments} as m "
-        f"on m.line_id = o.line_id where o.known_day >= date '{first}' and o.known_day < date '{until}'"
+        "CREATE OR REPLACE TEMP VIEW pit_order_lines AS SELECT o.*, o.line_id AS moment_id, "
+        + ", ".join(f"coalesce(m.{c}, o.known_at) AS {c}" for c in ("requested_at", "visible_until", "derived_until"))
+        + f", o.known_day AS day FROM core.orders AS o LEFT JOIN {moments} AS m "
+        f"ON m.line_id = o.line_id WHERE o.known_day >= {literal(first)} AND o.known_day < {literal(until)}"
     )

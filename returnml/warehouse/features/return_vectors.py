@@ -11,6 +11,7 @@ from datetime import date
 import duckdb
 
 from returnml.features.feature_set import FeatureSet
+from returnml.sql import literal
 from returnml.tasks.spines import INSPECTABLE
 from returnml.warehouse.features.feature_errors import FeatureError
 from returnml.warehouse.features.vector_table import (
@@ -46,20 +47,20 @@ def build_returns(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, first
     _refuse_old_inspections(con, last)
     line = ", ".join(f"o.{name}" for name in _OF_LINE)
     con.execute(
-        "create or replace temp table pit_returns as select r.known_day as day, r.return_id as moment_id, "
-        "r.known_at as requested_at, r.known_at as visible_until, r.known_at as derived_until, "
-        f"r.quantity as returned_quantity, r.* exclude (quantity, size), {line} "
-        f"from {INSPECTABLE} as r join core.orders as o using (line_id) "
-        f"where r.known_day between date '{first}' and date '{last}'"
+        "CREATE OR REPLACE TEMP TABLE pit_returns AS SELECT r.known_day AS day, r.return_id AS moment_id, "
+        "r.known_at AS requested_at, r.known_at AS visible_until, r.known_at AS derived_until, "
+        f"r.quantity AS returned_quantity, r.* EXCLUDE (quantity, size), {line} "
+        f"FROM {INSPECTABLE} AS r JOIN core.orders AS o USING (line_id) "
+        f"WHERE r.known_day BETWEEN {literal(first)} AND {literal(last)}"
     )
     report = build_days(con, TABLE, COLUMNS, feature_set, "pit_returns", first, last)
-    con.execute("drop table pit_returns")
+    con.execute("DROP TABLE pit_returns")
     return report
 
 
 def _refuse_old_inspections(con: duckdb.DuckDBPyConnection, last: date) -> None:
     """Rows of before hold no keys: they would count for nobody."""
-    query = "select min(known_day), max(known_day) from core.inspections where is_abuse is null and known_day <= ?"
+    query = "SELECT min(known_day), max(known_day) FROM core.inspections WHERE is_abuse IS NULL AND known_day <= ?"
     found = con.execute(query, [last]).fetchall()[0]
     if found[0] is not None:
         raise FeatureError(

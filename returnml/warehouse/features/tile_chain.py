@@ -112,8 +112,8 @@ def read_chain(con: duckdb.DuckDBPyConnection, group: KeyGroup) -> TileChain:
     con.execute(PARTITIONS_DDL)
     tables = [group.tile_table, *(s.table for s in group.streams)]
     rows = con.execute(
-        "select table_name, day, rows, content_hash, inputs_hash from ops.partitions where table_name in "
-        f"({', '.join('?' for _ in tables)}) order by day",
+        "SELECT table_name, day, rows, content_hash, inputs_hash FROM ops.partitions WHERE table_name IN "
+        f"({', '.join('?' for _ in tables)}) ORDER BY day",
         tables,
     ).fetchall()
     days = {day: TileDay(n, content, inputs) for name, day, n, content, inputs in rows if name == group.tile_table}

@@ -22,6 +22,7 @@ from returnml.features.sql.tile_totals import (
     tile_columns,
     width_check,
 )
+from returnml.sql import literal
 from returnml.warehouse.features.feature_errors import (
     FeatureError,
     StaleTilesError,
@@ -66,7 +67,7 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
     if last < first:
         raise ValueError(f"{group.tile_table}: last day {last} before first day {first}")
     check_one_currency(con)
-    con.execute("create schema if not exists features")
+    con.execute("CREATE SCHEMA IF NOT EXISTS features")
     chain = read_chain(con, group)
     chain = _prepare_table(con, group, chain)
     for stream in group.streams:
@@ -92,7 +93,7 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
             records.append((chain.inputs_hash(day.day, previous), group.tile_table, day.day))
             previous = day.content_hash
         _record_inputs(con, records)
-    con.execute(f"drop table {RUNNING}")
+    con.execute(f"DROP TABLE {RUNNING}")
     chain = read_chain(con, group)
     stale = chain.stale_from()
     later = tuple(d for d in chain.days if stale is not None and d >= stale)
@@ -102,8 +103,8 @@ def build_tiles(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date, la
 def _record_inputs(con: duckdb.DuckDBPyConnection, records: list[tuple[str, str, date]]) -> None:
     values = ", ".join("(?, ?, ?::DATE)" for _ in records)
     con.execute(
-        f"update ops.partitions as p set inputs_hash = v.inputs from (values {values}) as v(inputs, table_name, day) "
-        "where p.table_name = v.table_name and p.day = v.day",
+        f"UPDATE ops.partitions AS p SET inputs_hash = v.inputs FROM (VALUES {values}) AS v(inputs, table_name, day) "
+        "WHERE p.table_name = v.table_name AND p.day = v.day",
         [part for record in records for part in record],
     )
 
@@ -114,8 +115,8 @@ def _prepare_table(con: duckdb.DuckDBPyConnection, group: KeyGroup, chain: TileC
     if column_types(con, group.tile_table) == tile_columns(DUCKDB, group):
         return chain
     with transaction(con):
-        con.execute(f"drop table {group.tile_table}")
-        con.execute("delete from ops.partitions where table_name = ?", [group.tile_table])
+        con.execute(f"DROP TABLE {group.tile_table}")
+        con.execute("DELETE FROM ops.partitions WHERE table_name = ?", [group.tile_table])
         con.execute(create_table(DUCKDB, group))
     return read_chain(con, group)
 
@@ -123,7 +124,7 @@ def _prepare_table(con: duckdb.DuckDBPyConnection, group: KeyGroup, chain: TileC
 def _check_start(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date) -> None:
     """The first partition must hold the whole history of its streams."""
     for stream in group.streams:
-        row = con.execute(f"select min(known_day) from {stream.table}").fetchone()
+        row = con.execute(f"SELECT min(known_day) FROM {stream.table}").fetchone()
         if row and row[0] is not None and row[0] < first:
             raise StaleTilesError(
                 f"{group.tile_table}: tiles would start at {first}, but {stream.table} starts at {row[0]}: "
@@ -133,7 +134,7 @@ def _check_start(con: duckdb.DuckDBPyConnection, group: KeyGroup, first: date) -
 
 def _choose_checkpoints(con: duckdb.DuckDBPyConnection, first: date, last: date, since: int, checkpoint_rows: int) -> list[date]:
     counts = {day: (rows, new) for day, rows, new in con.execute(day_counts(DUCKDB, first)).fetchall()}
-    row = con.execute(f"select count(*) from (select 1 from {RUNNING} where day < {DUCKDB.day(first)})").fetchone()
+    row = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM {RUNNING} WHERE day < {literal(first)})").fetchone()
     keys = int(row[0]) if row else 0
     found = []
     day = first

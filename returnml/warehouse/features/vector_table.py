@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from returnml.features.feature_set import FeatureSet
+from returnml.sql import literal
 from returnml.warehouse.features.vectors import stream_vectors
 from returnml.warehouse.partition import PartitionResult, combine_hashes, day_ranges, replace_partition
 from returnml.warehouse.tables import ensure_tables
@@ -63,7 +64,7 @@ def build_days(
     rows, hashes = 0, []
     added = ensure_vector_table(con, table, fixed, feature_set)
     for block_first, block_last in day_ranges(con, spine, first, last, BLOCK_ROWS):
-        block = f"(select * from {spine} where day between date '{block_first}' and date '{block_last}')"
+        block = f"(SELECT * FROM {spine} WHERE day BETWEEN {literal(block_first)} AND {literal(block_last)})"
         result = write_vectors(con, table, fixed, feature_set, block, block_first, block_last)
         rows += result.rows
         hashes += [f"{d.day}:{d.content_hash}" for d in result.days]
@@ -110,13 +111,13 @@ def write_vectors(
     for columns, matrix in stream_vectors(con, feature_set, spine, carried):
         arrays = [*columns.columns, *(pa.array(matrix[:, j], from_pandas=True) for j in range(matrix.shape[1]))]
         batches.append(pa.RecordBatch.from_arrays(arrays, names=[*carried, *feature_set.outputs]))
-    hashed = f"'{feature_set.hash}' as feature_set_hash"
+    hashed = f"{literal(feature_set.hash)} AS feature_set_hash"
     if not batches:
-        empty = f"select * exclude (feature_set_hash), {hashed} from {table} where false"
+        empty = f"SELECT * EXCLUDE (feature_set_hash), {hashed} FROM {table} WHERE false"
         return replace_partition(con, table, first, last, empty, day_column="day", keep_days=keep_days, inputs_hash=made_from)
     con.register("pit_vectors", pa.Table.from_batches(batches))
     try:
-        rows = f"select *, {hashed} from pit_vectors"
+        rows = f"SELECT *, {hashed} FROM pit_vectors"
         return replace_partition(con, table, first, last, rows, day_column="day", keep_days=keep_days, inputs_hash=made_from)
     finally:
         con.unregister("pit_vectors")

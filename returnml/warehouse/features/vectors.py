@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from returnml.features.declarations import Operation
 from returnml.features.feature_set import FeatureSet
-from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.plan import Inputs
 from returnml.features.vector import assemble
+from returnml.sql import quote
 from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.warehouse.features.window_aggregates import computed
 
@@ -31,15 +31,15 @@ def stream_vectors(
     inputs = Inputs(spine, feature_set.groups, feature_set.request, feature_set.basket, tuple(carried))
     wide = _wide_names(feature_set)
     with computed(con, inputs, held=TILE_GROUPS) as found:
-        columns = [f"s.{DUCKDB.quote(c)}" for c in carried]
+        columns = [f"s.{quote(c)}" for c in carried]
         for name in feature_set.raw_names:
             expression = found.plan.expressions[name]
             value = f"({expression})::VARCHAR" if name in wide else f"coalesce(({expression})::DOUBLE, 'nan')"
-            columns.append(f"{value} as {DUCKDB.quote(name)}")
+            columns.append(f"{value} AS {quote(name)}")
         for start in range(0, found.rows, BATCH_ROWS):
             batch = con.sql(
-                f"select {', '.join(columns)} {found.plan.relation(f'mid >= {start} and mid < {start + BATCH_ROWS}')} "
-                "order by s.mid"
+                f"SELECT {', '.join(columns)} {found.plan.relation(f'mid >= {start} AND mid < {start + BATCH_ROWS}')} "
+                "ORDER BY s.mid"
             ).to_arrow_table()
             batch = batch.combine_chunks().to_batches()[0]
             raw = {n: _wide_floats(batch.column(n)) if n in wide else batch.column(n).to_numpy() for n in feature_set.raw_names}

@@ -16,6 +16,7 @@ from returnml.features.feature_set import FeatureSet
 from returnml.features.sql.duckdb import DUCKDB
 from returnml.features.sql.plan import Inputs, plan
 from returnml.features.sql.steps import Materialise, Plan
+from returnml.sql import quote
 from returnml.warehouse.features.feature_errors import FeatureError
 from returnml.warehouse.features.measure import measure
 from returnml.warehouse.ingest.currency import check_one_currency
@@ -60,9 +61,9 @@ def compute_windows(
     declared = groups.groups if isinstance(groups, FeatureSet) else tuple(groups)
     target = into or "pit_result"
     with computed(con, Inputs(spine, declared), from_tiles, held) as found:
-        columns = ", ".join(f"{e} as {DUCKDB.quote(n)}" for n, e in found.plan.expressions.items())
-        query = f"select s.moment_id, {columns} {found.plan.relation()}"
-        con.execute(f"create or replace table {target} as {query}" if into else DUCKDB.materialise(target, query))
+        columns = ", ".join(f"{e} AS {quote(n)}" for n, e in found.plan.expressions.items())
+        query = f"SELECT s.moment_id, {columns} {found.plan.relation()}"
+        con.execute(f"CREATE OR REPLACE TABLE {target} AS {query}" if into else DUCKDB.materialise(target, query))
     return con.table(target)
 
 

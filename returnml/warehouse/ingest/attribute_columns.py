@@ -7,11 +7,10 @@ UTC day counts), and a category that passed through a column of floats (``13.0``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from returnml.attributes import DAY, EARLIEST_DAY, LATEST_DAY, MAX_TEXT, NUMBER, Attribute, Attributes, AttributeType
 from returnml.contracts.columns import FALSE_WORDS, OPEN_FLAG, ORDERS, TRUE_WORDS
 from returnml.settings import SettingsError
+from returnml.sql import literal, literals
 
 
 def attribute_types(attributes: Attributes) -> dict[str, str]:
@@ -39,18 +38,15 @@ def attribute_columns(attributes: Attributes, extra: str) -> dict[str, str]:
 
 
 def unreadable(attributes: Attributes, extra: str) -> dict[str, str]:
-    """By the attribute's delivered column, as a JSON path names it, whether there is a value and it cannot be read."""
-    return {_path(a): f"({_text(a, extra)} IS NOT NULL AND ({_value(a, extra)}) IS NULL)" for a in attributes}
-
-
-def _path(attribute: Attribute) -> str:
-    return f'extra."{attribute.column}"'.replace("'", "''")
+    """By the attribute's delivered column, as a JSON path names it (a SQL constant), whether there is a value and it cannot be read."""
+    return {
+        literal(f'extra."{a.column}"'): f"({_text(a, extra)} IS NOT NULL AND ({_value(a, extra)}) IS NULL)" for a in attributes
+    }
 
 
 def _text(attribute: Attribute, extra: str) -> str:
     """The delivered text; null for none and the empty one."""
-    path = f'$."{attribute.column}"'.replace("'", "''")
-    return f"nullif(trim(json_extract_string({extra}, '{path}'), e' \\t\\r\\n'), '')"
+    return f"nullif(trim({_delivered(attribute, extra)}, e' \\t\\r\\n'), '')"
 
 
 def _value(attribute: Attribute, extra: str) -> str:
@@ -63,17 +59,20 @@ def _value(attribute: Attribute, extra: str) -> str:
     if attribute.type is AttributeType.DATE:
         day = f"try_cast(regexp_extract({text}, '^{DAY}([ T].*)?$', 1) AS DATE)"
         days = f"({day} - DATE '1970-01-01')::BIGINT"
-        return f"CASE WHEN {day} BETWEEN DATE '{EARLIEST_DAY}' AND DATE '{LATEST_DAY}' THEN {days} END"
+        return f"CASE WHEN {day} BETWEEN {literal(EARLIEST_DAY)} AND {literal(LATEST_DAY)} THEN {days} END"
     if attribute.type is AttributeType.FLAG:
         said = f"lower({text})"
-        return f"CASE WHEN {said} IN ({_words(TRUE_WORDS)}) THEN 1 WHEN {said} IN ({_words(FALSE_WORDS)}) THEN 0 END::BIGINT"
+        return f"CASE WHEN {said} IN ({literals(TRUE_WORDS)}) THEN 1 WHEN {said} IN ({literals(FALSE_WORDS)}) THEN 0 END::BIGINT"
     if attribute.type is AttributeType.TEXT:
         return f"CASE WHEN {text} IS NOT NULL THEN 1 END::BIGINT"
-    path = f'$."{attribute.column}"'.replace("'", "''")
-    as_sent = f"nullif(json_extract_string({extra}, '{path}'), '')"
-    whole = f"CASE WHEN json_type({extra}, '{path}') = 'DOUBLE' THEN regexp_replace({as_sent}, '[.]0$', '') ELSE {as_sent} END"
+    as_sent = f"nullif({_delivered(attribute, extra)}, '')"
+    whole = f"CASE WHEN json_type({extra}, {_path(attribute)}) = 'DOUBLE' THEN regexp_replace({as_sent}, '[.]0$', '') ELSE {as_sent} END"
     return f"CASE WHEN length({as_sent}) <= {MAX_TEXT} THEN {whole} END"
 
 
-def _words(words: Iterable[str]) -> str:
-    return ", ".join(f"'{word}'" for word in words)
+def _delivered(attribute: Attribute, extra: str) -> str:
+    return f"json_extract_string({extra}, {_path(attribute)})"
+
+
+def _path(attribute: Attribute) -> str:
+    return literal(f'$."{attribute.column}"')

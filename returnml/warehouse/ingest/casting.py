@@ -11,7 +11,7 @@ import polars as pl
 
 from returnml.contracts.columns import FALSE_WORDS, TRUE_WORDS, Column, DeliveredStream, Kind
 from returnml.contracts.validated import FIRST_INSTANT, LAST_INSTANT
-from returnml.features.sql.duckdb import DUCKDB
+from returnml.sql import literal, literals, quote
 from returnml.warehouse.ingest.schema import SQL_TYPES
 
 _BLANKS = r"[\s\pZ\x{0B}\x{85}]+"
@@ -41,7 +41,7 @@ def uncast_json(columns: list[Cast]) -> str:
     risky = [c for c in columns if c.source is not None]
     if not risky:
         return "NULL::JSON"
-    members = ", ".join(f"'{c.column.name}', CASE WHEN {c.failed} THEN {c.source} END" for c in risky)
+    members = ", ".join(f"{literal(c.column.name)}, CASE WHEN {c.failed} THEN {c.source} END" for c in risky)
     return f"CASE WHEN {' OR '.join(c.failed for c in risky)} THEN json_object({members}) END"
 
 
@@ -50,11 +50,11 @@ def extra_json(stream: DeliveredStream, header: pl.Schema) -> str:
     added = [name for name in header if name not in stream.column_names]
     if not added:
         return "NULL::JSON"
-    return "json_object(" + ", ".join(f"{_text(name)}, {DUCKDB.quote(name)}" for name in added) + ")"
+    return "json_object(" + ", ".join(f"{literal(name)}, {quote(name)}" for name in added) + ")"
 
 
 def _cast(column: Column, dtype: pl.DataType) -> Cast:
-    name, sql_type = DUCKDB.quote(column.name), SQL_TYPES[column.kind]
+    name, sql_type = quote(column.name), SQL_TYPES[column.kind]
     if dtype == pl.Null:
         return Cast(column, f"NULL::{sql_type}", None)
     if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
@@ -78,7 +78,7 @@ def _cast(column: Column, dtype: pl.DataType) -> Cast:
 
 def _bounded(at: str) -> str:
     """Without the instants that no calendar of years 1 to 9999 has: what reads the tables in Python cannot hold them."""
-    return f"CASE WHEN {at} BETWEEN TIMESTAMP '{FIRST_INSTANT}' AND TIMESTAMP '{LAST_INSTANT}' THEN {at} END"
+    return f"CASE WHEN {at} BETWEEN {literal(FIRST_INSTANT)} AND {literal(LAST_INSTANT)} THEN {at} END"
 
 
 def _from_text(column: Column, name: str) -> Cast:
@@ -91,10 +91,6 @@ def _from_text(column: Column, name: str) -> Cast:
     elif column.kind is Kind.TIMESTAMP:
         value = _bounded(f"try_cast({trimmed} AS TIMESTAMPTZ)::TIMESTAMP")
     else:
-        true, false = (", ".join(_text(word) for word in words) for words in (TRUE_WORDS, FALSE_WORDS))
+        true, false = (literals(words) for words in (TRUE_WORDS, FALSE_WORDS))
         value = f"CASE WHEN lower({trimmed}) IN ({true}) THEN true WHEN lower({trimmed}) IN ({false}) THEN false END"
     return Cast(column, value, trimmed)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -10,6 +10,7 @@ from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, O
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.sql import fit_expressions
 from returnml.features.sql.duckdb import DUCKDB
+from returnml.sql import literal, literals
 from returnml.warehouse.ingest.attribute_columns import attribute_columns, category_names, unreadable
 from returnml.warehouse.ingest.links import NAMED, NAMED_KEYS, link_select
 from returnml.warehouse.ingest.raw_events import TABLE
@@ -39,7 +40,7 @@ def core_select(stream: DeliveredStream, first: date, attributes: Attributes = (
         derived += "".join(f", {value} AS {name}" for name, value in attribute_columns(attributes, "c.extra").items())
     elif stream is INSPECTIONS:
         copied = ", ".join(('r."line_id"', *(f'coalesce(o."{name}", r."{name}") AS "{name}"' for name in KEY_COLUMNS)))
-        abuse = ", ".join(f"'{verdict}'" for verdict in ABUSE_VERDICTS)
+        abuse = literals(ABUSE_VERDICTS)
         derived = f", {copied}, (c.verdict IN ({abuse}))::BIGINT AS is_abuse"
         source = (
             "JOIN reference f USING (pos) JOIN core.returns r ON r.return_id = f.line_id AND r.known_day <= c.known_day "
@@ -64,9 +65,9 @@ def quarantine_select(stream: DeliveredStream, attributes: Attributes = ()) -> s
         for c in stream.columns
     }
     payload = ", ".join(
-        f"'{c.name}', coalesce(json_extract(c.uncast, '$.{c.name}'), to_json({delivered[c.name]}))"
+        f"{literal(c.name)}, coalesce(json_extract(c.uncast, '$.{c.name}'), to_json({delivered[c.name]}))"
         if c.kind != "string"
-        else f"'{c.name}', {delivered[c.name]}"
+        else f"{literal(c.name)}, {delivered[c.name]}"
         for c in stream.columns
     )
     # which column could not be read is known per row only
@@ -98,12 +99,14 @@ def quarantine_select(stream: DeliveredStream, attributes: Attributes = ()) -> s
 
 
 def _failed_attribute(attributes: Attributes) -> str:
-    cases = " ".join(f"WHEN {failed} THEN '{path}'" for path, failed in unreadable(attributes, "c.extra").items())
-    return f"WHEN t.rule = '{UNREADABLE}' THEN CASE {cases} END" if cases else ""
+    cases = " ".join(f"WHEN {failed} THEN {path}" for path, failed in unreadable(attributes, "c.extra").items())
+    return f"WHEN t.rule = {literal(UNREADABLE)} THEN CASE {cases} END" if cases else ""
 
 
 def _failed_column(stream: DeliveredStream) -> str:
-    cases = " ".join(f"WHEN json_extract_string(c.uncast, '$.{c.name}') IS NOT NULL THEN '{c.name}'" for c in stream.columns)
+    cases = " ".join(
+        f"WHEN json_extract_string(c.uncast, '$.{c.name}') IS NOT NULL THEN {literal(c.name)}" for c in stream.columns
+    )
     return f"CASE {cases} END"
 
 

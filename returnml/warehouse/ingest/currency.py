@@ -13,13 +13,15 @@ import duckdb
 
 from returnml.contracts.columns import ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import rule_ranks
+from returnml.errors import Refusal
 from returnml.ledger.validator import CURRENCY_DIFFERS
+from returnml.sql import literal
 from returnml.warehouse.tables import column_types, present_tables
 
 _TABLES = ("core.orders", "core.returns")
 
 
-class MixedCurrencies(ValueError):
+class MixedCurrencies(Refusal):
     """Amounts of several currencies would be added; the message says which, how many, and what to do."""
 
 
@@ -66,9 +68,9 @@ def check_one_currency(con: duckdb.DuckDBPyConnection, before_us: int | None = N
 
 def _of_before(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> str | None:
     """What the days before are in; and, for returns, the orders of the same days."""
-    days = {"core.orders": f"known_day < date '{first}'", "core.returns": f"known_day < date '{first}'"}
+    days = {"core.orders": f"known_day < {literal(first)}", "core.returns": f"known_day < {literal(first)}"}
     if stream is RETURNS:
-        days["core.orders"] = f"known_day <= date '{last}'"
+        days["core.orders"] = f"known_day <= {literal(last)}"
     found = _found(con, [f"SELECT currency, known_day FROM {table} WHERE {where}" for table, where in days.items()])
     return _only(found, "core.orders and core.returns")
 

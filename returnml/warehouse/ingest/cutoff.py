@@ -6,11 +6,12 @@ from datetime import datetime, time, timedelta
 
 import duckdb
 
+from returnml.errors import Refusal
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.ingest.schema import ensure_schema
 
 
-class NothingKnown(ValueError):
+class NothingKnown(Refusal):
     """The warehouse holds no order line and no event yet."""
 
 

@@ -17,6 +17,7 @@ import polars.exceptions
 
 from returnml.contracts.columns import DeliveredStream
 from returnml.contracts.delivered import header_failures
+from returnml.errors import Refusal
 from returnml.files import sha256
 from returnml.instants import day_of
 from returnml.sources.import_error import first_line
@@ -39,7 +40,7 @@ class RefusedFile:
         return f"{self.file}{where}: {self.rule}: {self.message}"
 
 
-class FileRefused(ValueError):
+class FileRefused(Refusal):
     """Carries the refusal of one file."""
 
     def __init__(self, refused: RefusedFile) -> None:

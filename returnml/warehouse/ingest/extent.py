@@ -7,7 +7,7 @@ from datetime import date
 from returnml.contracts.columns import STREAMS
 from returnml.features.windows import DAY_US
 from returnml.instants import day_of
-from returnml.ledger.log import first_record, last_record
+from returnml.ledger.record_log import first_record, last_record
 from returnml.settings import DataPaths
 from returnml.sources.landing import days
 from returnml.sources.plausible_days import plausible_days

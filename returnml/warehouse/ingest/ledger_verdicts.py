@@ -11,13 +11,14 @@ from datetime import date
 import duckdb
 
 from returnml.contracts.columns import ORDERS, RETURNS, DeliveredStream
+from returnml.errors import Refusal
 from returnml.warehouse.ingest.raw_events import TABLE
 
 LOGGED_RANK = -1
 """Of refused events in ``broken``: the rule's name is in the ledger."""
 
 
-class LedgerConflict(ValueError):
+class LedgerConflict(Refusal):
     """The ledger and the landing files contradict each other, and a closed day must not change to mend it."""
 
 

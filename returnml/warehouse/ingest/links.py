@@ -16,6 +16,7 @@ import duckdb
 from returnml.contracts.columns import RETURNS
 from returnml.features.fit_codes import return_columns
 from returnml.features.sets.shop import KEY_COLUMNS
+from returnml.sql import literal
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.ingest.schema import core_columns
 
@@ -82,6 +83,6 @@ def link_select(first: date, categories: Sequence[str] = ()) -> str:
     return (
         f"SELECT k.known_day, k.known_at, {of_orphan}, k.line_id, false AS is_orphan, true AS is_link, {of_line}, {added}, "
         f"k.ledger_seq FROM {LINK} k JOIN (FROM own WHERE is_orphan UNION ALL BY NAME "
-        f"SELECT * EXCLUDE (seq) FROM core.returns WHERE is_orphan AND known_day < date '{first}') n USING (return_id) "
+        f"SELECT * EXCLUDE (seq) FROM core.returns WHERE is_orphan AND known_day < {literal(first)}) n USING (return_id) "
         "JOIN core.orders o ON o.line_id = k.line_id"
     )

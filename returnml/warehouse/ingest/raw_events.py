@@ -26,7 +26,8 @@ from returnml.instants import (
 )
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
-from returnml.ledger.log import Record, read_between
+from returnml.ledger.record_log import Record, read_between
+from returnml.sql import literal, quote
 from returnml.warehouse.ingest.schema import (
     SQL_TYPES,
     ensure_schema,
@@ -104,7 +105,7 @@ def stage_ledger_rows(
         The content hash of ``raw.events`` for each day that has any.
     """
     event_type = EVENTS[stream.name].__struct_config__.tag
-    columns = {column: f'"{column.name}"' for column in stream.columns}
+    columns = {column: quote(column.name) for column in stream.columns}
     of_line = [column for column in columns if stream is ORDERS and column.name in OrderLine.__struct_fields__]
     of_event = [column for column in columns if column not in of_line]
     # What lines share is read once an event: beside each line, the event would make a day's rows grow with their square.
@@ -121,11 +122,11 @@ def stage_ledger_rows(
                 SELECT * EXCLUDE (lines), unnest(lines) AS line, generate_subscripts(lines, 1) AS row_number FROM (
                     SELECT known_day, known_at, file, seq AS ledger_seq, {once}, {lines} AS lines,
                         json_extract(payload, '$.attributes') AS sent FROM {TABLE}
-                    WHERE type = '{event_type}' AND known_day BETWEEN $first AND $last
+                    WHERE type = $type AND known_day BETWEEN $first AND $last
                 )
             )
             """,
-            {"first": first, "last": last},
+            {"type": event_type, "first": first, "last": last},
         )
     return event_hashes(con, stream, first, last)
 
@@ -135,8 +136,7 @@ def _sent_attributes(attributes: Attributes) -> str:
     found = []
     for attribute in attributes:
         source, path = ("sent", "$") if attribute.entity.is_of_order else ("line", "$.attributes")
-        column = attribute.column.replace("'", "''")
-        found.append(f"'{column}', json_extract({source}, '{path}.{attribute.name}')")
+        found.append(f"{literal(attribute.column)}, json_extract({source}, {literal(f'{path}.{attribute.name}')})")
     return f"json_object({', '.join(found)})"
 
 

@@ -21,6 +21,7 @@ from returnml.contracts.columns import OPEN_FLAG, ORDERS, DeliveredStream
 from returnml.instants import written_us
 from returnml.settings import Settings
 from returnml.sources.import_error import first_line
+from returnml.sql import quoted
 from returnml.warehouse.ingest.casting import (
     casts,
     extra_json,
@@ -162,7 +163,7 @@ def _stage(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, header: pl.S
     read = casts(stream, header)
     typed = ", ".join(f'{c.value} AS "{c.column.name}"' for c in read)
     hashed = ", ".join(f't."{c.column.name}"' for c in read if c.column.name != stream.id_column)
-    order = ", ".join(f'"{name}"' for name in tables()[f"raw.{stream.name}"])
+    order = quoted(tables()[f"raw.{stream.name}"])
     files = pl.DataFrame(
         {
             "path": [str(d.path) for d in group],

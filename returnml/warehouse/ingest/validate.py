@@ -19,14 +19,15 @@ from returnml.attributes import UNREADABLE, Attributes
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import missing, rule_ranks, rule_texts
 from returnml.exchange.rates import Rates
+from returnml.sql import quoted
 from returnml.warehouse.ingest.acceptance import judge_returns
+from returnml.warehouse.ingest.amount_conversion import convert_candidates, rates_until
 from returnml.warehouse.ingest.attribute_columns import unreadable
 from returnml.warehouse.ingest.core_sql import (
     core_select,
     quarantine_select,
 )
 from returnml.warehouse.ingest.currency import judge_currency
-from returnml.warehouse.ingest.exchange import convert_candidates, rates_until
 from returnml.warehouse.ingest.ledger_verdicts import (
     check_conflicts,
     mark_refused,
@@ -140,7 +141,7 @@ def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in
     from returnml.contracts.validated import needed_columns, row_failures  # pandera is slow to import
 
     ranks = rule_ranks(stream)
-    columns = ", ".join(f'"{name}"' for name in needed_columns(stream))
+    columns = quoted(needed_columns(stream))
     for start in range(0, rows_in, _ROWS_PER_BATCH):
         frame = con.sql(
             f"SELECT pos, {columns} FROM candidate WHERE pos > ? AND pos <= ? AND ledger_seq IS NULL ORDER BY pos",
@@ -178,7 +179,7 @@ def _judge_duplicate_lines(con: duckdb.DuckDBPyConnection, stream: DeliveredStre
 
     Across files the person who delivers was asked. Only rows whose hash occurs twice are compared in full.
     """
-    compared = ", ".join(f'"{c.name}"' for c in stream.columns if c.name != stream.id_column)
+    compared = quoted(c.name for c in stream.columns if c.name != stream.id_column)
     con.execute(
         f"""
         INSERT INTO broken SELECT pos, ? FROM (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import duckdb
+
+from returnml.files import new_file
+from returnml.sql import literal, quote
 
 
 def publish_copy(con: duckdb.DuckDBPyConnection, target: Path) -> Path:
@@ -13,21 +15,11 @@ def publish_copy(con: duckdb.DuckDBPyConnection, target: Path) -> Path:
 
     Open readers keep the file that they opened; a copy that fails leaves the old one. Must not run inside a transaction.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    unfinished.unlink(missing_ok=True)
     (source,) = con.execute("SELECT current_database()").fetchall()[0]
-    con.execute(f"ATTACH '{_escaped(str(unfinished))}' AS publishing")
-    try:
-        con.execute(f'COPY FROM DATABASE "{source}" TO publishing')
-    except duckdb.Error:
-        con.execute("DETACH publishing")
-        unfinished.unlink(missing_ok=True)
-        raise
-    con.execute("DETACH publishing")
-    os.replace(unfinished, target)
+    with new_file(target) as unfinished:
+        con.execute(f"ATTACH {literal(str(unfinished))} AS publishing")
+        try:
+            con.execute(f"COPY FROM DATABASE {quote(source)} TO publishing")
+        finally:
+            con.execute("DETACH publishing")
     return target
-
-
-def _escaped(text: str) -> str:
-    return text.replace("'", "''")

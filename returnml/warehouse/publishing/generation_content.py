@@ -32,6 +32,7 @@ from returnml.features.tiles.value_lists import encode_lists
 from returnml.features.union import union
 from returnml.features.windows import DAY_US, FIVE_MINUTES_US
 from returnml.ledger.erased import erased_customers
+from returnml.sql import quote, quoted
 from returnml.store.backend import Backend
 from returnml.store.event_writer import ledger_folder
 from returnml.store.generation import EncodedGroup, Generation, Packed
@@ -141,7 +142,7 @@ def _tiles_sql(layout: GroupLayout, cut_off_us: int) -> str:
 
     Tiles older than the longest window serve only ``lifetime``: they are merged into one, or left out (``tiles.Cut``).
     """
-    keys = ", ".join(DUCKDB.quote(k) for k in layout.group.keys)
+    keys = quoted(layout.group.keys)
     parts = []
     for stream in layout.group.streams:
         measures = [m for m in layout.measures if m.stream == stream.name]
@@ -152,7 +153,7 @@ def _tiles_sql(layout: GroupLayout, cut_off_us: int) -> str:
         for m in measures:
             if m.operation is Operation.DISTINCT:
                 latest = _latest_sql(layout, stream, m, cut_off_us)
-                parts.append(f"SELECT {keys}, start_us, count(*) AS {DUCKDB.quote(m.name)} FROM ({latest}) GROUP BY ALL")
+                parts.append(f"SELECT {keys}, start_us, count(*) AS {quote(m.name)} FROM ({latest}) GROUP BY ALL")
     union = " UNION ALL BY NAME ".join(parts)
     merged = ", ".join(column for m in layout.measures for column in _merged_sql(m))
     return f"SELECT {keys}, start_us, {merged} FROM ({union}) GROUP BY {keys}, start_us ORDER BY {keys}, start_us"
@@ -168,7 +169,7 @@ def _source_sql(layout: GroupLayout, stream: Stream, cut_off_us: int) -> tuple[s
     start = f"(CASE {start} ELSE {cut.older_us} END)::BIGINT"
     if not cut.keeps_older:
         visible += f" AND known_at >= make_timestamp({cut.oldest_us})"
-    named = " AND ".join(f"{DUCKDB.quote(k)} IS NOT NULL" for k in layout.group.keys)
+    named = " AND ".join(f"{quote(k)} IS NOT NULL" for k in layout.group.keys)
     if _CUSTOMER in layout.group.keys:
         named += f" AND {_CUSTOMER} NOT IN (FROM {_ERASED})"
     return start, f"FROM {stream.table} WHERE {visible} AND {named}"
@@ -177,14 +178,14 @@ def _source_sql(layout: GroupLayout, stream: Stream, cut_off_us: int) -> tuple[s
 def _latest_sql(layout: GroupLayout, stream: Stream, measure: Measure, cut_off_us: int) -> str:
     """The key columns, each value of a ``distinct`` measure, and ``start_us`` of its last tile."""
     start, source = _source_sql(layout, stream, cut_off_us)
-    keys = ", ".join(DUCKDB.quote(k) for k in layout.group.keys)
+    keys = quoted(layout.group.keys)
     column = DUCKDB.text_code(_column(measure)) if measure.is_text else _column(measure)
     return f"SELECT {keys}, {column} AS value, max({start}) AS start_us {source} AND value IS NOT NULL GROUP BY ALL"
 
 
 def _column(measure: Measure) -> str:
     """Empty for what counts events and reads none."""
-    return "" if measure.column is None else DUCKDB.quote(measure.column)
+    return "" if measure.column is None else quote(measure.column)
 
 
 def _measure_sql(measure: Measure) -> str:
@@ -198,25 +199,25 @@ def _measure_sql(measure: Measure) -> str:
         Operation.LAST: f"arg_max({column}, seq)::BIGINT",
         Operation.SINCE_LAST: "max(epoch_us(known_at))",
     }[measure.operation]
-    return f"{expression} AS {DUCKDB.quote(measure.name)}"
+    return f"{expression} AS {quote(measure.name)}"
 
 
 def _merged_sql(measure: Measure) -> Iterator[str]:
     """A tile's measure comes from one part of the union; the others are null there."""
-    merged = f"any_value({DUCKDB.quote(measure.name)})"
+    merged = f"any_value({quote(measure.name)})"
     if measure.operation is not Operation.SUM_OF_SQUARES:
-        yield f"{merged} AS {DUCKDB.quote(measure.name)}"
+        yield f"{merged} AS {quote(measure.name)}"
         return
     for i in range(LIMBS - 1):
-        word = DUCKDB.quote(f"{measure.name}_{i}")
+        word = quote(f"{measure.name}_{i}")
         yield f"(({merged} >> {LIMB_BITS * i}) & {(1 << LIMB_BITS) - 1}::HUGEINT)::BIGINT AS {word}"
-    yield f"({merged} >> {LIMB_BITS * (LIMBS - 1)})::BIGINT AS {DUCKDB.quote(f'{measure.name}_{LIMBS - 1}')}"
+    yield f"({merged} >> {LIMB_BITS * (LIMBS - 1)})::BIGINT AS {quote(f'{measure.name}_{LIMBS - 1}')}"
 
 
 def _check_bits(con: duckdb.DuckDBPyConnection, stream: Stream, cut_off_us: int) -> None:
     if not stream.columns:
         return
-    largest = ", ".join(f"max(abs({DUCKDB.quote(c)}::HUGEINT))" for c in stream.columns)
+    largest = ", ".join(f"max(abs({quote(c)}::HUGEINT))" for c in stream.columns)
     [found] = con.execute(f"SELECT {largest} FROM {stream.table} WHERE known_at < make_timestamp({cut_off_us})").fetchall()
     for (column, bits), value in zip(stream.columns.items(), found, strict=True):
         if value is not None and value >= 1 << bits:

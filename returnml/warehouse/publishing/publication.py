@@ -13,9 +13,10 @@ from pathlib import Path
 import duckdb
 
 from returnml.contracts.columns import ORDERS, RETURNS, STREAMS
+from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.instants import day_of
-from returnml.ledger.log import first_record, last_record, read
+from returnml.ledger.record_log import first_record, last_record, read
 from returnml.store.backend import Backend
 from returnml.store.event_writer import ledger_folder
 from returnml.store.generation import Generation
@@ -28,14 +29,14 @@ from returnml.warehouse.partition import content_hashes
 from returnml.warehouse.publishing.generation_content import publish_generation
 
 
-class NotIngested(ValueError):
+class NotIngested(Refusal):
     """The warehouse does not hold what a generation of this cut-off must hold; the message says what to run."""
 
 
 def publish_warehouse(
     con: duckdb.DuckDBPyConnection, feature_sets: Sequence[FeatureSet], cut_off_us: int, backend: Backend
 ) -> Generation:
-    """Publish everything known before a cut-off; the live part is what the ledger has after that.
+    """Publish everything that was known before a cut-off. Later events of the ledger make the live part.
 
     Raises:
         NotIngested: where the tables are behind the cut-off.

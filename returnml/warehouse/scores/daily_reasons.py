@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from returnml.errors import Refusal
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import Release, load_release
@@ -26,7 +27,7 @@ SELECT {named}, {columns} FROM {table} f JOIN (
 ) s USING ({named}) WHERE f.day BETWEEN $first AND $last ORDER BY {named}"""
 
 
-class ReasonsError(Exception):
+class ReasonsError(Refusal):
     """Scores that this release cannot explain; the message names the day and the rule."""
 
 

@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from returnml.errors import Refusal
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.policy.decisions import Decider, Decisions
 from returnml.policy.document import ACTIONS, Policy
 from returnml.release.folder import Release, load_release
+from returnml.sql import literal, quoted
 from returnml.tasks.declaration import Task
 from returnml.warehouse.partition import PartitionResult, combine_hashes, day_ranges, registered, replace_partition
 from returnml.warehouse.tables import column_types, ensure_tables
@@ -32,10 +34,10 @@ _ROWS = """
 CREATE OR REPLACE TEMP TABLE {name} AS
 SELECT f.rowid AS position, f.day, {carried}, f.requested_at, a.{value}, a.currency, {in_training} AS in_training{read}
 FROM {table} f JOIN ({facts}) a USING ({keys})
-WHERE f.day BETWEEN DATE '{first}' AND DATE '{last}'"""
+WHERE f.day BETWEEN {first} AND {last}"""
 
 
-class ScoresError(Exception):
+class ScoresError(Refusal):
     """Rows that cannot be scored by this release; the message names the day and the rule."""
 
 
@@ -87,9 +89,9 @@ def build_scores(
         dropped = "".join(f", policy_{column}" for column in decider.columns)
         with registered(con, "scored_rows", scored):
             rows = (
-                f"SELECT * EXCLUDE (position{dropped}), '{release.version}' AS release, "
-                f"'{release.manifest.feature_set_hash}' AS feature_set_hash, "
-                f"'{policy.hash}' AS policy_hash FROM {chunk.table} JOIN scored_rows USING (position)"
+                f"SELECT * EXCLUDE (position{dropped}), {literal(release.version)} AS release, "
+                f"{literal(release.manifest.feature_set_hash)} AS feature_set_hash, "
+                f"{literal(policy.hash)} AS policy_hash FROM {chunk.table} JOIN scored_rows USING (position)"
             )
             inputs = f"{release.version} {policy.hash}"
             (learnt,) = con.execute(f"SELECT count(*) FILTER (in_training) FROM {chunk.table}").fetchall()[0]
@@ -168,7 +170,7 @@ def _read(
     The wide table is only scanned, never joined or sorted; the narrow one is, inside DuckDB, and meets its scores by
     position.
     """
-    columns = ", ".join(f'"{name}"' for name in release.manifest.inputs)
+    columns = quoted(release.manifest.inputs)
     wide = f"SELECT rowid AS position, {columns} FROM {task.spine.table} WHERE day BETWEEN $first AND $last"
     features = con.sql(wide, params={"first": days[0], "last": days[1]}).pl()
     position = features.drop_in_place("position").to_numpy()
@@ -182,8 +184,8 @@ def _read(
             table=task.spine.table,
             facts=task.facts,
             keys=", ".join(task.spine.keys),
-            first=days[0],
-            last=days[1],
+            first=literal(days[0]),
+            last=literal(days[1]),
         )
     )
     rows = con.sql(f"SELECT position, {task.value} AS value_cents{''.join(f', policy_{c}' for c in wanted)} FROM {table}").pl()

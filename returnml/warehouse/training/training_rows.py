@@ -19,6 +19,7 @@ from returnml.modeling.data.snapshot import (
     write_snapshot,
 )
 from returnml.settings import LabelSettings
+from returnml.sql import literal
 from returnml.tasks.declaration import FACT_COLUMNS, Task
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _young(con: duckdb.DuckDBPyConnection, task: Task, cut_off: datetime, featur
 
 def labels_query(task: Task, cut_off: datetime, shop_label: LabelSettings) -> str:
     """The task's labels that are known at a cut-off."""
-    at = f"TIMESTAMP '{cut_off}'"
+    at = literal(cut_off)
     sampling = task.spine.sampling
     return task.labels.format(
         cut_off=at,

@@ -94,7 +94,7 @@ def test_unavailable_is_answered_as_its_example_says(client, document, monkeypat
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("returnml.ledger.log.os.fsync", full)
+    monkeypatch.setattr("returnml.ledger.record_log.os.fsync", full)
     response = client.post("/v1/events", json=shown.ORDER, headers={"X-Request-Id": shown.REQUEST_ID})
     assert (response.headers["content-type"], response.json()) == documented(document, 503)
     header = document["paths"]["/v1/events"]["post"]["responses"]["503"]["headers"]["Retry-After"]

@@ -9,7 +9,7 @@ from litestar.testing import TestClient
 
 from returnml.clock import VirtualClock
 from returnml.ledger.event_records import decode_payload
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.settings import DataPaths
 from returnml_tests.serving import shop
 from returnml_tests.serving.intake.test_events import (

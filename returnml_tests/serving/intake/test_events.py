@@ -5,7 +5,7 @@ from litestar.testing import TestClient
 
 from returnml.clock import VirtualClock
 from returnml.ledger.event_records import decode_payload
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.settings import DataPaths, LimitSettings
 from returnml_tests.serving import shop
 from serving.app import create_app
@@ -153,7 +153,7 @@ def test_a_full_disk_is_503_and_leaves_nothing(client, data, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("returnml.ledger.log.os.fsync", full)
+        patch.setattr("returnml.ledger.record_log.os.fsync", full)
         response = client.post("/v1/events", json=placed())
     assert (response.status_code, response.headers["retry-after"]) == (503, "2")
     assert "No space left" in response.json()["detail"]

@@ -18,7 +18,7 @@ from returnml.ledger.answer_records import (
     logged_days,
     read_day,
 )
-from returnml.ledger.log import LogError, segments
+from returnml.ledger.record_log import LogError, segments
 from returnml.settings import DataPaths, LimitSettings
 from returnml_tests.serving import shop
 from returnml_tests.waiting import PATIENT_LIMITS, eventually

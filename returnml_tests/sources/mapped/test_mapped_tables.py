@@ -15,6 +15,7 @@ from returnml.contracts.columns import ORDERS as ORDERS_STREAM
 from returnml.instants import instant_us
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import LabelSettings, Settings
+from returnml.sources.delivery import Words
 from returnml.sources.import_error import SourceError
 from returnml.sources.landing import days
 from returnml.sources.mapped.mapped_tables import NO_OUTCOMES, MappedImport, import_mapped
@@ -294,3 +295,24 @@ def test_rows_far_from_the_others_are_counted(tmp_path: Path) -> None:
     rows = "".join(f"a{n},2025-01-{n:02},k,x,1,5\n" for n in range(1, 25)) + "b,2005-01-05,k,x,1,5\n"
     done = _import(tmp_path, _mapping(tmp_path, MINIMAL), f"id,at,who,what,n,price\n{rows}")
     assert [w for w in done.warnings if "2005-01-05" in w and "1 rows lie more than a year away" in w and "row 25" in w]
+
+
+@pytest.mark.parametrize(("own", "shops"), [("", "Europe/Berlin"), ('timezone = "Europe/Berlin"\n', "Asia/Tokyo")])
+def test_a_period_is_one_of_the_zone_that_the_rows_times_are_read_in(tmp_path: Path, own: str, shops: str) -> None:
+    """Whether the zone is the mapping's own or the shop's: 00:30 in Berlin lies in the UTC day before."""
+    mapping, file = _mapping(tmp_path, own + MINIMAL), tmp_path / "orders.csv"
+    landing, clock = tmp_path / "landing", VirtualClock(NOW_US)
+
+    def deliver(rows: str, replaced: str | None) -> None:
+        file.write_text(f"id,at,who,what,n,price\n{rows}")
+        words = Words(may_lose=True)
+        import_mapped(
+            "csv", mapping, file, None, landing, LabelSettings(), clock, AS_DELIVERED, shops, replaced=replaced, words=words
+        )
+
+    deliver("a,2025-02-01 23:30,k,x,1,5\nb,2025-02-02 00:30,k,x,1,5\n", None)
+    deliver("c,2025-02-02 00:45,k,x,1,5\n", "2025-02-02")
+    assert _landed(tmp_path, "orders", date(2025, 2, 1)).select("line_id", "ordered_at").rows() == [
+        ("a", datetime(2025, 2, 1, 22, 30)),
+        ("c", datetime(2025, 2, 1, 23, 45)),
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from returnml.clock import VirtualClock
 from returnml.features.windows import DAY_US
-from returnml.ledger.log import LogError
+from returnml.ledger.record_log import LogError
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, StoreSettings
 from returnml.store import live_rebuilding
@@ -17,10 +17,10 @@ from returnml.store.backend_choice import open_backend
 from returnml.store.event_writer import EventWriter
 from returnml.store.generation_manifest import StoreError
 from returnml.store.live import LiveStore
+from returnml.store.proving.verification import rebuild_store
 from returnml.store.redis.remote import RedisBackend
 from returnml.store.redis.remote_turn import chunks
 from returnml.store.redis.server import RedisServer
-from returnml.store.verification import rebuild_store
 from returnml_tests.redis_server import PREFIX, client_of
 from returnml_tests.roots import rooted
 from returnml_tests.store.live_shop import FEATURES, T0

@@ -4,10 +4,10 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 import pytest
-import typer
 
 from returnml.clock import FileClockDriver
 from returnml.commands.line import known_range
+from returnml.errors import Refusal
 from returnml.instants import instant_us
 from returnml.pipeline.partitions import (
     FIRST_DAY_WITHOUT_DATA,
@@ -51,7 +51,7 @@ def test_landed_days_and_events_together(live):
 
 
 def test_events_of_today_alone_are_nothing_to_run(live):
-    with pytest.raises(typer.Exit):
+    with pytest.raises(Refusal):
         known_range(settings_at(live, datetime(2024, 5, 2, 10)))
 
 
@@ -62,7 +62,7 @@ def test_a_damaged_ledger_leaves_the_code_location_up(live):
     file.write_bytes(content)
     settings = settings_at(live, datetime(2024, 5, 5))
     assert first_day(settings) == FIRST_DAY_WITHOUT_DATA
-    with pytest.raises(typer.Exit):
+    with pytest.raises(Refusal):
         known_range(settings)
 
 

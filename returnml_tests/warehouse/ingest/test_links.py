@@ -7,9 +7,9 @@ import pytest
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.instants import instant_us
 from returnml.ledger.event_records import decode_payload
-from returnml.ledger.log import read
+from returnml.ledger.record_log import read
 from returnml.settings import LabelSettings, Settings
-from returnml.store.verification import verify_store
+from returnml.store.proving.verification import verify_store
 from returnml.warehouse.ingest.outcomes import build_outcomes
 from returnml.warehouse.publishing.publication import publish_warehouse
 from returnml_tests.warehouse.conftest import D1, D2, D3, order, returned

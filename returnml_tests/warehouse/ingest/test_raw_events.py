@@ -7,7 +7,7 @@ import pytest
 from returnml.contracts.columns import ORDERS, STREAMS
 from returnml.contracts.rules import rules
 from returnml.instants import instant_us
-from returnml.ledger.log import LogError, segments
+from returnml.ledger.record_log import LogError, segments
 from returnml.settings import Settings
 from returnml.warehouse.ingest.ledger_verdicts import LedgerConflict
 from returnml.warehouse.ingest.raw_events import ingest_events

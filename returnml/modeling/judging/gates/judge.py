@@ -13,7 +13,7 @@ from returnml.modeling.judging.gates.exported_decisions import (
     thresholds_gate,
 )
 from returnml.modeling.judging.gates.quality import quality_gates
-from returnml.modeling.judging.gates.refit import refit_gate
+from returnml.modeling.judging.gates.refit_gate import refit_gate
 from returnml.modeling.judging.gates.reliability import (
     calibration_gate,
     season_gate,

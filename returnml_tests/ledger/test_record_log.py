@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from returnml.ledger.log import (
+from returnml.ledger.record_log import (
     LogError,
     LogWriter,
     Position,
@@ -65,7 +65,7 @@ def test_a_writer_finds_what_another_appended_since(tmp_path):
 
 
 def test_only_one_writer_has_its_turn(tmp_path):
-    code = "import sys, pathlib; from returnml.ledger.log import LogWriter\nlog = LogWriter(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from returnml.ledger.record_log import LogWriter\nlog = LogWriter(pathlib.Path(sys.argv[1]))"
     code += "\nprint(0, flush=True)\nwith log.turn(): print(1)"
     with LogWriter(tmp_path).turn():
         other = subprocess.Popen(
@@ -146,7 +146,7 @@ def test_a_failed_write_leaves_nothing_of_the_batch(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("returnml.ledger.log.os.fsync", full)
+        patch.setattr("returnml.ledger.record_log.os.fsync", full)
         with pytest.raises(OSError, match="No space"):
             log.append(records(2, 3))
     log.append(records(2, 2))

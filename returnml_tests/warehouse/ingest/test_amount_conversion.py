@@ -17,7 +17,7 @@ from returnml.ledger.conversion import bounded
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import Settings, ShopSettings
 from returnml.store.event_writer import EventWriter
-from returnml.warehouse.ingest.exchange import in_shops_currency
+from returnml.warehouse.ingest.amount_conversion import in_shops_currency
 from returnml.warehouse.ingest.validate import build_core
 from returnml_tests.warehouse.conftest import D1, D2, D3, order, returned
 from returnml_tests.warehouse.ledger_shop import LedgerShop, came_back, placed

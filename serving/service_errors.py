@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from returnml.errors import Refusal, Unavailable
 
-class InvalidInput(Exception):
+
+class InvalidInput(Refusal):
     """A request that breaks a rule.
 
     Attributes:
@@ -21,13 +23,13 @@ class InvalidOrder(InvalidInput):
     """An order that breaks a rule."""
 
 
-class NotReady(Exception):
+class NotReady(Unavailable):
     """There is no verified release or no good generation; the message says which and why."""
 
 
-class TooManyEvents(Exception):
+class TooManyEvents(Refusal):
     """A batch larger than what is taken at once."""
 
 
-class LogUnavailable(Exception):
+class LogUnavailable(Unavailable):
     """The answer cannot be logged and the policy requires it; the message says why."""

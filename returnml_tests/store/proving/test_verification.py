@@ -3,7 +3,7 @@
 import pytest
 
 from returnml.clock import VirtualClock
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.store.backend import EVENTS, STATE, read_mark
 from returnml.store.event_writer import (
@@ -14,7 +14,7 @@ from returnml.store.generation_manifest import StoreError
 from returnml.store.keys import encode_key
 from returnml.store.live import LiveStore
 from returnml.store.lmdb.embedded import LmdbBackend
-from returnml.store.verification import read_live, rebuild_store, verify_store
+from returnml.store.proving.verification import read_live, rebuild_store, verify_store
 from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES
 from returnml_tests.store.test_live import NOW, count_and_mark, lose, placed, publish

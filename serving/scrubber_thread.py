@@ -15,8 +15,8 @@ from returnml.features.feature_set import FeatureSet
 from returnml.settings import StoreSettings
 from returnml.store.backend import Backend
 from returnml.store.generation_manifest import StoreError
-from returnml.store.scrub_report import read_report
-from returnml.store.scrubbing import Pace, only_one, scrub
+from returnml.store.proving.scrub_report import read_report
+from returnml.store.proving.scrubbing import Pace, only_one, scrub
 
 logger = logging.getLogger(__name__)
 

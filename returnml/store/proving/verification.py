@@ -14,17 +14,9 @@ from pathlib import Path
 from returnml.features.feature_set import FeatureSet
 from returnml.files import locked
 from returnml.findings import Finding
-from returnml.ledger.log import LogError, Record, last_record, read, segments
+from returnml.ledger.record_log import LogError, Record, last_record, read, segments
 from returnml.store.backend import STATE, Backend, Mark, StoreUnavailable, read_mark, read_published
 from returnml.store.event_writer import ledger_folder
-from returnml.store.findings import (
-    generation_damaged,
-    ledger_damaged,
-    ledger_lost_its_end,
-    live_part_differs,
-    loaded_generation_differs,
-    nothing_published,
-)
 from returnml.store.generation import Generation, open_generation
 from returnml.store.generation_layout import StoreLayout
 from returnml.store.generation_manifest import (
@@ -44,6 +36,14 @@ from returnml.store.live_rebuilding import (
 )
 from returnml.store.live_state import LiveState
 from returnml.store.owner import ForeignStore
+from returnml.store.proving.store_findings import (
+    generation_damaged,
+    ledger_damaged,
+    ledger_lost_its_end,
+    live_part_differs,
+    loaded_generation_differs,
+    nothing_published,
+)
 
 _AT_ONCE = 2_000
 

@@ -12,10 +12,11 @@ import duckdb
 import msgspec
 
 from returnml.clock import Clock
+from returnml.errors import Refusal
 from returnml.files import UNDECODABLE, readable_json, replace_file
-from returnml.health.checks import store as store_check
+from returnml.health.checks import online_store as store_check
+from returnml.health.checks.software_versions import of_other_features
 from returnml.health.checks.trails import trail_findings
-from returnml.health.checks.versions import of_other_features
 from returnml.root import UPGRADE_FILE, NotUpgraded, read_root
 from returnml.settings import Settings
 from returnml.tasks.declaration import Moments
@@ -30,7 +31,7 @@ _OF_STORE = ("generation_damaged", "store_refused")
 Kind = Literal["identity", "trails", "retire", "line", "publish"]
 
 
-class UpgradeError(Exception):
+class UpgradeError(Refusal):
     """An upgrade that cannot be planned or done; the message says what to do first."""
 
 

@@ -19,10 +19,9 @@ from returnml.files import (
     replace_file,
 )
 from returnml.findings import Finding
-from returnml.ledger.log import LogError, read, segments
+from returnml.ledger.record_log import LogError, read, segments
 from returnml.store.backend import Backend
 from returnml.store.event_writer import ledger_folder
-from returnml.store.findings import generation_damaged, ledger_damaged, loaded_generation_differs
 from returnml.store.generation import open_generation
 from returnml.store.generation_manifest import (
     DamagedGeneration,
@@ -30,8 +29,9 @@ from returnml.store.generation_manifest import (
     read_manifest,
 )
 from returnml.store.lmdb.environments import DATABASE_FILE
-from returnml.store.scrub_report import REPORT_FILE, Scrubbed
-from returnml.store.verification import compare_loaded
+from returnml.store.proving.scrub_report import REPORT_FILE, Scrubbed
+from returnml.store.proving.store_findings import generation_damaged, ledger_damaged, loaded_generation_differs
+from returnml.store.proving.verification import compare_loaded
 
 LOCK_FILE = ".scrubbing.lock"
 _CHUNK = 1 << 20

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from returnml.clock import VirtualClock
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.privacy.customers import AS_DELIVERED
 from returnml.settings import StoreSettings
 from returnml.store.event_writer import (
@@ -15,12 +15,12 @@ from returnml.store.event_writer import (
 )
 from returnml.store.generation import open_generation
 from returnml.store.generation_manifest import StoreError
-from returnml.store.scrub_report import REPORT_FILE, read_report
-from returnml.store.scrubbing import only_one, scrub
+from returnml.store.proving.scrub_report import REPORT_FILE, read_report
+from returnml.store.proving.scrubbing import only_one, scrub
 from returnml_tests.redis_server import client_of
 from returnml_tests.store.live_shop import FEATURES
 from returnml_tests.store.test_live import NOW, placed, publish
-from serving.scrubbing import HOUR_US, Scrubbing, paced
+from serving.scrubber_thread import HOUR_US, Scrubbing, paced
 
 
 @pytest.fixture

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from returnml.clock import Clock
 from returnml.findings import Finding
-from returnml.ledger.log import LogError
+from returnml.ledger.record_log import LogError
 from returnml.root import read_root
 from returnml.settings import Settings
 from returnml.store.backend import Backend, StoreUnavailable
 from returnml.store.backend_choice import open_backend
-from returnml.store.findings import foreign_store, ledger_damaged, store_refused, store_unreachable
 from returnml.store.generation_manifest import StoreError
 from returnml.store.owner import ForeignStore
-from returnml.store.scrub_report import REPORT_FILE, read_report
-from returnml.store.verification import read_ledger, verify_store
+from returnml.store.proving.scrub_report import REPORT_FILE, read_report
+from returnml.store.proving.store_findings import foreign_store, ledger_damaged, store_refused, store_unreachable
+from returnml.store.proving.verification import read_ledger, verify_store
 from returnml.tasks.live_sets import live_feature_sets
 
 

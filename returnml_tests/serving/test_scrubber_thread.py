@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from litestar.testing import TestClient
 
-from returnml.ledger.log import segments
+from returnml.ledger.record_log import segments
 from returnml.settings import DataPaths, StoreSettings
 from returnml.store.backend_choice import open_backend
 from returnml_tests.serving import shop
@@ -13,7 +13,7 @@ from returnml_tests.serving.intake.test_events import (
     placed,
     send,
 )
-from returnml_tests.store.test_scrubbing import flip
+from returnml_tests.store.proving.test_scrubbing import flip
 from returnml_tests.waiting import eventually
 from serving.app import create_app
 

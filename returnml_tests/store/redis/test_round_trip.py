@@ -19,7 +19,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
-from returnml.store.redis.exchange import Exchange
+from returnml.store.redis.round_trip import Exchange
 from returnml.store.redis.server import encode
 from returnml_tests.ports import free_port
 from returnml_tests.waiting import PATIENCE_SECONDS, eventually

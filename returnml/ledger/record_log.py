@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from returnml.errors import Refusal
 from returnml.files import sync_folder
 from returnml.ledger.turn import Turn
 
@@ -28,7 +29,7 @@ SUFFIX = ".log"
 MAX_PAYLOAD = 1 << 24
 
 
-class LogError(Exception):
+class LogError(Refusal):
     """A log that cannot be read or written; the message names the file and the byte."""
 
 

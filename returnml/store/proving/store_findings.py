@@ -108,7 +108,7 @@ def store_unreachable(what: str) -> Finding:
 
 
 def store_refused(what: str) -> Finding:
-    """What is published is of other declarations or another format, or its folder holds what is no part of it."""
+    """The published generation has other declarations or another format, or its folder holds files that are no part of it."""
     return Finding(
         code="store_refused",
         what=what,
