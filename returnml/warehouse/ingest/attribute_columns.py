@@ -38,7 +38,7 @@ def attribute_columns(attributes: Attributes, extra: str) -> dict[str, str]:
 
 
 def unreadable(attributes: Attributes, extra: str) -> dict[str, str]:
-    """By the attribute's delivered column, as a JSON path names it (a SQL constant), whether there is a value and it cannot be read."""
+    """By the attribute's delivered column, as a SQL constant, whether there is a value and it cannot be read."""
     return {
         literal(f'extra."{a.column}"'): f"({_text(a, extra)} IS NOT NULL AND ({_value(a, extra)}) IS NULL)" for a in attributes
     }
@@ -66,7 +66,8 @@ def _value(attribute: Attribute, extra: str) -> str:
     if attribute.type is AttributeType.TEXT:
         return f"CASE WHEN {text} IS NOT NULL THEN 1 END::BIGINT"
     as_sent = f"nullif({_delivered(attribute, extra)}, '')"
-    whole = f"CASE WHEN json_type({extra}, {_path(attribute)}) = 'DOUBLE' THEN regexp_replace({as_sent}, '[.]0$', '') ELSE {as_sent} END"
+    is_float = f"json_type({extra}, {_path(attribute)}) = 'DOUBLE'"
+    whole = f"CASE WHEN {is_float} THEN regexp_replace({as_sent}, '[.]0$', '') ELSE {as_sent} END"
     return f"CASE WHEN length({as_sent}) <= {MAX_TEXT} THEN {whole} END"
 
 
