@@ -11,7 +11,7 @@ from returnml.attributes import Attributes
 from returnml.features.sets.attributed import UnusableAttribute
 from returnml.settings import Settings, SettingsError
 from returnml.tasks import declared
-from returnml.tasks.attributed import with_attributes
+from returnml.tasks.attribute_tasks import with_attributes
 from returnml.tasks.declaration import Task, TaskError
 from returnml.tasks.serving_needs import serving_problems
 

@@ -17,7 +17,7 @@ from returnml.release.folder import load_release, release_folder
 from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.live import LiveStore
-from returnml.tasks.attributed import with_attributes
+from returnml.tasks.attribute_tasks import with_attributes
 from returnml.tasks.declaration import Task
 from serving.scoring.file_marks import FileMark, file_mark
 from serving.scoring.policy_file import PolicyFile

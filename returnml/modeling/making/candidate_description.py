@@ -16,7 +16,7 @@ from returnml.modeling.training.training_data import TrainingData
 from returnml.policy.document import Policy
 from returnml.release.manifest import Manifest, TrainedOn
 from returnml.settings import Settings
-from returnml.tasks.attributed import reasons_of_use
+from returnml.tasks.attribute_tasks import reasons_of_use
 from returnml.tasks.declaration import Task, Words
 
 LIBRARIES = ("lightgbm", "matplotlib", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars")

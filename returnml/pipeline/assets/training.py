@@ -25,7 +25,7 @@ from returnml.pipeline.checks import (
 from returnml.pipeline.checks import training_checks as checks
 from returnml.pipeline.resources.warehouse_resource import session
 from returnml.settings import Settings
-from returnml.tasks.attributed import reasons_of_use
+from returnml.tasks.attribute_tasks import reasons_of_use
 from returnml.tasks.declaration import Task
 from returnml.tasks.registry import tasks
 

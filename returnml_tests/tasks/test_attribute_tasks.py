@@ -8,7 +8,7 @@ import pytest
 from returnml.features.sets.order_line import ORDER_LINE
 from returnml.settings import Settings, SettingsError
 from returnml.tasks import CHECKOUT
-from returnml.tasks.attributed import reasons_of_use
+from returnml.tasks.attribute_tasks import reasons_of_use
 from returnml.tasks.live_sets import FEATURE_SETS, TILE_GROUPS, live_feature_sets, live_tile_groups
 from returnml.tasks.registry import refuse_unknown, task_named, tasks
 from returnml.tasks.serving_needs import serving_problems
