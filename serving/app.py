@@ -15,14 +15,14 @@ from returnml.clock import (
     Clock,
     clock_of,
 )
-from returnml.features.sets.order_line import ORDER_LINE
+from returnml.features.sets.attributed import order_line
 from returnml.settings import Settings, load_settings
 from returnml.store.backend_choice import open_backend
 from returnml.store.inlet import EventInlet
 from returnml.store.live import LiveStore
 from returnml.streaming.score_stream import ScoreStream
 from returnml.tasks.registry import refuse_unknown
-from serving.http.openapi import add_events
+from serving.http.openapi import add_events, say_attributes
 from serving.http.openapi_page import (
     page,
     page_files,
@@ -75,12 +75,13 @@ def create_app(
     log = InferenceLog(settings)
     topic = settings.kafka.scores_topic
     stream = None if topic is None else ScoreStream(settings.kafka, topic)
-    store = LiveStore(open_backend(settings), ORDER_LINE, settings.serving.stale_features == "allow")
+    served = order_line(settings.shop_attributes)
+    store = LiveStore(open_backend(settings), served, settings.serving.stale_features == "allow")
     asked = [(route, Seat(route.online, settings)) for route in routes]
     service = ServingState(settings, store, clock, [seat for _, seat in asked], log, stream)
     limits = settings.serving.limits
-    intake = EventIntake(EventInlet(settings, ORDER_LINE, clock), limits.waiting_events)
-    scrubbing = Scrubbing(settings.store, open_backend(settings), ORDER_LINE, clock, scrub_look_seconds)
+    intake = EventIntake(EventInlet(settings, served, clock), limits.waiting_events)
+    scrubbing = Scrubbing(settings.store, open_backend(settings), served, clock, scrub_look_seconds)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -108,6 +109,7 @@ def create_app(
         logging_config=None,
     )
     add_events(app.openapi_schema)
+    say_attributes(app.openapi_schema, settings.shop_attributes)
     return app
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from returnml.ledger.events import Currency, Identifier, Text
+from returnml.ledger.events import Currency, Identifier, SentAttributes, Text
 from returnml.policy.document import Action
 from returnml.reasons.ordering import Reason
 from returnml.streaming.score_stream import StreamStatus
@@ -29,6 +29,7 @@ class OrderLine(Struct, frozen=True, forbid_unknown_fields=True):
     product_group: Text | None = None
     brand: Text | None = None
     list_price_cents: ListPriceCents | None = None
+    attributes: SentAttributes | None = None
 
 
 class Order(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +38,7 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
     ``ordered_at`` is what the shop's clock says. It never is the moment of the features, which the service's own
     clock decides; it is checked against it, so that a shop with a wrong clock hears of it.
     ``reasons``: whether each line shall say why.
+    ``attributes``: the shop's own fields of the order and its customer, as its settings declare them; each line has its own.
     """
 
     order_id: Identifier
@@ -49,6 +51,7 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
     voucher_code: Text | None = None
     ordered_at: Annotated[datetime, Meta(tz=True)] | None = None
     reasons: bool = False
+    attributes: SentAttributes | None = None
 
 
 class LineScore(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 
 from returnml.analysis.analysis_errors import NoAnswer
-from returnml.features.sets.order_line import ORDER_LINE
+from returnml.features.sets.attributed import order_line
 from returnml.instants import instant
 from returnml.ledger.answer_records import Answer, find
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.reasons.ordering import Reasoner
 from returnml.release.folder import load_release, release_folder
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, Settings
 from returnml.warehouse.answers.answer_recomputation import ReplayedLine, raw_values, replay, served_vectors
 from returnml.warehouse.answers.explain import Contribution, contributions, unseen_events
 
@@ -61,16 +61,17 @@ def answer_of(paths: DataPaths, request_id: str, day: date | None = None) -> Ans
     return found
 
 
-def replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
+def replayed(settings: Settings, answer: Answer) -> list[ReplayedLine]:
     """The answer computed again from the log and its release.
 
     Raises:
         ReplayError, ReleaseError: where it cannot be.
     """
-    return replay(answer, ORDER_LINE, load_release(release_folder(paths.releases, answer.release)).model)
+    release = load_release(release_folder(settings.paths.releases, answer.release))
+    return replay(answer, order_line(settings.shop_attributes), release.model)
 
 
-def explained(con: duckdb.DuckDBPyConnection, paths: DataPaths, answer: Answer, events: int = 3) -> Explanation:
+def explained(con: duckdb.DuckDBPyConnection, settings: Settings, answer: Answer, events: int = 3) -> Explanation:
     """Take an answer apart.
 
     Args:
@@ -80,10 +81,10 @@ def explained(con: duckdb.DuckDBPyConnection, paths: DataPaths, answer: Answer, 
     Raises:
         ReplayError, ReleaseError: where it cannot be computed again.
     """
-    lines = replayed(paths, answer)
-    raw, served = raw_values(answer, ORDER_LINE), served_vectors(answer, ORDER_LINE)
-    reasons, vectors = _reasons(paths, answer, served), served.tolist()
-    behind = [contributions(con, ORDER_LINE, answer, raw, i, events) for i in range(answer.lines)]
+    declared, lines = order_line(settings.shop_attributes), replayed(settings, answer)
+    raw, served = raw_values(answer, declared), served_vectors(answer, declared)
+    reasons, vectors = _reasons(settings, answer, served), served.tolist()
+    behind = [contributions(con, declared, answer, raw, i, events) for i in range(answer.lines)]
     found = [
         {
             "line_id": line.line_id,
@@ -94,7 +95,7 @@ def explained(con: duckdb.DuckDBPyConnection, paths: DataPaths, answer: Answer, 
             "reasons": reasons[i],
             "inputs": {name: values[i] for name, values in answer.inputs.items()},
             # NaN is no JSON
-            "features": {n: None if v != v else v for n, v in zip(ORDER_LINE.outputs, vectors[i], strict=True)},
+            "features": {n: None if v != v else v for n, v in zip(declared.outputs, vectors[i], strict=True)},
             "contributions": [asdict(c) | {"differing": c.differing} for c in behind[i]],
         }
         for i, line in enumerate(lines)
@@ -109,10 +110,10 @@ def about(answer: Answer) -> dict[str, Any]:
     return {n: getattr(answer, n) for n in names} | {n: instant(getattr(answer, f"{n}_us")).isoformat() for n in instants}
 
 
-def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> Sequence[list[dict[str, Any]] | None]:
+def _reasons(settings: Settings, answer: Answer, vectors: np.ndarray) -> Sequence[list[dict[str, Any]] | None]:
     """Of each line; None where the release holds no explainer."""
-    release = load_release(release_folder(paths.releases, answer.release))
+    release = load_release(release_folder(settings.paths.releases, answer.release))
     if EXPLAINER_FILE not in release.manifest.files:
         return [None] * answer.lines
-    reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), ORDER_LINE)
+    reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), order_line(settings.shop_attributes))
     return [[msgspec.structs.asdict(r) for r in reasons] for reasons in reasoner.reasons(vectors)]

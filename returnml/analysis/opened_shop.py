@@ -152,7 +152,7 @@ class Shop:
             NoAnswer: where the log has none.
             LogError, ReplayError, ReleaseError: where log or release cannot be used.
         """
-        return explained(self._con, self.settings.paths, answer_of(self.settings.paths, request_id, day), events)
+        return explained(self._con, self.settings, answer_of(self.settings.paths, request_id, day), events)
 
     def policy(self, task: str = CHECKOUT) -> Policy:
         """The policy that decides about a task's rows.
@@ -168,7 +168,7 @@ class Shop:
         self._con.close()
 
     def _feature_set(self, name: str) -> FeatureSet:
-        known = {task.feature_set.name: task.feature_set for task in tasks().values()}
+        known = {task.feature_set.name: task.feature_set for task in tasks(self.settings.shop_attributes).values()}
         if name not in known:
             raise NoAnswer(f"feature set {name!r}: there is none; {nearest(name, known)}")
         return known[name]

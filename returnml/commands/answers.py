@@ -12,7 +12,7 @@ from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day
 from returnml.commands.root import settings_of_root
-from returnml.settings import DataPaths
+from returnml.settings import DataPaths, Settings
 
 if TYPE_CHECKING:
     from returnml.ledger.answer_records import Answer
@@ -25,9 +25,9 @@ DayOption = Annotated[str | None, typer.Option("--day", help="Day of the answer 
 
 def replay(request_id: RequestArgument, on: DayOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Compute an answer again from the log and its release; exit code 1 where a bit differs."""
-    paths = settings_of_root(data).paths
-    answer = _answer(paths, request_id, on)
-    lines = _replayed(paths, answer)
+    settings = settings_of_root(data)
+    answer = _answer(settings.paths, request_id, on)
+    lines = _replayed(settings, answer)
     if as_json:
         typer.echo(
             json.dumps({**_about(answer), "lines": [asdict(n) | {"is_identical": n.is_identical} for n in lines]}, indent=2)
@@ -56,10 +56,10 @@ def explain(
     """Show what an answer was made from: reasons, inputs, features, and the events behind every window."""
     from returnml.analysis.explanation import explained
 
-    paths = settings_of_root(data).paths
-    answer = _answer(paths, request_id, on)
-    with opened(paths.warehouse, read_only=True) as con:
-        found = explained(con, paths, answer, events)
+    settings = settings_of_root(data)
+    answer = _answer(settings.paths, request_id, on)
+    with opened(settings.paths.warehouse, read_only=True) as con:
+        found = explained(con, settings, answer, events)
     if as_json:
         typer.echo(json.dumps(found.as_data(), indent=2, default=str))
         return
@@ -79,10 +79,10 @@ def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
     return answer_of(paths, request_id, day(on, "--day") if on else None)
 
 
-def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
+def _replayed(settings: Settings, answer: Answer) -> list[ReplayedLine]:
     from returnml.analysis.explanation import replayed
 
-    return replayed(paths, answer)
+    return replayed(settings, answer)
 
 
 def _about(answer: Answer) -> dict[str, Any]:

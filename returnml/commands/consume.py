@@ -32,7 +32,7 @@ def consume(
     from returnml.clock import (
         clock_of,
     )
-    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.features.sets.attributed import order_line
     from returnml.store.inlet import EventInlet
     from returnml.streaming.consumer import EventConsumer
     from returnml.streaming.dead_letters import dead_letters
@@ -41,7 +41,7 @@ def consume(
     named = {name: value for name, value in (("topic", topic), ("group_id", group)) if value is not None}
     kafka = msgspec.structs.replace(settings.kafka, **named)
     clock = clock_of(settings.replay_clock)
-    inlet = EventInlet(settings, ORDER_LINE, clock)
+    inlet = EventInlet(settings, order_line(settings.shop_attributes), clock)
     try:
         with _told_to_stop() as stop, _shown(f"{kafka.topic} as {kafka.group_id}") as show:
             reader = EventConsumer(kafka, inlet, dead_letters(settings, clock, logging.getLogger(__name__).warning), show)

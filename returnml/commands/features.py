@@ -24,10 +24,12 @@ def features(
 ) -> None:
     """List the inputs of every feature set: name, key, source, operation, column, window, dtype, description."""
     from returnml.features.catalogue import catalogue
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.settings import load_settings
+    from returnml.tasks.live_sets import live_feature_sets
     from returnml.tasks.registry import tasks
 
-    declared_sets = dict.fromkeys((*FEATURE_SETS, *(task.feature_set for task in tasks().values())))
+    own = load_settings().shop_attributes
+    declared_sets = dict.fromkeys((*live_feature_sets(own), *(task.feature_set for task in tasks(own).values())))
     names = [declared.name for declared in declared_sets]
     if feature_set is not None and feature_set not in names:
         raise typer.BadParameter(f"{feature_set!r}: expected one of {', '.join(names)}", param_hint="--set")

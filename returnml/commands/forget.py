@@ -58,7 +58,7 @@ def forget(
 
 def _forgetter(settings: Settings) -> Forgetter:
     from returnml.clock import clock_of
-    from returnml.features.sets.order_line import ORDER_LINE
+    from returnml.features.sets.attributed import order_line
     from returnml.privacy.customers import Pseudonyms, open_keyring
     from returnml.release.seal import seal_of
     from returnml.sources.pseudonyms import lines_of
@@ -68,7 +68,7 @@ def _forgetter(settings: Settings) -> Forgetter:
 
     paths = settings.paths
     keyring, clock = open_keyring(settings), clock_of(settings.replay_clock)
-    writer = EventWriter(open_backend(settings), ORDER_LINE, clock, Pseudonyms(keyring))
+    writer = EventWriter(open_backend(settings), order_line(settings.shop_attributes), clock, Pseudonyms(keyring))
     return Forgetter(
         keyring, writer, paths.ledger, paths.erasures, partial(lines_of, paths.landing), clock, seal_of(settings.trail)
     )

@@ -217,7 +217,7 @@ def rebuild_command(version: Version, data: DataOption = None) -> None:
     settings = settings_of_root(data)
     with refused_files():
         release = _load(settings, version)
-        differing = rebuild(release, task_named(release.manifest.task), settings.paths)
+        differing = rebuild(release, task_named(release.manifest.task, settings.shop_attributes), settings.paths)
     for name in differing:
         typer.echo(f"differs  {name}", err=True)
     if differing:

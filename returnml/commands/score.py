@@ -39,7 +39,7 @@ def score(
     days = (first.date(), (last or first).date())
     _refuse_backwards(*days)
     refuse_unknown(settings)
-    asked = task_named(task)
+    asked = task_named(task, settings.shop_attributes)
     folder = _release_folder(settings, asked.name, release)
     with opened(settings.paths.warehouse) as con:
         report = build_scores(con, asked, folder, *days, policy_of(asked, settings))

@@ -82,6 +82,9 @@ def simulate(
     as_json: JsonOption = False,
     lines_per_customer: Annotated[int, typer.Option(help="Mean order lines per customer over the whole span.")] = 14,
     may_lose: LoseOption = False,
+    own_columns: Annotated[
+        bool, typer.Option("--own-columns", help="With birth date, registration, material and supplier, which matter there.")
+    ] = False,
 ) -> None:
     """Simulate a fashion shop: orders, returns and inspections to the landing folder, the truth beside it."""
     from returnml.clock import clock_of
@@ -96,7 +99,9 @@ def simulate(
     try:
         settings = load_settings(data=data)
         window_days = settings.label.window_days
-        plan = Plan(date.fromisoformat(start), days, lines_per_day, seed, Scenario(scenario), window_days, lines_per_customer)
+        world_of = Scenario(scenario)
+        first = date.fromisoformat(start)
+        plan = Plan(first, days, lines_per_day, seed, world_of, window_days, lines_per_customer, own_columns)
     except ValueError as error:
         raise Refusal(str(error)) from error
     with _progress(as_json) as progress:

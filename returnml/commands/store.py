@@ -97,7 +97,7 @@ def store_publish(
     )
     from returnml.features.windows import DAY_US
     from returnml.store.backend_choice import open_backend
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.tasks.live_sets import live_feature_sets
     from returnml.warehouse.publishing.publication import (
         publish_warehouse,
     )
@@ -108,7 +108,7 @@ def store_publish(
     if until_us > now_us:
         raise Refusal(f"--cut-off {_text(until_us)} is after now, {_text(now_us)}: events before it may still come")
     with opened(settings.paths.warehouse) as con, refused_files():
-        generation = publish_warehouse(con, FEATURE_SETS, until_us, open_backend(settings))
+        generation = publish_warehouse(con, live_feature_sets(settings.shop_attributes), until_us, open_backend(settings))
     typer.echo(f"published {generation.name}: cut-off {_text(until_us)}, events up to {generation.manifest.ledger_seq}")
 
 
@@ -116,12 +116,12 @@ def store_publish(
 def store_verify(data: DataOption = None) -> None:
     """Check every byte: generation, ledger, and that the live part follows from both; exit code 1 where it does not."""
     from returnml.store.proving.verification import verify_store
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.tasks.live_sets import live_feature_sets
 
     settings = settings_of_root(data)
     backend = _backend(settings)
     try:
-        found = verify_store(backend, FEATURE_SETS[0])
+        found = verify_store(backend, live_feature_sets(settings.shop_attributes)[0])
     except Unavailable:
         raise
     except (Refusal, OSError) as error:
@@ -146,12 +146,12 @@ def store_verify(data: DataOption = None) -> None:
 def store_rebuild(data: DataOption = None) -> None:
     """Build the live part anew from the published generation and the ledger; scoring goes on meanwhile."""
     from returnml.store.proving.verification import read_live, rebuild_store
-    from returnml.tasks.live_sets import FEATURE_SETS
+    from returnml.tasks.live_sets import live_feature_sets
 
     settings = settings_of_root(data)
     with refused_files():
         backend = _backend(settings)
-        generation = rebuild_store(backend, FEATURE_SETS[0])
+        generation = rebuild_store(backend, live_feature_sets(settings.shop_attributes)[0])
         live = read_live(backend)
     typer.echo(f"rebuilt     {len(live.state):,} keys, events up to {live.mark.seq}, beside {generation.name}")
 

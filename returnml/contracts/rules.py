@@ -11,6 +11,7 @@ from datetime import datetime
 
 import polars as pl
 
+from returnml.attributes import UNREADABLE
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream, Kind
 from returnml.features.sets import shop
 from returnml.ledger import validator
@@ -152,6 +153,7 @@ _OTHER_ROWS: dict[str, tuple[Rule, ...]] = {
         _OTHER_CURRENCY,
         Rule("duplicate_line", "line_id", _DUPLICATE_LINE),
         Rule("duplicate_id", "line_id", _DUPLICATE_ID),
+        Rule(UNREADABLE, "extra", "cannot be read as the attribute that it is declared as"),
     ),
     "returns": (
         _NO_RATE,

@@ -158,6 +158,7 @@ class InputKind(StrEnum):
     LETTER_SIZE = "letter_size"  # the text's rank among sizes in letters; missing where it is none (``fit_codes``)
     NUMBER_SIZE = "number_size"  # twice the text's number; missing where it is none (``fit_codes``)
     TEXT = "text"  # the string's short code (``text_codes``): it tells values apart, its order means nothing
+    DAYS_SINCE = "days_since"  # whole days from the column's day, a number since 1970-01-01, to requested_at's, UTC
     SINCE = "since"  # microseconds from the column's instant to requested_at
     HOUR_OF_DAY = "hour_of_day"  # of requested_at, UTC, 0 to 23
     DAY_OF_WEEK = "day_of_week"  # of requested_at, UTC, Monday = 0

@@ -73,6 +73,8 @@ def _input(declared: RequestInput) -> Callable[[OrderColumns, int, int], Integer
         return lambda order, _, __: [int(value is not None) for value in order[column]]
     if declared.kind is InputKind.HOUR_OF_DAY:
         return lambda _, at_us, lines: [at_us % DAY_US // HOUR_US] * lines
+    if declared.kind is InputKind.DAYS_SINCE:
+        return lambda order, at_us, _: [None if day is None else at_us // DAY_US - day for day in order[column]]
     if declared.kind in BATCH_ONLY:
         raise ValueError(f"request input {declared.name!r}: {declared.kind} is read in batch only")
     return lambda _, at_us, lines: [(at_us // DAY_US + EPOCH_WEEKDAY) % 7] * lines

@@ -19,6 +19,9 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """Bounded, so that a record of the ledger is."""
+Sentence = Annotated[str, msgspec.Meta(max_length=10_000)]
+SentAttributes = Annotated[dict[Identifier, Sentence | Whole | float | bool | None], msgspec.Meta(max_length=200)]
+"""The shop's own fields by name; which there are and what they hold, its settings declare (``returnml.attributes``)."""
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 with an offset."""
 
@@ -43,6 +46,7 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     product_group: Text | None = None
     brand: Text | None = None
     list_price_cents: Whole | None = None
+    attributes: SentAttributes | None = None
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="order"):
@@ -56,6 +60,7 @@ class OrderPlaced(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     payment_method: Text | None = None
     device: Text | None = None
     voucher_code: Text | None = None
+    attributes: SentAttributes | None = None
 
 
 class ReturnReceived(Event, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="return"):

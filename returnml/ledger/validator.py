@@ -10,13 +10,14 @@ to it, and which contradict it and stay orphans.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
+from returnml.attributes import Attributes, Sent, sent_problem
 from returnml.features.sets.shop import (
     ORDERS,
     RETURNS,
@@ -113,13 +114,14 @@ class Verdict:
 ACCEPTED = Verdict()
 
 
-def validate(event: AnyEvent, known: Known, now_us: int) -> Verdict:
+def validate(event: AnyEvent, known: Known, now_us: int, attributes: Attributes = ()) -> Verdict:
     """Judge an event.
 
     Args:
         event: well-formed.
         known: the state just before it.
         now_us: the store's present, microseconds since the epoch.
+        attributes: the shop's own fields that orders may carry.
     """
     if event.schema_version != SCHEMA_VERSION:
         return Verdict("unknown_schema_version", "schema_version", f"{event.schema_version}, not {SCHEMA_VERSION}")
@@ -131,7 +133,7 @@ def validate(event: AnyEvent, known: Known, now_us: int) -> Verdict:
     if not isinstance(event, InspectionCompleted) and known.currency not in (None, event.currency):
         return Verdict(CURRENCY_DIFFERS, "currency", other_currency(event.currency, known.currency))
     if isinstance(event, OrderPlaced):
-        return _order(event, known)
+        return _order(event, known, attributes)
     if isinstance(event, ReturnReceived):
         return _return(event, known)
     return _inspection(event, known)
@@ -157,10 +159,13 @@ def link(waiting: Sequence[WaitingReturn], line_id: str, ordered_at_us: int, qua
     return links
 
 
-def _order(event: OrderPlaced, known: Known) -> Verdict:
+def _order(event: OrderPlaced, known: Known, attributes: Attributes) -> Verdict:
     blank = _blank("order_id", event.order_id) or _blank("customer_id", event.customer_id)
     if blank is not None:
         return blank
+    unfit = _unfit(attributes, event.attributes, is_of_order=True)
+    if unfit is not None:
+        return unfit
     seen: set[str] = set()
     for i, line in enumerate(event.lines):
         at = f"lines[{i}]"
@@ -180,6 +185,9 @@ def _order(event: OrderPlaced, known: Known) -> Verdict:
             return Verdict("quantity_too_large", f"{at}.quantity", f"{line.quantity}")
         if _too_wide(line.quantity * line.unit_price_cents, ORDERS.columns["line_value_cents"]):
             return Verdict("line_value_too_large", f"{at}.unit_price_cents", f"{line.quantity} x {line.unit_price_cents}")
+        unfit = _unfit(attributes, line.attributes, is_of_order=False, within=f"{at}.")
+        if unfit is not None:
+            return unfit
     at_us = instant_us(event.occurred_at)
     links = [one for n in event.lines for one in link(known.waiting(n.line_id), n.line_id, at_us, n.quantity)]
     return Verdict(links=tuple(sorted(links, key=lambda one: one.return_id))) if links else ACCEPTED
@@ -234,6 +242,11 @@ def _blank(name: str, value: str, within: str = "") -> Verdict | None:
     if value.strip():
         return None
     return Verdict(f"{name}_missing", f"{within}.{name}" if within else name, "a value is required")
+
+
+def _unfit(attributes: Attributes, sent: Mapping[str, Sent] | None, *, is_of_order: bool, within: str = "") -> Verdict | None:
+    problem = sent_problem(attributes, sent, is_of_order)
+    return None if problem is None else Verdict(problem.rule, f"{within}{problem.field}", problem.message)
 
 
 def _too_wide(value: int, bits: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from returnml.attributes import Attributes
 from returnml.clock import clock_of
 from returnml.modeling.fit.variants import (
     VariantError,
@@ -38,18 +39,21 @@ from returnml.pipeline.sensors import build_drift_sensor
 from returnml.settings import Settings, SettingsError, load_settings
 from returnml.tasks.registry import refuse_unknown
 
-ASSETS = [
-    *data.ASSETS,
-    *inference.ASSETS,
-    *features.ASSETS,
-    *training.ASSETS,
-    *tuning_assets.ASSETS,
-    *variant_assets.ASSETS,
-    *scores.ASSETS,
-    *serving.ASSETS,
-    *monitoring.ASSETS,
-    *maturity.ASSETS,
-]
+
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """All assets of a shop with these attributes."""
+    return [
+        *data.build_assets(attributes),
+        *inference.build_assets(attributes),
+        *features.build_assets(attributes),
+        *training.build_assets(attributes),
+        *tuning_assets.build_assets(attributes),
+        *variant_assets.build_assets(attributes),
+        *scores.build_assets(attributes),
+        *serving.ASSETS,
+        *monitoring.ASSETS,
+        *maturity.ASSETS,
+    ]
 
 
 def build_defs(
@@ -78,7 +82,7 @@ def build_defs(
         "io_manager": dg.FilesystemIOManager(base_dir=str(settings.paths.dagster / "storage")),
     }
     days = daily_partitions(settings)
-    assets = [partitioned(asset, days) for asset in ASSETS]
+    assets = [partitioned(asset, days) for asset in build_assets(settings.shop_attributes)]
     freshness = build_freshness(assets)
     jobs = build_jobs(settings, freshness)
     return dg.Definitions(

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from returnml.attributes import Attributes, AttributeSettings, Entity, declared_attributes
 from returnml.settings.data_paths import DataPaths
 from returnml.settings.model_tables import (
     DriftSettings,
@@ -40,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one profile.
 
     Attributes:
+        attributes: by entity and name the shop's own columns that become features (``docs/attributes.md``).
         tasks: by task what differs for it.
         replay_clock: a file that says what time it is (privileged: a replay, a demo on old data); none in production.
     """
@@ -65,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kafka: KafkaSettings = KafkaSettings()
     privacy: PrivacySettings = PrivacySettings()
     trail: TrailSettings = TrailSettings()
+    attributes: dict[Entity, dict[str, AttributeSettings]] = {}
     tasks: dict[str, TaskSettings] = {}
 
     def __post_init__(self) -> None:
@@ -81,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, days, least in (("window_days", self.label.window_days, 1), ("grace_days", self.label.grace_days, 0)):
             if not least <= days <= 365:
                 raise ValueError(f"label.{name}: {days}: expected {least} to 365")
+        declared_attributes(self.attributes)
         for name, own in self.tasks.items():
             try:
                 self._changed(own)
@@ -99,6 +103,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "training": msgspec.convert(training, TrainingSettings, strict=False),
             "gates": msgspec.convert(gates, GateSettings, strict=False),
         }
+
+    @property
+    def shop_attributes(self) -> Attributes:
+        """The attributes that are declared."""
+        return declared_attributes(self.attributes)
 
     @property
     def paths(self) -> DataPaths:

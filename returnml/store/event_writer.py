@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from returnml.attributes import Attributes
 from returnml.clock import Clock
 from returnml.exchange.rate_file import Exchange
 from returnml.features.feature_set import FeatureSet
@@ -109,6 +110,7 @@ class EventWriter:
         customers: what the customer ids of events become; no id of the shop gets into ledger or store.
         currency: of all amounts; default: that of the first.
         exchange: the rates into it; default: amounts in other currencies are refused.
+        attributes: the shop's own fields that orders may carry.
 
     Raises:
         OSError: where the ledger's folder cannot be written.
@@ -122,9 +124,11 @@ class EventWriter:
         customers: CustomerIds,
         currency: str | None = None,
         exchange: Exchange | None = None,
+        attributes: Attributes = (),
     ) -> None:
         self._currency = currency
         self._exchange = exchange
+        self._attributes = attributes
         self._backend = backend
         self._feature_set = feature_set
         self._clock = clock
@@ -186,7 +190,7 @@ class EventWriter:
                 own, conversion = converted(own, self._exchange.into, self._exchange.rates(), known_at_us)
             except NoRate as error:
                 refusal = Verdict(RATE_MISSING, "currency", str(error))
-        return Judged(own, refusal or validate(own, state, known_at_us), conversion)
+        return Judged(own, refusal or validate(own, state, known_at_us, self._attributes), conversion)
 
     def erase(self, customer: str) -> int:
         """Write into the ledger that a customer was forgotten, and drop their live tiles; once, however often it is called.

@@ -47,8 +47,8 @@ class EventInlet:
             if self._writer is None:
                 customers = open_customers(self._settings)
                 backend, currency = open_backend(self._settings), self._settings.shop.currency
-                exchange = exchange_of(self._settings)
-                self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency, exchange)
+                exchange, attributes = exchange_of(self._settings), self._settings.shop_attributes
+                self._writer = EventWriter(backend, self._feature_set, self._clock, customers, currency, exchange, attributes)
             return self._writer.submit(events)
         except (Refusal, OSError) as error:
             self.close()

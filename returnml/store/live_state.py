@@ -20,6 +20,7 @@ from returnml.store.event_rows import (
     RETURNS_TABLE,
     Row,
     StoredLine,
+    line_keys,
     linked_row,
     order_rows,
     return_row,
@@ -48,6 +49,7 @@ class LiveState:
         self._transaction = transaction
         self.generation = generation
         self._layout = generation.manifest.layout
+        self._names = line_keys(group.group for group in self._layout.groups)
         self._tiles = [LiveTiles(group) for group in self._layout.live]
         self._changed: dict[bytes, bytes] = {}
         self._history: dict[bytes, bytes | None] = {}
@@ -122,7 +124,7 @@ class LiveState:
             self._changed[CURRENCY] = event.currency.encode()
         if isinstance(event, OrderPlaced):
             lines = {}
-            for row, line in order_rows(event):
+            for row, line in order_rows(event, self._names):
                 lines[row[1]["line_id"]] = line
                 self.add(row, known_at_us)
             self._link(verdict.links, lines, known_at_us)
@@ -141,7 +143,7 @@ class LiveState:
             elif verdict.is_orphan and (event.line_id or "").strip():
                 self._wait(event)
             self._changed[encode_key(RETURNS, (event.return_id,))] = b""
-            self.add(return_row(event, returned), known_at_us)
+            self.add(return_row(event, returned, self._names), known_at_us)
 
     def _wait(self, event: ReturnReceived) -> None:
         line_id = event.line_id or ""
@@ -153,7 +155,7 @@ class LiveState:
         for link in links:  # by return id, as ``seq`` has them in batch
             if link.rule is None:
                 one, line = waited[link.return_id], lines[link.line_id]
-                self.add(linked_row(one, line), known_at_us)
+                self.add(linked_row(one, line, self._names), known_at_us)
                 lines[link.line_id] = msgspec.structs.replace(line, returned_quantity=line.returned_quantity + one.quantity)
             self._changed[encode_key(WAITING, (link.line_id,))] = _ENCODE([])
 
@@ -177,10 +179,14 @@ class LiveState:
     def _rows(self, event: LedgerEvent, verdict: Verdict) -> list[Row]:
         if isinstance(event, OrderPlaced):
             # A return that was linked has its line's keys, too.
-            return [row for (_, columns), _ in order_rows(event) for row in ((ORDERS_TABLE, columns), (RETURNS_TABLE, columns))]
+            return [
+                row
+                for (_, columns), _ in order_rows(event, self._names)
+                for row in ((ORDERS_TABLE, columns), (RETURNS_TABLE, columns))
+            ]
         if isinstance(event, ReturnReceived):
             known = event.line_id if not verdict.is_orphan else None
-            return [return_row(event, None if known is None else self._line(known))]
+            return [return_row(event, None if known is None else self._line(known), self._names)]
         return []
 
     def flush(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from returnml.attributes import Attributes
 from returnml.errors import Refusal
 from returnml.features.feature_set import FeatureSet
 from returnml.policy.document import SEGMENT_COLUMNS, Policy
@@ -54,10 +55,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class RequestColumns:
-    """What a request to the service says of each row: the columns that features may be made from online."""
+    """What a request to the service says of each row: the columns that features may be made from online.
+
+    Attributes:
+        categories: texts of the shop's own that events carry too, so that they may be keys (``attributes``).
+    """
 
     texts: tuple[str, ...]
     integers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,6 +151,7 @@ class Task:
         overlap_days: how far apart two rows must be to share nothing that decides their labels.
         flag_is_final: whether a label that only the shop's flag tells is final at the end of the window, without the grace.
         rate_features: as-of rates that are a model of their own; the first that the features have is the baseline.
+        protected: the shop's protected attributes of the rows; ``facts`` has them as columns, and the card tells their groups.
     """
 
     name: str
@@ -169,6 +176,7 @@ class Task:
     reason_table: str | None = None
     rate_features: tuple[str, ...] = ()
     flag_is_final: bool = False
+    protected: Attributes = ()
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

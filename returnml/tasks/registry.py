@@ -7,8 +7,11 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
+from returnml.attributes import Attributes
+from returnml.features.sets.attributed import UnusableAttribute
 from returnml.settings import Settings, SettingsError
 from returnml.tasks import declared
+from returnml.tasks.attribute_tasks import with_attributes
 from returnml.tasks.declaration import Task, TaskError
 from returnml.tasks.serving_needs import serving_problems
 
@@ -42,18 +45,24 @@ def tasks_of(package: ModuleType) -> dict[str, Task]:
 
 
 @cache
-def tasks() -> dict[str, Task]:
-    """The registered tasks by name."""
-    return tasks_of(declared)
+def tasks(attributes: Attributes = ()) -> dict[str, Task]:
+    """The registered tasks by name, as they are in a shop with these attributes.
+
+    Raises:
+        UnusableAttribute: naming the attribute of which no features can be made.
+    """
+    found = tasks_of(declared) if not attributes else tasks()
+    return {name: with_attributes(task, attributes) for name, task in found.items()}
 
 
-def task_named(name: str) -> Task:
+def task_named(name: str, attributes: Attributes = ()) -> Task:
     """
     Raises:
         TaskError: naming those that there are.
+        UnusableAttribute: see ``tasks``.
     """
     try:
-        return tasks()[name]
+        return tasks(attributes)[name]
     except KeyError:
         raise TaskError(f"there is no task {name!r}: {', '.join(tasks())}") from None
 
@@ -61,8 +70,12 @@ def task_named(name: str) -> Task:
 def refuse_unknown(settings: Settings) -> None:
     """
     Raises:
-        SettingsError: if the settings speak of a task that there is not.
+        SettingsError: if the settings speak of a task that there is not, or of an attribute of which no features can be made.
     """
+    try:
+        tasks(settings.shop_attributes)
+    except UnusableAttribute as error:
+        raise SettingsError(f"settings: {error}") from error
     for name in settings.tasks:
         if name not in tasks():
             raise SettingsError(f"settings: tasks.{name}: there is no such task; there are {', '.join(tasks())}")

@@ -12,6 +12,7 @@ from returnml.features.request_inputs import BATCH_ONLY, SIZES
 from returnml.features.sets.shop import EVENT_STREAMS, KEY_COLUMNS
 from returnml.tasks.declaration import RequestColumns, Task
 
+_WHOLE = (InputKind.INTEGER, InputKind.DAYS_SINCE)
 _OF_THE_MOMENT = (InputKind.HOUR_OF_DAY, InputKind.DAY_OF_WEEK)
 _FED = {stream.table: {*stream.columns, *stream.texts} for stream in EVENT_STREAMS}
 
@@ -42,7 +43,7 @@ def _of_request(declared: RequestInput, request: RequestColumns) -> Iterator[str
     if kind in BATCH_ONLY:
         yield f"{name}: {kind} is read in batch only"
     elif kind not in _OF_THE_MOMENT:
-        allowed = request.integers if kind is InputKind.INTEGER else request.texts if kind in SIZES else request.names
+        allowed = request.integers if kind in _WHOLE else request.texts if kind in SIZES else request.names
         yield from _absent(name, column, allowed, request)
 
 
@@ -59,8 +60,8 @@ def _of_group(group: KeyGroup, request: RequestColumns) -> Iterator[str]:
     name = f"key group {group.name!r}"
     for key in group.keys:
         yield from _absent(name, key, request.texts, request)
-        if key not in KEY_COLUMNS:
-            yield f"{name}: {key!r} is no key that events carry ({', '.join(KEY_COLUMNS)})"
+        if key not in (*KEY_COLUMNS, *request.categories):
+            yield f"{name}: {key!r} is no key that events carry ({', '.join((*KEY_COLUMNS, *request.categories))})"
     for aggregation in group.aggregations:
         stream, column = aggregation.stream, aggregation.column
         if not stream.is_derived and stream.table not in _FED:

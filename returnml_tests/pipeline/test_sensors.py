@@ -12,7 +12,7 @@ from returnml.pipeline.checks import (
     result,
     spec,
 )
-from returnml.pipeline.location import ASSETS
+from returnml.pipeline.location import build_assets
 from returnml.pipeline.partitions import (
     daily_partitions,
     partitioned,
@@ -27,6 +27,7 @@ from returnml.pipeline.sensors import (
 from returnml.pipeline.verdicts import Verdict
 from returnml.settings import Settings
 
+ASSETS = build_assets(())
 HOUR = 3_600_000_000
 QUALITY = dg.AssetCheckKey(dg.AssetKey("orders"), "contract_holds")
 DRIFTED = {DRIFT_CHECK: Verdict(False, "2025-03-16", 500)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
+from returnml.attributes import Attribute, Attributes, AttributeType
 from returnml.ledger.events import AnyEvent
 from returnml.settings import LimitSettings
 from serving.http import event_examples as shown
@@ -97,8 +99,39 @@ def event_responses(limits: LimitSettings) -> dict[int, ResponseSpec]:
     }
 
 
+def say_attributes(document: OpenAPI, attributes: Attributes) -> None:
+    """Name the shop's own fields of an order and of a line in the document; where it declares none, there are none."""
+    schemas = document.components.schemas if document.components else {}
+    for name, is_of_order in (("Order", True), ("OrderLine", False), ("OrderPlaced", True), ("PlacedLine", False)):
+        schema: Any = schemas[name]
+        properties = schema["properties"] if isinstance(schema, dict) else schema.properties
+        fields = {a.name: _field(a) for a in attributes if a.entity.is_of_order is is_of_order}
+        if fields:
+            about = "The shop's own, as its settings declare them."
+            properties["attributes"] = {
+                "description": about, "type": ["object", "null"], "properties": fields, "additionalProperties": False,
+            }  # fmt: skip
+        else:
+            del properties["attributes"]
+
+
+_JSON_TYPES = {
+    AttributeType.NUMBER: "number",
+    AttributeType.DATE: "string",
+    AttributeType.CATEGORY: "string",
+    AttributeType.FLAG: "boolean",
+    AttributeType.TEXT: "string",
+}
+
+
+def _field(attribute: Attribute) -> dict[str, Any]:
+    about = f"{attribute.says[0].upper()}{attribute.says[1:]}."
+    found: dict[str, Any] = {"description": about, "type": [_JSON_TYPES[attribute.type], "null"]}
+    return found | ({"format": "date"} if attribute.type is AttributeType.DATE else {})
+
+
 def add_events(document: OpenAPI) -> None:
     """Add the events' schemas to the document, which only has those of declared parameters and answers."""
     schemas = document.components.schemas if document.components else {}
-    schemas.update({name: _schema(schema) for name, schema in _COMPONENTS.items()})
+    schemas.update({name: _schema(schema) for name, schema in deepcopy(_COMPONENTS).items()})
     schemas["Event"] = _schema(_EVENT)

@@ -17,6 +17,7 @@ from returnml.release.folder import load_release, release_folder
 from returnml.release.proof import proven_state
 from returnml.settings import Settings
 from returnml.store.live import LiveStore
+from returnml.tasks.attribute_tasks import with_attributes
 from returnml.tasks.declaration import Task
 from serving.scoring.file_marks import FileMark, file_mark
 from serving.scoring.policy_file import PolicyFile
@@ -66,7 +67,7 @@ class Seat(Generic[A]):
     """
 
     def __init__(self, online: OnlineTask[A], settings: Settings) -> None:
-        self.task = online.task
+        self.task = with_attributes(online.task, settings.shop_attributes)
         self.role = online.role
         self.is_required = online.is_required
         self.release_part = Part("release", self.task.name, self.role)

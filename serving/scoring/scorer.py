@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from returnml.attributes import UNKNOWN, Attribute, Attributes, read_value, sent_problem
 from returnml.exchange.rate_file import RatesError, exchange_of
 from returnml.features.sets.shop import ORDERS
 from returnml.instants import instant
@@ -67,6 +68,7 @@ class Scorer:
         self._decider = member.decider
         self._store = store
         self._features = OnlineFeatures(member.task.feature_set, store)
+        self._attributes = settings.shop_attributes
         limits = settings.serving.limits
         self._max_lines = limits.lines
         self._max_explained_lines = limits.explained_lines
@@ -78,9 +80,10 @@ class Scorer:
             InvalidOrder: naming the field that breaks a rule.
         """
         check_order(order, instant(max(now_us, self._store.generation.cut_off_us)), self._max_lines)
+        check_attributes(order, self._attributes)
         currency = self._currency()
         reasoner = self._reasoner(order) if order.reasons else None
-        columns = order_columns(order)
+        columns = order_columns(order, self._attributes)
         converted = None
         if currency not in (None, order.currency):
             converted = self._converted(order, columns, currency, now_us)
@@ -197,8 +200,26 @@ def check_order(order: Order, requested_at: datetime, max_lines: int) -> None:
             raise InvalidOrder(f"lines[{i}].unit_price_cents", f"quantity times price must stay below {MAX_LINE_VALUE_CENTS}")
 
 
-def order_columns(order: Order) -> dict[str, list[Any]]:
-    """The lines by column, named as in ``contracts.columns.ORDERS``, with ``line_value_cents``."""
+def check_attributes(order: Order, attributes: Attributes) -> None:
+    """
+    Raises:
+        InvalidOrder: naming the first attribute that the shop does not declare, or whose value is not of its type.
+    """
+    for within, sent, is_of_order in [
+        ("", order.attributes, True),
+        *((f"lines[{i}].", line.attributes, False) for i, line in enumerate(order.lines)),
+    ]:
+        if sent is not None and not attributes:
+            raise InvalidOrder(f"{within}attributes", f"the shop declares no attributes [{UNKNOWN}]")
+        problem = sent_problem(attributes, sent, is_of_order)
+        if problem is not None:
+            raise InvalidOrder(f"{within}{problem.field}", f"{problem.message} [{problem.rule}]")
+
+
+def order_columns(order: Order, attributes: Attributes = ()) -> dict[str, list[Any]]:
+    """The lines by column, named as in ``contracts.columns.ORDERS``, with ``line_value_cents`` and the attributes that the
+    model may use: a protected one that it may not is not kept.
+    """
     lines = order.lines
     n = len(lines)
     return {
@@ -218,4 +239,11 @@ def order_columns(order: Order) -> dict[str, list[Any]]:
         "unit_price_cents": [line.unit_price_cents for line in lines],
         "list_price_cents": [line.list_price_cents for line in lines],
         "line_value_cents": [line.quantity * line.unit_price_cents for line in lines],
+        **{a.name: _attribute_values(order, a) for a in attributes if a.is_used},
     }
+
+
+def _attribute_values(order: Order, attribute: Attribute) -> list[int | str | None]:
+    if attribute.entity.is_of_order:
+        return [read_value(attribute, (order.attributes or {}).get(attribute.name))] * len(order.lines)
+    return [read_value(attribute, (line.attributes or {}).get(attribute.name)) for line in order.lines]

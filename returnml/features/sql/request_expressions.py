@@ -39,6 +39,8 @@ def request_expression(engine: Engine, request: RequestInput) -> str:
         return number_size(engine, column)
     if request.kind is InputKind.TEXT:
         return engine.text_code(column, SHORT_DIGITS)
+    if request.kind is InputKind.DAYS_SINCE:
+        return f"({engine.divided('s.t', DAY_US)} - {column})"
     if request.kind is InputKind.SINCE:
         return f"(s.t - {engine.micros(column)})"
     return engine.as_integer(f"({column} is not null)" if request.kind is InputKind.PRESENT else column)

@@ -18,7 +18,7 @@ from returnml.store.owner import ForeignStore
 from returnml.store.proving.scrub_report import REPORT_FILE, read_report
 from returnml.store.proving.store_findings import foreign_store, ledger_damaged, store_refused, store_unreachable
 from returnml.store.proving.verification import read_ledger, verify_store
-from returnml.tasks.live_sets import FEATURE_SETS
+from returnml.tasks.live_sets import live_feature_sets
 
 HOUR_US = 3_600_000_000
 STALE_PASSES = 2
@@ -31,7 +31,7 @@ def find(settings: Settings, clock: Clock) -> Iterator[Finding]:
         backend = open_backend(settings)
         is_there = settings.paths.store.exists() or settings.store.backend != "lmdb"
         if (is_there and backend.published() is not None) or _has_pointer(settings):
-            yield from verify_store(backend, FEATURE_SETS[0]).findings
+            yield from verify_store(backend, live_feature_sets(settings.shop_attributes)[0]).findings
         else:
             yield from _ledger(backend)
     except ForeignStore as error:

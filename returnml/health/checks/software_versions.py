@@ -49,7 +49,7 @@ def of_other_features(settings: Settings) -> Iterator[tuple[str, str, str, str, 
 
 def _held(settings: Settings) -> Iterator[tuple[Task, str, Manifest]]:
     """What cannot be read is told by the checks of trails and releases."""
-    for task in tasks().values():
+    for task in tasks(settings.shop_attributes).values():
         try:
             state = read_state(settings.paths.deployment_state(task.name))
         except DeploymentError:

@@ -17,7 +17,7 @@ from returnml.release.proof import proven_state
 from returnml.release.seal import seal_of
 from returnml.settings import Settings
 from returnml.store.backend_choice import open_backend
-from returnml.tasks.live_sets import FEATURE_SETS
+from returnml.tasks.live_sets import live_feature_sets
 from returnml.tasks.registry import tasks
 from returnml.warehouse.partition import open_warehouse
 from returnml.warehouse.publishing.publication import publish_warehouse
@@ -85,4 +85,5 @@ def _retire(settings: Settings, clock: Clock) -> None:
 
 def _publish(settings: Settings, clock: Clock) -> None:
     with closing(open_warehouse(settings.paths.warehouse)) as con:
-        publish_warehouse(con, FEATURE_SETS, clock.now_us() // DAY_US * DAY_US, open_backend(settings))
+        feature_sets = live_feature_sets(settings.shop_attributes)
+        publish_warehouse(con, feature_sets, clock.now_us() // DAY_US * DAY_US, open_backend(settings))

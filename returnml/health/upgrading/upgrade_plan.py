@@ -131,11 +131,11 @@ def _outdated(settings: Settings) -> Iterator[str]:
         raise UpgradeError(f"{path}: another process has it open: stop it first ({str(error).partition(chr(10))[0]})") from error
     with closing(con):
         known = present_tables(con)
-        for table, columns in tables().items():
+        for table, columns in tables(settings.shop_attributes).items():
             lacking = [name for name in columns if name not in column_types(con, table)] if table in known else []
             if lacking:
                 yield f"{table} lacks {', '.join(lacking)}"
-        for table, digest in _vector_tables().items():
+        for table, digest in _vector_tables(settings).items():
             if table not in known:
                 continue
             [(days, least)] = con.execute(
@@ -145,9 +145,10 @@ def _outdated(settings: Settings) -> Iterator[str]:
                 yield f"{table}: {days} days are of other features, {least} first"
 
 
-def _vector_tables() -> dict[str, str]:
+def _vector_tables(settings: Settings) -> dict[str, str]:
     """The tables of vectors that are written a day at a time, with the hash of their declarations."""
-    return {task.spine.table: task.feature_set.hash for task in tasks().values() if task.spine.moments is Moments.EACH_DAY}
+    found = tasks(settings.shop_attributes).values()
+    return {task.spine.table: task.feature_set.hash for task in found if task.spine.moments is Moments.EACH_DAY}
 
 
 def _store_of_before(settings: Settings, clock: Clock, is_old: bool) -> list[str]:

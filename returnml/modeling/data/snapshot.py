@@ -44,6 +44,12 @@ ROW_COLUMNS: dict[str, pl.DataType] = {
 """What a row carries besides its features. ``anchor_at``: when the label's window began. ``label_known_at``: when a label of 1
 was first known; null where it is 0."""
 
+
+def row_columns(task: Task) -> dict[str, pl.DataType]:
+    """``ROW_COLUMNS``, and the protected attributes of the task's rows, as texts."""
+    return ROW_COLUMNS | {a.name: pl.String() for a in task.protected}
+
+
 _OF_LABELS = ("label", "label_known_at")
 YOUNG_COLUMNS: dict[str, pl.DataType] = {name: dtype for name, dtype in ROW_COLUMNS.items() if name not in _OF_LABELS}
 """Of a row that is younger than every mature one: it has no label yet."""
@@ -116,7 +122,7 @@ class Snapshot:
         return self.manifest.positives / self.manifest.rows
 
     def table(self) -> pl.DataFrame:
-        """``ROW_COLUMNS`` of every row, ordered by (anchor_at, row_id)."""
+        """``row_columns`` of every row, ordered by (anchor_at, row_id)."""
         return pl.read_parquet(self.path / ROWS_FILE, glob=False)
 
     def matrix(self) -> np.ndarray:
@@ -142,7 +148,7 @@ def write_snapshot(
     """Write the snapshot of these rows, or return the equal one that is already there (then nothing is written).
 
     Args:
-        table: ``ROW_COLUMNS``; any row order.
+        table: ``row_columns``; any row order.
         features: one column per feature, rows as in ``table``. (Apart, as a feature may be named like a row's column.)
         young: ``YOUNG_COLUMNS`` and features of rows that are younger than every one of ``table``.
         task: whose rows these are, with the declarations that the features were computed from.
@@ -155,14 +161,15 @@ def write_snapshot(
         SnapshotError: without rows, with a column absent, or with a row twice.
     """
     feature_set = task.feature_set
-    parts = ((table, ROW_COLUMNS), (features, feature_set.outputs), (young[0], YOUNG_COLUMNS), (young[1], feature_set.outputs))
+    own = row_columns(task)
+    parts = ((table, own), (features, feature_set.outputs), (young[0], YOUNG_COLUMNS), (young[1], feature_set.outputs))
     for frame, names in parts:
         absent = [name for name in names if name not in frame.columns]
         if absent:
             raise SnapshotError(f"training snapshot: no column {absent[0]!r}; missing is not zero")
     if table.is_empty():
         raise SnapshotError("training snapshot: no mature row up to the cut-off")
-    table, features = _canonical(table, features.select(feature_set.outputs), ROW_COLUMNS)
+    table, features = _canonical(table, features.select(feature_set.outputs), own)
     young = _canonical(young[0], young[1].select(feature_set.outputs), YOUNG_COLUMNS)
     row_ids = pl.concat([table["row_id"], young[0]["row_id"]])
     if row_ids.n_unique() != len(row_ids):
@@ -237,7 +244,8 @@ def verify_snapshot(snapshot: Snapshot) -> None:
         rows, features, young_rows, young_features = (pl.read_parquet(snapshot.path / name, glob=False) for name in FRAME_FILES)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SnapshotError(f"{snapshot.path}: its rows cannot be read: {error}") from error
-    frames = (*_canonical(rows, features, ROW_COLUMNS), *_canonical(young_rows, young_features, YOUNG_COLUMNS))
+    own = {name: ROW_COLUMNS.get(name, pl.String()) for name in rows.columns}
+    frames = (*_canonical(rows, features, own), *_canonical(young_rows, young_features, YOUNG_COLUMNS))
     found = _content_sha256(frames, msgspec.structs.replace(snapshot.manifest, content_sha256=""))
     if found != snapshot.hash:
         raise SnapshotError(f"{snapshot.path}: its rows are not those that its manifest was made for")

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from returnml.modeling.data.snapshot import ROW_COLUMNS
 from returnml.modeling.judging.gates.evidence import HoldOut
 from returnml.policy.document import SEGMENT_COLUMNS
 from returnml.release.folder import Release, load_release, release_folder
@@ -21,13 +22,14 @@ def part_of(table: pl.DataFrame, x: np.ndarray, rows: np.ndarray) -> HoldOut:
         rows: their row numbers.
     """
     part = table[rows]
+    protected = [name for name in table.columns if name not in ROW_COLUMNS]
     return HoldOut(
         x=x[rows],
         y=part["label"].to_numpy(),
         customer=part["customer_id"].to_numpy(),
         anchor_us=part["anchor_at"].to_physical().to_numpy(),
         value_cents=part["value_cents"].to_numpy(),
-        facts={name: part[name].to_list() for name in ("order_id", *SEGMENT_COLUMNS)},
+        facts={name: part[name].to_list() for name in ("order_id", *SEGMENT_COLUMNS, *protected)},
     )
 
 

@@ -51,6 +51,7 @@ from returnml.modeling.judging.gates.verdict import (
     Verdict,
 )
 from returnml.modeling.judging.out_of_time import origin_figures
+from returnml.modeling.judging.protected_groups import protected_groups
 from returnml.modeling.making.as_served import problems_as_served
 from returnml.modeling.making.candidate_description import (
     made_from,
@@ -73,6 +74,7 @@ from returnml.modeling.training.training_data import (
     TrainingData,
     training_data,
 )
+from returnml.policy.decisions import Decider
 from returnml.policy.document import Policy, encode
 from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
 from returnml.release.folder import Release, write_release
@@ -215,7 +217,9 @@ def build_release(
     )
     facts = made_from(data, task, settings, trained, deployed)
     constant = [name for name, is_varied in zip(data.names, evidence.varied, strict=True) if not is_varied]
-    card = CardFacts(task, data.label, facts, evaluation, verdict, policy, data.names, evidence.importance, constant)
+    decided = Decider(policy).decide(trained.probability, held.value_cents, held.facts)
+    groups = protected_groups(task.protected, held.facts, held.anchor_us, trained.probability, held.y, decided.action)
+    card = CardFacts(task, data.label, facts, evaluation, verdict, policy, data.names, evidence.importance, constant, groups)
     files = {
         MODEL_FILE: exported.graph,
         TREES_FILE: "\n".join(deployed.model.texts).encode(),

@@ -16,6 +16,7 @@ from returnml.modeling.training.training_data import TrainingData
 from returnml.policy.document import Policy
 from returnml.release.manifest import Manifest, TrainedOn
 from returnml.settings import Settings
+from returnml.tasks.attribute_tasks import reasons_of_use
 from returnml.tasks.declaration import Task, Words
 
 LIBRARIES = ("lightgbm", "matplotlib", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars")
@@ -90,6 +91,7 @@ def made_from(data: TrainingData, task: Task, settings: Settings, trained: Train
         f"{training.young_lines}",
         "Released model": _released(deployed, words),
         **({} if sampling is None else {"Days": str(sampling)}),
+        **reasons_of_use(task),
         "Features": f"{len(snapshot.manifest.features)} ({snapshot.manifest.feature_set_hash[:12]})",
         "Variant": f"{recipe.variant}{blind}{weighed}",
         "Parameters": recipe.origin,

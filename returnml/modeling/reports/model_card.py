@@ -12,6 +12,7 @@ import numpy as np
 from returnml.instants import day_of
 from returnml.modeling.judging.evaluation import Evaluation
 from returnml.modeling.judging.gates.verdict import Verdict
+from returnml.modeling.judging.protected_groups import GroupFigures
 from returnml.modeling.reports.evaluation_page import (
     CALIBRATION_NOTE,
     quality_rows,
@@ -44,6 +45,7 @@ class CardFacts:
         made_from: facts of data and training, by name.
         label: the task's rule.
         constant: inputs with one value in all of training.
+        groups: of protected attributes, on the hold-out.
     """
 
     task: Task
@@ -55,11 +57,13 @@ class CardFacts:
     names: Sequence[str]
     importance: np.ndarray
     constant: Sequence[str]
+    groups: Sequence[GroupFigures] = ()
 
 
 def sections(facts: CardFacts) -> list[Section]:
     """The card's content; nothing in it depends on when or where it was written."""
-    return [_purpose(facts), _data(facts), _quality(facts), _gates(facts), _segments(facts), _policy(facts), _limits(facts)]
+    found = [_purpose(facts), _data(facts), _quality(facts), _gates(facts), _segments(facts)]
+    return [*found, *([_groups(facts)] if facts.task.protected else []), _policy(facts), _limits(facts)]
 
 
 def as_markdown(facts: CardFacts, plots: Sequence[str]) -> bytes:
@@ -146,6 +150,29 @@ def _segments(facts: CardFacts) -> Section:
         ["Predicted and actual rates of the large segments on the hold-out; the last column is the gap that is allowed, and what "
          "chance may add."],
         tables=[(["segment", facts.task.words.rows, "predicted", facts.task.words.positive, "allowed"], rows)],
+    )  # fmt: skip
+
+
+def _groups(facts: CardFacts) -> Section:
+    words = facts.task.words
+    used = [f"{a.name}: used, because {a.because}" if a.is_used else f"{a.name}: not used" for a in facts.task.protected]
+    rows = [
+        [
+            g.attribute,
+            g.group,
+            f"{g.rows:,}",
+            f"{g.predicted:.2%}",
+            f"{g.actual:.2%}",
+            *(f"{g.actions[name]:.1%}" for name in ACTIONS),
+        ]
+        for g in facts.groups
+    ]
+    return Section(
+        "Protected attributes",
+        ["Predicted and actual rates of each group on the hold-out, and the share of it that the policy would treat so. Whether "
+         "the model uses an attribute or not, what it uses may go along with it."],
+        bullets=used,
+        tables=[(["attribute", "group", words.rows, "predicted", words.positive, *ACTIONS], rows)],
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from returnml.attributes import Attributes
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
 from returnml.pipeline.assets.line_asset import (
     column_schema,
@@ -20,8 +21,9 @@ _GRAIN = {"orders": "order line", "returns": "return", "inspections": "inspectio
 _REFERENCES = {"orders": (), "returns": ("orders",), "inspections": ("returns",)}
 
 
-def _described(stream: DeliveredStream) -> dict[str, str]:
-    return {column.name: column.description for column in stream.columns}
+def _described(stream: DeliveredStream, attributes: Attributes = ()) -> dict[str, str]:
+    own = {a.name: f"The shop's own: {a.says}." for a in attributes}
+    return {column.name: column.description for column in stream.columns} | own
 
 
 @table_asset(
@@ -81,9 +83,10 @@ def build_raw(stream: DeliveredStream) -> dg.AssetsDefinition:
     return raw
 
 
-def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
+def build_core(stream: DeliveredStream, attributes: Attributes) -> dg.AssetsDefinition:
     """``<stream>``: the validated table, with its quarantine."""
-    name, columns, raw_columns = stream.name, tables()[f"core.{stream.name}"], tables()[f"raw.{stream.name}"]
+    name, declared = stream.name, tables(attributes)
+    columns, raw_columns = declared[f"core.{name}"], declared[f"raw.{name}"]
     references = _REFERENCES[name]
 
     @table_asset(
@@ -93,9 +96,9 @@ def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
         deps=[f"raw_{name}", "raw_events", *references],
         description=f"One row per valid {_GRAIN[name]}, key `{stream.id_column}`; what breaks a rule is in quarantine.{name} "
         "with the rule and its file. Everything after this may rely on the contract.",
-        columns=column_schema(columns, _described(stream)),
+        columns=column_schema(columns, _described(stream, attributes)),
         lineage=same_columns(
-            list(columns), (f"raw_{name}", list(raw_columns)), *((r, list(tables()[f"core.{r}"])) for r in references)
+            list(columns), (f"raw_{name}", list(raw_columns)), *((r, list(declared[f"core.{r}"])) for r in references)
         ),
         checks=checks.core_specs(name),
         kinds={"duckdb", "pandera"},
@@ -108,7 +111,7 @@ def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
 
         first, last = days_of(context)
         with session(warehouse) as con:
-            report = validate(con, stream, first, last, settings.shop.currency, rates_of(settings))
+            report = validate(con, stream, first, last, settings.shop.currency, rates_of(settings), attributes)
             results = checks.core_results(name, stream, con, first, last, report, settings.quality)
         metadata = written(report.good, report.core.content_hash, quarantined=report.quarantined, by_rule=report.by_rule)
         if stream is RETURNS:
@@ -118,31 +121,40 @@ def build_core(stream: DeliveredStream) -> dg.AssetsDefinition:
     return core
 
 
-@table_asset(
-    "outcomes",
-    table="core.outcomes",
-    group="core",
-    deps=["orders", "returns"],
-    description="One row per order line whose label matured, key `line_id`, in the partition of the night that learned of it. "
-    "Return rates and training read outcomes only, so that young lines never count as kept.",
-    columns=column_schema(tables()["core.outcomes"]),
-    lineage=same_columns(
-        list(tables()["core.outcomes"]), ("orders", list(tables()["core.orders"])), ("returns", ["refund_cents"])
-    ),
-    checks=checks.OUTCOMES_SPECS,
-)
-def outcomes(
-    context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult:
-    from returnml.warehouse.ingest.outcomes import build_outcomes
+def build_outcomes_asset(attributes: Attributes) -> dg.AssetsDefinition:
+    """``outcomes``."""
+    declared = tables(attributes)
 
-    first, last = days_of(context)
-    with session(warehouse) as con:
-        report = build_outcomes(con, first, last, settings.label)
-        results = checks.outcomes_results(con, first, last)
-    metadata = written(report.rows, report.partition.content_hash, returned=report.returned)
-    return dg.MaterializeResult(metadata=metadata, check_results=results)
+    @table_asset(
+        "outcomes",
+        table="core.outcomes",
+        group="core",
+        deps=["orders", "returns"],
+        description="One row per order line whose label matured, key `line_id`, in the partition of the night that learned of "
+        "it. Return rates and training read outcomes only, so that young lines never count as kept.",
+        columns=column_schema(declared["core.outcomes"]),
+        lineage=same_columns(
+            list(declared["core.outcomes"]), ("orders", list(declared["core.orders"])), ("returns", ["refund_cents"])
+        ),
+        checks=checks.OUTCOMES_SPECS,
+    )
+    def outcomes(
+        context: dg.AssetExecutionContext, warehouse: DuckDBResource, settings: dg.ResourceParam[Settings]
+    ) -> dg.MaterializeResult:
+        from returnml.warehouse.ingest.outcomes import build_outcomes
+
+        first, last = days_of(context)
+        with session(warehouse) as con:
+            report = build_outcomes(con, first, last, settings.label, attributes)
+            results = checks.outcomes_results(con, first, last)
+        metadata = written(report.rows, report.partition.content_hash, returned=report.returned)
+        return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+    return outcomes
 
 
-_STREAM_ASSETS = [build(stream) for stream in (ORDERS, RETURNS, INSPECTIONS) for build in (build_raw, build_core)]
-ASSETS = [raw_events, *_STREAM_ASSETS, outcomes]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of a shop with these attributes."""
+    streams = (ORDERS, RETURNS, INSPECTIONS)
+    of_streams = [asset for stream in streams for asset in (build_raw(stream), build_core(stream, attributes))]
+    return [raw_events, *of_streams, build_outcomes_asset(attributes)]

@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from returnml.attributes import Attributes
 from returnml.features.catalogue import catalogue
 from returnml.features.declarations import KeyGroup
 from returnml.features.feature_set import FeatureSet
+from returnml.features.sets.attributed import order_line
 from returnml.features.sets.customer import CUSTOMER
-from returnml.features.sets.order_line import (
-    GROUPS,
-    ORDER_LINE,
-)
 from returnml.features.sets.return_request import (
     RETURN_REQUEST,
     SHARED_GROUPS,
@@ -30,7 +28,7 @@ from returnml.pipeline.checks import feature_checks as checks
 from returnml.pipeline.partitions import days_of
 from returnml.pipeline.resources.warehouse_resource import session
 from returnml.settings import Settings
-from returnml.tasks.live_sets import TILE_GROUPS
+from returnml.tasks.live_sets import live_tile_groups
 from returnml.tasks.registry import tasks
 from returnml.tasks.spines import CUSTOMERS
 from returnml.warehouse.features import (
@@ -85,34 +83,45 @@ def build_group_tiles(group: KeyGroup) -> dg.AssetsDefinition:
     return tiles
 
 
-TILES = [build_group_tiles(group) for group in TILE_GROUPS if group.is_tiled]
+def build_features_order_line(attributes: Attributes) -> dg.AssetsDefinition:
+    """``features_order_line``."""
+    declared = order_line(attributes)
 
-
-@table_asset(
-    "features_order_line",
-    table="features.order_lines",
-    group="features",
-    deps=["orders", "returns", "outcomes", "moments", *(f"tiles_{group.name}" for group in GROUPS if group.is_tiled)],
-    description="One row per order line, key `line_id`: its feature vector as of its moment, float32, missing is NaN. Training "
-    "and the morning's scores read these; the service computes the same bits from the online store.",
-    columns=_schema(ORDER_LINE, order_lines.COLUMNS),
-    lineage=_lineage(ORDER_LINE, ("line_id", "order_id")),
-    checks=checks.vector_specs(checks.ORDER_LINES),
-)
-def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
-    from returnml.warehouse.answers.inference_tables import (
-        MOMENTS,
-        TABLES,
+    @table_asset(
+        "features_order_line",
+        table="features.order_lines",
+        group="features",
+        deps=[
+            "orders",
+            "returns",
+            "outcomes",
+            "moments",
+            *(f"tiles_{group.name}" for group in declared.groups if group.is_tiled),
+        ],
+        description="One row per order line, key `line_id`: its feature vector as of its moment, float32, missing is NaN. "
+        "Training and the morning's scores read these; the service computes the same bits from the online store.",
+        columns=_schema(declared, order_lines.COLUMNS),
+        lineage=_lineage(declared, ("line_id", "order_id")),
+        checks=checks.vector_specs(checks.ORDER_LINES),
     )
-    from returnml.warehouse.tables import ensure_tables
+    def features_order_line(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
+        from returnml.warehouse.answers.inference_tables import (
+            MOMENTS,
+            TABLES,
+        )
+        from returnml.warehouse.tables import ensure_tables
 
-    first, last = days_of(context)
-    with session(warehouse) as con:
-        ensure_tables(con, TABLES)
-        report = order_lines.build_order_lines(con, ORDER_LINE, first, last, MOMENTS)
-        results = checks.vector_results(checks.ORDER_LINES, con, ORDER_LINE, first, last)
-    metadata = written(report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns))
-    return dg.MaterializeResult(metadata=metadata, check_results=results)
+        first, last = days_of(context)
+        with session(warehouse) as con:
+            ensure_tables(con, TABLES)
+            report = order_lines.build_order_lines(con, declared, first, last, MOMENTS)
+            results = checks.vector_results(checks.ORDER_LINES, con, declared, first, last)
+        metadata = written(
+            report.rows, report.content_hash, feature_set=report.feature_set_hash, added=list(report.added_columns)
+        )
+        return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+    return features_order_line
 
 
 @table_asset(
@@ -164,4 +173,7 @@ def features_customer(
     return dg.MaterializeResult(metadata=metadata, check_results=results)
 
 
-ASSETS = [*TILES, features_order_line, features_return, features_customer]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of a shop with these attributes."""
+    tiles = [build_group_tiles(group) for group in live_tile_groups(attributes) if group.is_tiled]
+    return [*tiles, build_features_order_line(attributes), features_return, features_customer]

@@ -3,10 +3,8 @@
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from returnml.features.sets.order_line import (
-    GROUPS,
-    ORDER_LINE,
-)
+from returnml.attributes import Attributes
+from returnml.features.sets.attributed import order_line
 from returnml.pipeline.assets.line_asset import (
     column_schema,
     same_columns,
@@ -56,7 +54,7 @@ def inference_log(
 
     first, last = days_of(context)
     with session(warehouse) as con:
-        report = build_inference_log(con, settings.paths.inference_log, first, last)
+        report = build_inference_log(con, settings.paths.inference_log, first, last, settings.shop_attributes)
         results = checks.log_results(con, first, last)
     metadata = written(report.rows, report.content_hash, requests=report.requests, repeated=report.repeated)
     return dg.MaterializeResult(metadata=metadata, check_results=results)
@@ -85,24 +83,38 @@ def moments(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.
     return dg.MaterializeResult(metadata=written(report.linked, report.content_hash, unlinked=report.lines - report.linked))
 
 
-@table_asset(
-    "consistency",
-    table=consistency_table.TABLE,
-    group="monitoring",
-    deps=["inference_log", "orders", "returns", "outcomes", *(f"tiles_{group.name}" for group in GROUPS if group.is_tiled)],
-    description="One row per day and feature: every vector that was served, computed again in batch as of its moment and "
-    "compared bit for bit.",
-    columns=column_schema(consistency_table.COLUMNS, _CONSISTENCY_ABOUT),
-    checks=checks.CONSISTENCY_SPECS,
-)
-def consistency(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
-    from returnml.warehouse.answers.recomputed_vectors import build_consistency
+def build_consistency_asset(attributes: Attributes) -> dg.AssetsDefinition:
+    """``consistency``."""
+    declared = order_line(attributes)
 
-    first, last = days_of(context)
-    with session(warehouse) as con:
-        report = build_consistency(con, ORDER_LINE, first, last)
-    metadata = written(report.rows, report.content_hash, vectors=report.vectors, identical=report.identical)
-    return dg.MaterializeResult(metadata=metadata, check_results=checks.consistency_results(report))
+    @table_asset(
+        "consistency",
+        table=consistency_table.TABLE,
+        group="monitoring",
+        deps=[
+            "inference_log",
+            "orders",
+            "returns",
+            "outcomes",
+            *(f"tiles_{group.name}" for group in declared.groups if group.is_tiled),
+        ],
+        description="One row per day and feature: every vector that was served, computed again in batch as of its moment and "
+        "compared bit for bit.",
+        columns=column_schema(consistency_table.COLUMNS, _CONSISTENCY_ABOUT),
+        checks=checks.CONSISTENCY_SPECS,
+    )
+    def consistency(context: dg.AssetExecutionContext, warehouse: DuckDBResource) -> dg.MaterializeResult:
+        from returnml.warehouse.answers.recomputed_vectors import build_consistency
+
+        first, last = days_of(context)
+        with session(warehouse) as con:
+            report = build_consistency(con, declared, first, last)
+        metadata = written(report.rows, report.content_hash, vectors=report.vectors, identical=report.identical)
+        return dg.MaterializeResult(metadata=metadata, check_results=checks.consistency_results(report))
+
+    return consistency
 
 
-ASSETS = [inference_log, moments, consistency]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of a shop with these attributes."""
+    return [inference_log, moments, build_consistency_asset(attributes)]

@@ -8,6 +8,7 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
+from returnml.attributes import Attributes
 from returnml.pipeline.assets.line_asset import (
     column_schema,
     same_columns,
@@ -151,7 +152,10 @@ def _days(context: dg.AssetExecutionContext, con: duckdb.DuckDBPyConnection, tas
     return day, day
 
 
-ASSETS = [
-    *(build_scores_asset(task) for task in tasks().values()),
-    *(build_reasons_asset(task, key) for task in tasks().values() if (key := keys_of(task).reasons) is not None),
-]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of every task, in a shop with these attributes."""
+    found = tasks(attributes).values()
+    return [
+        *(build_scores_asset(task) for task in found),
+        *(build_reasons_asset(task, key) for task in found if (key := keys_of(task).reasons) is not None),
+    ]

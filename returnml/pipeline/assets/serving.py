@@ -12,7 +12,7 @@ from returnml.pipeline.checks import serving_checks as checks
 from returnml.pipeline.resources.warehouse_resource import session
 from returnml.settings import Settings
 from returnml.tasks import CHECKOUT
-from returnml.tasks.live_sets import FEATURE_SETS
+from returnml.tasks.live_sets import live_feature_sets
 from returnml.tasks.registry import task_named
 
 
@@ -35,7 +35,7 @@ def online_generation(warehouse: DuckDBResource, settings: dg.ResourceParam[Sett
     backend = open_backend(settings)
     with session(warehouse) as con:
         until = cut_off(con)
-        published = publish_warehouse(con, FEATURE_SETS, instant_us(until), backend)
+        published = publish_warehouse(con, live_feature_sets(settings.shop_attributes), instant_us(until), backend)
     is_current = backend.published() == published.name
     return dg.MaterializeResult(
         metadata={

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from returnml.attributes import Attributes
 from returnml.clock import Clock
 from returnml.pipeline.assets.cutoff_config import CutOffConfig
 from returnml.pipeline.assets.line_asset import (
@@ -24,6 +25,7 @@ from returnml.pipeline.checks import (
 from returnml.pipeline.checks import training_checks as checks
 from returnml.pipeline.resources.warehouse_resource import session
 from returnml.settings import Settings
+from returnml.tasks.attribute_tasks import reasons_of_use
 from returnml.tasks.declaration import Task
 from returnml.tasks.registry import tasks
 
@@ -194,7 +196,8 @@ def build_release(task: Task) -> dg.AssetsDefinition:
         verdict = read_verdict(candidate)
         approval = settings.of_task(task.name).gates.require_approval
         state, seal = settings.paths.deployment_state(task.name), seal_of(settings.trail)
-        settled = settle(state, candidate, approval, "dagster", clock, seal=seal)
+        evidence = reasons_of_use(task) or None
+        settled = settle(state, candidate, approval, "dagster", clock, evidence=evidence, seal=seal)
         projected = project_aliases(settled.state, task.name, settings.paths.mlflow)
         metadata: dict[str, Any] = {
             "candidate": candidate.version,
@@ -217,8 +220,9 @@ def build_release(task: Task) -> dg.AssetsDefinition:
     return release
 
 
-ASSETS = [
-    build(task)
-    for task in tasks().values()
-    for build in (build_training_set, build_candidate_model, build_evaluation, build_release)
-]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of every task, in a shop with these attributes."""
+    found = tasks(attributes).values()
+    return [
+        build(task) for task in found for build in (build_training_set, build_candidate_model, build_evaluation, build_release)
+    ]

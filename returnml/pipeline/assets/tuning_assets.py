@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 
+from returnml.attributes import Attributes
 from returnml.pipeline.assets.line_asset import (
     artifact_asset,
     picture,
@@ -65,4 +66,7 @@ def build_best_parameters(task: Task) -> dg.AssetsDefinition:
     return best_parameters
 
 
-ASSETS = [build_best_parameters(task) for task in tasks().values()]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of every task, in a shop with these attributes."""
+    found = tasks(attributes).values()
+    return [build_best_parameters(task) for task in found]

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from returnml.attributes import Attributes
 from returnml.modeling.fit.variants import (
     VARIANTS,
     Variant,
@@ -172,8 +173,9 @@ def build_leaderboard(task: Task) -> dg.AssetsDefinition:
     return leaderboard
 
 
-ASSETS = [
-    asset
-    for task in tasks().values()
-    for asset in (*(build_variant(task, variant) for variant in VARIANTS), build_leaderboard(task))
-]
+def build_assets(attributes: Attributes) -> list[dg.AssetsDefinition]:
+    """Those of every task, in a shop with these attributes."""
+    found = tasks(attributes).values()
+    return [
+        asset for task in found for asset in (*(build_variant(task, variant) for variant in VARIANTS), build_leaderboard(task))
+    ]

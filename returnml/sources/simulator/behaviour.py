@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from returnml.sources.simulator.baskets import Lines
+from returnml.sources.simulator.own_columns import OwnColumns
 from returnml.sources.simulator.simulation_plan import (
     Plan,
     Scenario,
@@ -42,14 +43,24 @@ class Behaviour:
     intercept: float
 
 
-def describe(plan: Plan, lines: Lines, articles: Articles, customers: Customers, intercept: float | None = None) -> Behaviour:
+def describe(
+    plan: Plan,
+    lines: Lines,
+    articles: Articles,
+    customers: Customers,
+    intercept: float | None = None,
+    own: OwnColumns | None = None,
+) -> Behaviour:
     """The truth about every line; draws nothing.
 
     Args:
         intercept: of the shop that the lines are a part of; default: that of these lines.
+        own: what the shop's own columns add.
     """
     misfit = _misfits(plan, lines, articles, customers)
     logit = _logits(lines, misfit, articles, customers)
+    if own is not None:
+        logit = logit + own.logit(lines)
     if intercept is None:
         before = lines.day < max(plan.drift_day, 1)
         intercept = _intercept(logit[before][:: max(1, int(before.sum()) // 100_000)])

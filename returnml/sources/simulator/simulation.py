@@ -28,6 +28,7 @@ from returnml.sources.simulator.delivered_columns import (
     truth,
 )
 from returnml.sources.simulator.dirt import soil_orders, soil_returns
+from returnml.sources.simulator.own_columns import draw_own_columns
 from returnml.sources.simulator.returning import draw_returns
 from returnml.sources.simulator.simulation_plan import Plan
 from returnml.sources.simulator.world import draw_articles, draw_customers
@@ -58,13 +59,15 @@ def simulate_tables(plan: Plan) -> Tables:
     articles = draw_articles(plan)
     customers = draw_customers(plan, len(articles.brand_start) - 1)
     lines = draw_lines(plan, articles, customers)
-    behaviour = describe(plan, lines, articles, customers)
+    own = draw_own_columns(plan, articles, customers) if plan.has_own_columns else None
+    behaviour = describe(plan, lines, articles, customers, own=own)
     returns = draw_returns(plan, lines, behaviour, customers)
     orders = order_lines(plan, lines, articles, customers)
+    delivered = orders if own is None else orders.with_columns(own.columns(plan, lines))
     records = return_records(plan, returns, orders)
     inspections = inspection_records(plan, returns, records)
     return Tables(
-        orders=soil_orders(plan, orders),
+        orders=soil_orders(plan, delivered),
         returns=soil_returns(plan, records.filter(pl.col("returned_at") < plan.end)),
         inspections=inspections.filter(pl.col("inspected_at") < plan.end),
         truth=truth(lines, behaviour, returns, orders, customers),
@@ -98,7 +101,7 @@ def simulate(
     days = pl.date_range(plan.start, plan.end, "1d", closed="left", eager=True).to_list()
     source = (
         f"simulate seed={plan.seed} scenario={plan.scenario} lines_per_day={plan.lines_per_day} days={plan.days} "
-        f"lines_per_customer={plan.lines_per_customer}"
+        f"lines_per_customer={plan.lines_per_customer}{' own_columns' if plan.has_own_columns else ''}"
     )
     named = customers.drawing(simulated_key)
     drafts = [

@@ -29,6 +29,7 @@ class Plan:
     Attributes:
         lines_per_day: mean; weekdays and season move it.
         lines_per_customer: mean over the span: how well the shop can know them.
+        has_own_columns: whether the shop has columns of its own that matter (``own_columns``).
         label_window_days: the window that the true label probabilities refer to.
 
     Raises:
@@ -42,6 +43,7 @@ class Plan:
     scenario: Scenario = Scenario.NONE
     label_window_days: int = 30
     lines_per_customer: int = 14
+    has_own_columns: bool = False
 
     def __post_init__(self) -> None:
         bounds = {

@@ -7,6 +7,7 @@ order lines became known.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -16,6 +17,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from returnml.attributes import Attributes
+from returnml.features.feature_set import FeatureSet
 from returnml.ledger.answer_records import (
     Answer,
     is_pruned,
@@ -73,7 +76,16 @@ MOMENT_COLUMNS = {
 }
 TABLES = {LOG: LOG_COLUMNS, MOMENTS: MOMENT_COLUMNS}
 
-_SCHEMA = arrow_schema(LOG_COLUMNS)
+
+def attribute_inputs(attributes: Attributes) -> dict[str, str]:
+    """The columns that the log has besides in a shop with attributes: those of them that features are made of."""
+    return {a.name: "VARCHAR" if a.is_text else "BIGINT" for a in attributes if a.is_used}
+
+
+def input_columns(feature_set: FeatureSet) -> tuple[str, ...]:
+    """The columns of the log that have what a feature set reads of a request."""
+    read = [r.column for r in feature_set.request] + [key for group in feature_set.groups for key in group.keys]
+    return tuple(dict.fromkeys((*INPUTS, *(name for name in read if name is not None))))
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,9 @@ class MomentsReport:
     content_hash: str
 
 
-def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date, last: date) -> InferenceReport:
+def build_inference_log(
+    con: duckdb.DuckDBPyConnection, root: Path, first: date, last: date, attributes: Attributes = ()
+) -> InferenceReport:
     """Replace the days ``first`` to ``last`` (inclusive) by what the workers logged, in one transaction.
 
     Days that were removed from the log (``log_retention``) stay as they are.
@@ -108,11 +122,15 @@ def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date,
     Args:
         con: the warehouse.
         root: the folder of all workers' logs.
+        attributes: the shop's own fields of a request.
 
     Raises:
         LogError: for a damaged log; nothing is written then.
     """
-    ensure_tables(con, TABLES)
+    inputs = INPUTS | attribute_inputs(attributes)
+    columns = LOG_COLUMNS | inputs
+    schema = arrow_schema(columns)
+    ensure_tables(con, {**TABLES, LOG: columns})
     con.execute(f"CREATE OR REPLACE TEMP TABLE logged AS SELECT *, 0::BIGINT AS position FROM {LOG} WHERE false")
     read = 0
     all_days = [first + timedelta(n) for n in range((last - first).days + 1)]
@@ -120,7 +138,7 @@ def build_inference_log(con: duckdb.DuckDBPyConnection, root: Path, first: date,
     for day in (d for d in all_days if d not in kept):
         answers = read_day(root, day)
         while batch := list(islice(answers, BATCH_ANSWERS)):
-            rows = pa.Table.from_pylist([row for answer in batch for row in _rows(answer)], _SCHEMA)
+            rows = pa.Table.from_pylist([row for answer in batch for row in _rows(answer, inputs)], schema)
             rows = rows.append_column("position", pa.array(range(read, read + rows.num_rows), pa.int64()))
             read += rows.num_rows
             con.register("logged_batch", rows)
@@ -155,7 +173,7 @@ def build_moments(con: duckdb.DuckDBPyConnection, first: date, last: date) -> Mo
     return MomentsReport(lines, result.rows, result.content_hash)
 
 
-def _rows(answer: Answer) -> list[dict[str, Any]]:
+def _rows(answer: Answer, inputs: Iterable[str]) -> list[dict[str, Any]]:
     """One row for each line of an answer; ``raw`` are its own words, ``vector`` its own float32s."""
     shared = {
         "day": answer.day,
@@ -180,7 +198,7 @@ def _rows(answer: Answer) -> list[dict[str, Any]]:
     absent: list[Any] = [None] * answer.lines  # a column that the service did not know then
     found = []
     for i in range(answer.lines):
-        row = shared | {name: answer.inputs.get(name, absent)[i] for name in (*INPUTS, "line_id")}
+        row = shared | {name: answer.inputs.get(name, absent)[i] for name in (*inputs, "line_id")}
         row["line_number"] = i
         row["probability"] = answer.probability[i]
         row["expected_cost_cents"] = answer.expected_cost_cents[i]

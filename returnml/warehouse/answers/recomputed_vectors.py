@@ -19,9 +19,9 @@ from returnml.features.feature_set import FeatureSet
 from returnml.monitoring.consistency import Agreement
 from returnml.sql import literal
 from returnml.warehouse.answers.inference_tables import (
-    INPUTS,
     LOG,
     TABLES,
+    input_columns,
 )
 from returnml.warehouse.features.feature_errors import FeatureError
 from returnml.warehouse.features.vectors import stream_vectors
@@ -96,7 +96,7 @@ def _agreement(con: duckdb.DuckDBPyConnection, feature_set: FeatureSet, day: dat
     # The basket of a request is its own lines: two requests may carry one order id at one instant.
     spine = (
         f"(SELECT request_id || '/' || line_id AS moment_id, request_id AS order_id, requested_at, visible_until, "
-        f"derived_until, {', '.join(INPUTS)}, vector FROM {LOG} "
+        f"derived_until, {', '.join(input_columns(feature_set))}, vector FROM {LOG} "
         f"WHERE day = {literal(day)} AND feature_set_hash = {literal(feature_set.hash)})"
     )
     agreement = Agreement.of(feature_set.outputs)

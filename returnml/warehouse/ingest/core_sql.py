@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+from returnml.attributes import UNREADABLE, Attributes
 from returnml.contracts.columns import ABUSE_VERDICTS, INSPECTIONS, OPEN_FLAG, ORDERS, RETURNS, DeliveredStream
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.sql import fit_expressions
 from returnml.features.sql.duckdb import DUCKDB
 from returnml.sql import literal, literals
+from returnml.warehouse.ingest.attribute_columns import attribute_columns, category_names, unreadable
 from returnml.warehouse.ingest.links import NAMED, NAMED_KEYS, link_select
 from returnml.warehouse.ingest.raw_events import TABLE
 from returnml.warehouse.ingest.schema import core_columns, sent_columns
@@ -21,19 +23,21 @@ FLAG_IS_OPEN = f"(is_returned IS NULL AND coalesce(json_extract_string(extra, '$
 """Of a row of ``core.orders``: its shop has a flag per line, and this one was not final yet: unknown, not kept."""
 
 
-def core_select(stream: DeliveredStream, first: date) -> str:
+def core_select(stream: DeliveredStream, first: date, attributes: Attributes = ()) -> str:
     """The good rows of ``core.<stream>``, in the order of ``seq``.
 
     Args:
         first: day of the range: orphans of the days before may meet their line in it.
+        attributes: the shop's own columns, which orders get typed and returns copy where they are counted by.
     """
     if stream is RETURNS:
-        return _returns(first)
+        return _returns(first, category_names(attributes))
     derived, source, last = "", "", ""
     if stream is ORDERS:
         derived = (
             f", c.quantity * c.unit_price_cents AS line_value_cents, {_listed(fit_expressions.order_columns(DUCKDB, 'c.size'))}"
         )
+        derived += "".join(f", {value} AS {name}" for name, value in attribute_columns(attributes, "c.extra").items())
     elif stream is INSPECTIONS:
         copied = ", ".join(('r."line_id"', *(f'coalesce(o."{name}", r."{name}") AS "{name}"' for name in KEY_COLUMNS)))
         abuse = literals(ABUSE_VERDICTS)
@@ -51,7 +55,7 @@ def core_select(stream: DeliveredStream, first: date) -> str:
     )
 
 
-def quarantine_select(stream: DeliveredStream) -> str:
+def quarantine_select(stream: DeliveredStream, attributes: Attributes = ()) -> str:
     """The refused rows with their rules: names, columns and messages as the registered ``rule_texts`` has them, of refused
     events as the ledger has them.
     """
@@ -67,7 +71,9 @@ def quarantine_select(stream: DeliveredStream) -> str:
         for c in stream.columns
     )
     # which column could not be read is known per row only
-    column = f"CASE WHEN t.rule = 'not_castable' THEN {_failed_column(stream)} ELSE t.column_name END"
+    column = (
+        f"CASE WHEN t.rule = 'not_castable' THEN {_failed_column(stream)} {_failed_attribute(attributes)} ELSE t.column_name END"
+    )
     return f"""
         WITH refused AS (
             SELECT b.pos, min(b.rank) AS rank, list(t.rule ORDER BY b.rank) AS rules
@@ -92,6 +98,11 @@ def quarantine_select(stream: DeliveredStream) -> str:
     """
 
 
+def _failed_attribute(attributes: Attributes) -> str:
+    cases = " ".join(f"WHEN {failed} THEN {path}" for path, failed in unreadable(attributes, "c.extra").items())
+    return f"WHEN t.rule = {literal(UNREADABLE)} THEN CASE {cases} END" if cases else ""
+
+
 def _failed_column(stream: DeliveredStream) -> str:
     cases = " ".join(
         f"WHEN json_extract_string(c.uncast, '$.{c.name}') IS NOT NULL THEN {literal(c.name)}" for c in stream.columns
@@ -112,14 +123,14 @@ def _listed(expressions: Mapping[str, str]) -> str:
     return ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
 
 
-def _returns(first: date) -> str:
+def _returns(first: date, categories: tuple[str, ...]) -> str:
     """Returns with their line's keys; an orphan keeps the customer and article, where it names both. And the orphans that
     meet their line.
     """
     columns = ", ".join(f'c."{c.name}"' for c in core_columns(RETURNS) if c.name not in NAMED_KEYS)
     copied = ", ".join(
         f'coalesce(o."{name}", CASE WHEN {NAMED} THEN c."{name}" END) AS "{name}"' if name in NAMED_KEYS else f'o."{name}"'
-        for name in ("order_id", "ordered_at", *KEY_COLUMNS)
+        for name in ("order_id", "ordered_at", *KEY_COLUMNS, *categories)
     )
     own = (
         f"SELECT c.known_day, c.known_at, {columns}, f.is_orphan, false AS is_link, {copied}, "
@@ -128,4 +139,4 @@ def _returns(first: date) -> str:
         "LEFT JOIN core.orders o ON o.line_id = f.line_id AND o.known_day <= c.known_day "
         "WHERE c.pos NOT IN (SELECT pos FROM broken)"
     )
-    return _numbered(RETURNS, f"WITH own AS ({own}) FROM own UNION ALL BY NAME {link_select(first)}")
+    return _numbered(RETURNS, f"WITH own AS ({own}) FROM own UNION ALL BY NAME {link_select(first, categories)}")

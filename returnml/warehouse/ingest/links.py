@@ -8,6 +8,7 @@ same rules.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import duckdb
@@ -67,14 +68,17 @@ def stage_links(con: duckdb.DuckDBPyConnection, first: date, last: date) -> int:
     return int(count)
 
 
-def link_select(first: date) -> str:
+def link_select(first: date, categories: Sequence[str] = ()) -> str:
     """The rows of links, beside ``own``, the range's other rows, and in its columns.
 
     Each is what its orphan's row says (of the range, or of a day before), with what its line adds.
+
+    Args:
+        categories: further columns of the line that returns copy.
     """
     names = [c.name for c in core_columns(RETURNS) if c.name not in {"line_id", *NAMED_KEYS}]
     of_orphan = ", ".join(f'n."{name}"' for name in (*names, *return_columns(None), "extra", "file", "version", "row_number"))
-    of_line = ", ".join(f'o."{name}"' for name in ("order_id", "ordered_at", *KEY_COLUMNS) if name not in NAMED_KEYS)
+    of_line = ", ".join(f'o."{name}"' for name in ("order_id", "ordered_at", *KEY_COLUMNS, *categories) if name not in NAMED_KEYS)
     added = ", ".join(f"CASE WHEN n.{name} IS NULL THEN o.{name} END AS {name}" for name in NAMED_KEYS)
     return (
         f"SELECT k.known_day, k.known_at, {of_orphan}, k.line_id, false AS is_orphan, true AS is_link, {of_line}, {added}, "

@@ -6,14 +6,17 @@ orders of one ordering day (and those that became known late, the day before), n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
 
+from returnml.attributes import Attributes
 from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.features.windows import DAY_US
 from returnml.settings import LabelSettings
+from returnml.warehouse.ingest.attribute_columns import category_names
 from returnml.warehouse.ingest.core_sql import (
     FLAG_IS_OPEN,
     SEQ,
@@ -34,15 +37,20 @@ class OutcomesReport:
     partition: PartitionResult
 
 
-def build_outcomes(con: duckdb.DuckDBPyConnection, first: date, last: date, label: LabelSettings) -> OutcomesReport:
+def build_outcomes(
+    con: duckdb.DuckDBPyConnection, first: date, last: date, label: LabelSettings, attributes: Attributes = ()
+) -> OutcomesReport:
     """Replace the days ``first`` to ``last`` of ``core.outcomes``, in one transaction.
 
     Needs ``core.orders`` and ``core.returns`` of all days before ``last``.
 
+    Args:
+        attributes: the shop's own columns of order lines; outcomes copy those that are counted by.
+
     Raises:
         MixedCurrencies: where refunds of several currencies would be added.
     """
-    ensure_schema(con)
+    ensure_schema(con, attributes)
     check_one_currency(con)
     # a line of day P was ordered at most this many days before it, or became known on the day before it
     reach = timedelta(days=label.window_days + label.grace_days + 1)
@@ -52,7 +60,7 @@ def build_outcomes(con: duckdb.DuckDBPyConnection, first: date, last: date, labe
             "core.outcomes",
             first,
             last,
-            _SELECT,
+            _select((*KEY_COLUMNS, *category_names(attributes))),
             params={
                 "first": first,
                 "last": last,
@@ -69,12 +77,12 @@ def build_outcomes(con: duckdb.DuckDBPyConnection, first: date, last: date, labe
     return OutcomesReport(first, last, result.rows, int(returned), result)
 
 
-_KEYS = ", ".join(KEY_COLUMNS)
-
-_SELECT = f"""
+def _select(keys: Sequence[str]) -> str:
+    listed = ", ".join(keys)
+    return f"""
 WITH lines AS (
     SELECT line_id, order_id, ordered_at, known_at AS line_known_at, known_day AS line_known_day, quantity, line_value_cents,
-        is_returned, {_KEYS},
+        is_returned, {listed},
         {FLAG_IS_OPEN} AS is_unknown,
         ordered_at + to_microseconds($window_us) AS window_end, ordered_at + to_microseconds($mature_us) AS matures
     FROM core.orders
@@ -107,7 +115,7 @@ WITH lines AS (
         CASE WHEN is_flagged THEN is_returned::BIGINT ELSE (counted_quantity > 0)::BIGINT END AS returned,
         CASE WHEN is_flagged THEN is_returned::BIGINT * quantity ELSE counted_quantity END AS returned_quantity,
         CASE WHEN is_flagged THEN is_returned::BIGINT * line_value_cents ELSE counted_refund_cents END AS refund_cents,
-        quantity, {_KEYS}
+        quantity, {listed}
     FROM labelled WHERE cancelled_quantity < quantity AND NOT is_unknown
 ), dated AS (
     SELECT * EXCLUDE (line_known_at), greatest(mature_at, line_known_at)::DATE + 1 AS known_day, NULL AS known_at FROM outcomes

@@ -18,6 +18,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
+from returnml.attributes import Attributes
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, Column, DeliveredStream, Kind
 from returnml.instants import (
     day_of,
@@ -26,7 +27,7 @@ from returnml.instants import (
 from returnml.ledger.event_records import decode_payload
 from returnml.ledger.events import InspectionCompleted, OrderLine, OrderPlaced, ReturnReceived
 from returnml.ledger.record_log import Record, read_between
-from returnml.sql import quote
+from returnml.sql import literal, quote
 from returnml.warehouse.ingest.schema import (
     SQL_TYPES,
     ensure_schema,
@@ -92,8 +93,13 @@ def ingest_events(con: duckdb.DuckDBPyConnection, ledger: Path, first: date, las
     return EventsReport(first, last, result.rows, refused, len(files), int(missing), result.content_hash)
 
 
-def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:
+def stage_ledger_rows(
+    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, attributes: Attributes = ()
+) -> dict[date, str]:
     """Add the rows of the days' events, refused ones too, to the temporary table ``staged`` (of ``raw.<stream>``).
+
+    Args:
+        attributes: the shop's own columns of the order table, in which the rows have them as a landing file would.
 
     Returns:
         The content hash of ``raw.events`` for each day that has any.
@@ -105,14 +111,17 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
     # What lines share is read once an event: beside each line, the event would make a day's rows grow with their square.
     once = ", ".join(f"{_value(stream, column, 'payload')} AS {columns[column]}" for column in of_event)
     each = ", ".join([*(columns[c] for c in of_event), *(f"{_value(stream, c, 'line')} AS {columns[c]}" for c in of_line)])
+    extra = _sent_attributes(attributes) if stream is ORDERS and attributes else "NULL"
     lines = "json_extract(payload, '$.lines[*]')" if stream is ORDERS else "[NULL]"
     with transaction(con):
         con.execute(
             f"""
             INSERT INTO staged BY NAME
-            SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, ledger_seq, {each} FROM (
+            SELECT known_day, known_at, file, 1 AS version, row_number, false AS is_imported, ledger_seq, {each},
+                {extra}::JSON AS extra FROM (
                 SELECT * EXCLUDE (lines), unnest(lines) AS line, generate_subscripts(lines, 1) AS row_number FROM (
-                    SELECT known_day, known_at, file, seq AS ledger_seq, {once}, {lines} AS lines FROM {TABLE}
+                    SELECT known_day, known_at, file, seq AS ledger_seq, {once}, {lines} AS lines,
+                        json_extract(payload, '$.attributes') AS sent FROM {TABLE}
                     WHERE type = $type AND known_day BETWEEN $first AND $last
                 )
             )
@@ -120,6 +129,15 @@ def stage_ledger_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, f
             {"type": event_type, "first": first, "last": last},
         )
     return event_hashes(con, stream, first, last)
+
+
+def _sent_attributes(attributes: Attributes) -> str:
+    """JSON of what an order and a line of it sent, named as files deliver it."""
+    found = []
+    for attribute in attributes:
+        source, path = ("sent", "$") if attribute.entity.is_of_order else ("line", "$.attributes")
+        found.append(f"{literal(attribute.column)}, json_extract({source}, {literal(f'{path}.{attribute.name}')})")
+    return f"json_object({', '.join(found)})"
 
 
 def event_hashes(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date) -> dict[date, str]:

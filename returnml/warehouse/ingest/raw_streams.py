@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from returnml.contracts.columns import OPEN_FLAG, DeliveredStream
+from returnml.contracts.columns import OPEN_FLAG, ORDERS, DeliveredStream
 from returnml.instants import written_us
 from returnml.settings import Settings
 from returnml.sources.import_error import first_line
@@ -94,17 +94,18 @@ def ingest_raw(
     con.execute(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT * FROM raw.{stream.name} LIMIT 0")
     loaded: list[Delivery] = []
     added: dict[str, str] = {}
+    known = {OPEN_FLAG, *(a.column for a in settings.shop_attributes if stream is ORDERS)}
     for signature, group in sorted(by_header.items(), key=lambda item: item[1][0].file):
         header = headers[signature]
         good, bad = _load(con, stream, header, group)
         refused.extend(bad)
         loaded.extend(good)
         for name in header:
-            if good and name not in (*stream.column_names, OPEN_FLAG):
+            if good and name not in (*stream.column_names, *known):
                 added[name] = min(added.get(name, good[0].file), good[0].file)
     try:
         _drop_superseded(con, stream, loaded)
-        logged = stage_ledger_rows(con, stream, first, last)
+        logged = stage_ledger_rows(con, stream, first, last, settings.shop_attributes)
         return _write(con, stream, first, last, deliveries, loaded, refused, added, logged)
     finally:
         con.execute("DROP TABLE staged")

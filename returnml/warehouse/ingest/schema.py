@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import duckdb
 
+from returnml.attributes import Attributes
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, STREAMS, Column, DeliveredStream, Kind
 from returnml.features import fit_codes
 from returnml.features.sets.shop import KEY_COLUMNS
+from returnml.warehouse.ingest.attribute_columns import attribute_types, category_names
 from returnml.warehouse.partition import PARTITIONS_DDL, transaction
 from returnml.warehouse.tables import ensure_tables
 
@@ -78,8 +80,12 @@ _OUTCOMES = {
 }
 
 
-def tables() -> dict[str, dict[str, str]]:
-    """Every table of ``raw``, ``quarantine`` and ``core``: its columns in order, with their SQL types."""
+def tables(attributes: Attributes = ()) -> dict[str, dict[str, str]]:
+    """Every table of ``raw``, ``quarantine`` and ``core``: its columns in order, with their SQL types.
+
+    Args:
+        attributes: the shop's own columns, which core has typed; raw has them in ``extra``, as delivered.
+    """
     found: dict[str, dict[str, str]] = {"raw.events": _EVENTS}
     for stream in STREAMS.values():
         found[f"raw.{stream.name}"] = {**_RAW_FRONT, **_typed(stream.columns), **_RAW_BACK}
@@ -92,7 +98,11 @@ def tables() -> dict[str, dict[str, str]]:
             **_CORE_BACK,
         }
     found["quarantine.files"] = _FILES
-    found["core.outcomes"] = _OUTCOMES
+    found["core.outcomes"] = dict(_OUTCOMES)
+    found["core.orders"] |= attribute_types(attributes)
+    copied = dict.fromkeys(category_names(attributes), "VARCHAR")
+    found["core.returns"] |= copied
+    found["core.outcomes"] |= copied
     return found
 
 
@@ -113,13 +123,13 @@ def sent_columns(stream: DeliveredStream) -> dict[str, str]:
     return {"sent_currency": "VARCHAR", **amounts, "exchange_rate": "VARCHAR", "exchange_day": "DATE"}
 
 
-def ensure_schema(con: duckdb.DuckDBPyConnection) -> None:
+def ensure_schema(con: duckdb.DuckDBPyConnection, attributes: Attributes = ()) -> None:
     """Create what is not there yet, and add the columns that a newer contract has; repeating it changes nothing.
 
     In rows written before, such a column is null, as if it had not been delivered.
     """
     with transaction(con):
-        if ensure_tables(con, tables()):
+        if ensure_tables(con, tables(attributes)):
             con.execute(PARTITIONS_DDL)
 
 

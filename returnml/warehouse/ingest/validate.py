@@ -15,12 +15,14 @@ from itertools import groupby
 import duckdb
 import polars as pl
 
+from returnml.attributes import UNREADABLE, Attributes
 from returnml.contracts.columns import INSPECTIONS, ORDERS, RETURNS, DeliveredStream
 from returnml.contracts.rules import missing, rule_ranks, rule_texts
 from returnml.exchange.rates import Rates
 from returnml.sql import quoted
 from returnml.warehouse.ingest.acceptance import judge_returns
 from returnml.warehouse.ingest.amount_conversion import convert_candidates, rates_until
+from returnml.warehouse.ingest.attribute_columns import unreadable
 from returnml.warehouse.ingest.core_sql import (
     core_select,
     quarantine_select,
@@ -79,6 +81,7 @@ def build_core(
     last: date,
     currency: str | None = None,
     rates: Rates | None = None,
+    attributes: Attributes = (),
 ) -> CoreReport:
     """Replace the known days ``first`` to ``last`` of ``core.<stream>`` and ``quarantine.<stream>`` from raw.
 
@@ -87,18 +90,21 @@ def build_core(
     Args:
         currency: of the shop's amounts (``shop.currency``); default: the one that they have so far.
         rates: by which landed amounts in other currencies are converted into it; default: they are refused.
+        attributes: the shop's own columns of the order table.
 
     Raises:
         MixedCurrencies: where several are met and nothing says which is the shop's; nothing is written then.
         RowsLost: where a row would end in neither table or in both; nothing is written then.
         LedgerConflict: where events contradict what was landed; nothing is written then.
     """
-    ensure_schema(con)
+    ensure_schema(con, attributes)
     with transaction(con):  # on failure its rollback also removes the temporary tables
         rows_in = _number_candidates(con, stream, first, last)
         mark_refused(con)
         convert_candidates(con, stream, rates, currency)
         _judge_rows(con, stream, rows_in)
+        if stream is ORDERS:
+            _judge_attributes(con, attributes)
         judge_currency(con, stream, first, last, currency)
         _judge_duplicate_lines(con, stream)
         _judge_references(con, stream)
@@ -107,7 +113,7 @@ def build_core(
             judge_returns(con, first, last)
         else:
             _judge_duplicate_ids(con, stream, first)
-        report = _write(con, stream, first, last, rows_in, rates)
+        report = _write(con, stream, first, last, rows_in, rates, attributes)
         check_conflicts(con, stream, first, last)
         for table in ("candidate", "broken", "reference", LINK):
             con.execute(f"DROP TABLE IF EXISTS temp.{table}")
@@ -155,6 +161,16 @@ def _judge_rows(con: duckdb.DuckDBPyConnection, stream: DeliveredStream, rows_in
                 SELECT pos FROM candidate WHERE json_extract_string(uncast, '$.{column.name}') IS NOT NULL)
             """,
             [ranks[missing(column.name)]],
+        )
+
+
+def _judge_attributes(con: duckdb.DuckDBPyConnection, attributes: Attributes) -> None:
+    """Of landing rows; an event's values were judged when it was sent."""
+    failed = unreadable(attributes, "extra").values()
+    if failed:
+        con.execute(
+            f"INSERT INTO broken SELECT pos, ? FROM candidate WHERE ledger_seq IS NULL AND ({' OR '.join(failed)})",
+            [rule_ranks(ORDERS)[UNREADABLE]],
         )
 
 
@@ -250,10 +266,16 @@ def _judge_duplicate_ids(con: duckdb.DuckDBPyConnection, stream: DeliveredStream
 
 
 def _write(
-    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rows_in: int, rates: Rates | None
+    con: duckdb.DuckDBPyConnection,
+    stream: DeliveredStream,
+    first: date,
+    last: date,
+    rows_in: int,
+    rates: Rates | None,
+    attributes: Attributes,
 ) -> CoreReport:
-    inputs = _inputs(con, stream, first, last, rates)
-    core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream, first), inputs_hash=inputs)
+    inputs = _inputs(con, stream, first, last, rates, attributes)
+    core = replace_partition(con, f"core.{stream.name}", first, last, core_select(stream, first, attributes), inputs_hash=inputs)
     [(links,)] = con.execute(f"SELECT count(*) FROM {LINK}").fetchall() if stream is RETURNS else [(0,)]
     [(orphans,)] = (
         con.execute("SELECT count(*) FROM core.returns WHERE is_orphan AND known_day BETWEEN ? AND ?", [first, last]).fetchall()
@@ -262,7 +284,7 @@ def _write(
     )
     with registered(con, "rule_texts", rule_texts(stream)):
         quarantine = replace_partition(
-            con, f"quarantine.{stream.name}", first, last, quarantine_select(stream), inputs_hash=inputs
+            con, f"quarantine.{stream.name}", first, last, quarantine_select(stream, attributes), inputs_hash=inputs
         )
     good = core.rows - links
     if rows_in != good + quarantine.rows:
@@ -279,9 +301,17 @@ def _write(
 
 
 def _inputs(
-    con: duckdb.DuckDBPyConnection, stream: DeliveredStream, first: date, last: date, rates: Rates | None
+    con: duckdb.DuckDBPyConnection,
+    stream: DeliveredStream,
+    first: date,
+    last: date,
+    rates: Rates | None,
+    attributes: Attributes,
 ) -> dict[date, str]:
-    """Per day: hash of the raw partition, of the tables that it was checked against, and of the rates known by then."""
+    """Per day: hash of the raw partition, of the tables that it was checked against, of the rates known by then, and of the
+    attributes' declarations.
+    """
+    declared = [repr(attributes)] if attributes else []
     tables = {ORDERS.name: (), RETURNS.name: ("core.orders",), INSPECTIONS.name: ("core.returns",)}[stream.name]
     parts = [
         (day, h)
@@ -289,7 +319,7 @@ def _inputs(
         for day, h in content_hashes(con, table, first, last).items()
     ]
     return {
-        day: combine_hashes([*(h for _, h in group), *(rates_until(rates, day) if stream.name in AMOUNTS else ())])
+        day: combine_hashes([*(h for _, h in group), *(rates_until(rates, day) if stream.name in AMOUNTS else ()), *declared])
         for day, group in groupby(sorted(parts, key=lambda p: p[0]), lambda p: p[0])
     }
 

@@ -8,21 +8,21 @@ import duckdb
 import msgspec
 
 from returnml.features.declarations import KeyGroup
-from returnml.features.sets.shop import KEY_COLUMNS
 from returnml.ledger.validator import WaitingReturn
 from returnml.store.event_rows import (
     ORDERS_TABLE,
     StoredLine,
+    line_keys,
 )
 from returnml.store.keys import CURRENCY, INSPECTIONS, LINES, RETURNS, WAITING, encode_key
 from returnml.warehouse.ingest.currency import check_one_currency
 
-_LINES = f"""
+_LINES = """
     WITH returned AS (
         SELECT line_id, sum(quantity)::BIGINT AS quantity FROM core.returns
         WHERE NOT is_orphan AND known_at < make_timestamp($cut_off) GROUP BY line_id
     )
-    SELECT o.line_id, epoch_us(o.ordered_at), o.quantity, coalesce(r.quantity, 0), {", ".join(f"o.{k}" for k in KEY_COLUMNS)}
+    SELECT o.line_id, epoch_us(o.ordered_at), o.quantity, coalesce(r.quantity, 0), {keys}
     FROM core.orders o LEFT JOIN returned r USING (line_id) WHERE o.known_at < make_timestamp($cut_off)
 """
 
@@ -43,10 +43,11 @@ def line_index(con: duckdb.DuckDBPyConnection, groups: Sequence[KeyGroup], cut_o
     if ORDERS_TABLE not in {stream.table for group in groups for stream in group.streams}:
         return []
     encode = msgspec.msgpack.Encoder().encode
+    lines = _LINES.format(keys=", ".join(f"o.{key}" for key in line_keys(groups)))
     cut_off = {"cut_off": cut_off_us}
     found = [
         (encode_key(LINES, (line_id,)), encode(StoredLine(ordered_at_us, quantity, returned, tuple(keys))))
-        for line_id, ordered_at_us, quantity, returned, *keys in con.execute(_LINES, cut_off).fetchall()
+        for line_id, ordered_at_us, quantity, returned, *keys in con.execute(lines, cut_off).fetchall()
     ]
     for section, table, column in ((RETURNS, "returns", "return_id"), (INSPECTIONS, "inspections", "inspection_id")):
         rows = con.execute(

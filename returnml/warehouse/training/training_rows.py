@@ -12,10 +12,10 @@ import polars as pl
 from returnml.features.windows import DAY_US
 from returnml.instants import instant_us
 from returnml.modeling.data.snapshot import (
-    ROW_COLUMNS,
     YOUNG_COLUMNS,
     Snapshot,
     SnapshotError,
+    row_columns,
     write_snapshot,
 )
 from returnml.settings import LabelSettings
@@ -75,7 +75,7 @@ def build_snapshot(
     _refuse_untold(con, task, cut_off)
     # Prefixed, as a feature may be named like a column of the row.
     features = ", ".join(f'f."{name}" AS "{_PREFIX}{name}"' for name in task.feature_set.outputs)
-    facts = ", ".join(f"a.{name}" for name in FACT_COLUMNS)
+    facts = ", ".join([*(f"a.{name}" for name in FACT_COLUMNS), *(f"a.{p.name}::VARCHAR AS {p.name}" for p in task.protected)])
     keys = ", ".join(task.spine.keys)
     frame = con.sql(
         f"""
@@ -93,7 +93,7 @@ def build_snapshot(
     if logged is not None and logged.line_ids:
         vectors, taken = _replaced(vectors, frame["row_id"], logged)
     snapshot = write_snapshot(
-        frame.select(list(ROW_COLUMNS)), vectors, young, task, instant_us(cut_off), label, training_root, logged=taken
+        frame.select(list(row_columns(task))), vectors, young, task, instant_us(cut_off), label, training_root, logged=taken
     )
     con.execute(_SNAPSHOTS)
     con.execute(

@@ -14,7 +14,7 @@ from returnml.pipeline.assets.task_names import (
     keys_of,
     scores_of,
 )
-from returnml.pipeline.location import ASSETS, build_defs
+from returnml.pipeline.location import build_assets, build_defs
 from returnml.pipeline.resources.step_processes import AT_ONCE_TAG
 from returnml.pipeline.resources.warehouse_resource import POOL
 from returnml.settings import Settings, SettingsError, TaskSettings, VariantSettings
@@ -22,6 +22,7 @@ from returnml.tasks.live_sets import TILE_GROUPS
 from returnml.tasks.registry import tasks
 from returnml_tests.roots import rooted
 
+ASSETS = build_assets(())
 SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.specs}
 
 

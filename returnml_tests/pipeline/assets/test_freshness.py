@@ -9,7 +9,7 @@ import pytest
 from returnml.clock import VirtualClock
 from returnml.pipeline.assets.freshness import build_freshness
 from returnml.pipeline.assets.line_asset import table_asset
-from returnml.pipeline.location import ASSETS, build_defs
+from returnml.pipeline.location import build_assets, build_defs
 from returnml.pipeline.partitions import (
     daily_partitions,
     is_partitioned,
@@ -23,6 +23,7 @@ from returnml.sources.simulator.simulation_plan import (
     Scenario,
 )
 
+ASSETS = build_assets(())
 FIRST, DAYS = date(2025, 1, 1), 3
 HOUR = 3_600_000_000
 MIDNIGHT = (date(2025, 1, 4) - date(1970, 1, 1)).days * 24 * HOUR

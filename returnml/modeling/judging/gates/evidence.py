@@ -21,7 +21,7 @@ class HoldOut:
     Attributes:
         x: float32 features.
         y: 0 or 1.
-        facts: the policy's columns and the segments', each of length n.
+        facts: the policy's columns, the segments', and the protected attributes', each of length n.
     """
 
     x: np.ndarray
