@@ -44,10 +44,10 @@ test-services: $(READY) redis-server postgresql  ## the tests that need a server
 test: $(READY)  ## all tests, a process for each core; those of the Redis backend start a redis-server
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
-test-fast: $(READY)  ## the tests that take seconds: in a fifth of the time of all
+test-fast: $(READY)  ## the tests that take seconds, without real processes and whole lines
 	$(BIN)/python -m pytest -q -m "not slow" -n auto --dist loadfile
 
-coverage: $(READY)  ## all tests, with the lines that none of them runs; fails below the floor of pyproject.toml
+coverage: $(READY)  ## all tests, with the lines that none of them runs
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov=returnml --cov=serving --cov-report=term:skip-covered
 
 lint: $(READY)  ## ruff, import contracts and types, changing nothing

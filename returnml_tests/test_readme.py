@@ -11,6 +11,8 @@ import pytest
 
 from returnml_tests.pipeline.assets.shop import SMALL
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
     line.strip()

@@ -4,6 +4,8 @@ import pytest
 
 from returnml_tests.drills.kill_intake import drill
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("backend", ["lmdb", "redis"])
 def test_every_acknowledged_event_is_applied_once_after_kill_9(tmp_path, backend, request):

@@ -11,6 +11,8 @@ from returnml_tests.drills.replay import Plan
 from returnml_tests.drills.replay_online_retail import kept_on, replay
 from returnml_tests.shared import ONLINE_RETAIL, required
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from returnml.features.declarations import Aggregation, KeyGroup, Operation, Str
 from returnml.features.windows import Window
 from returnml_tests.features.engines import EngineWarehouse
 from returnml_tests.oracle import DAY, Event, Moment, group_aggregates
+
+pytestmark = pytest.mark.slow
 
 ORDERS = Stream("orders", "core.orders", {"value": 40, "pieces": 20}, texts=("method",))
 OUTCOMES = Stream("outcomes", "core.outcomes", {"returned": 1}, is_derived=True)

@@ -15,6 +15,8 @@ from returnml.store.generation_manifest import (
 from returnml.warehouse.answers.inference_tables import LOG
 from returnml_tests.inference.live_days import FIRST, GO_LIVE, LIVE_DAYS, NIGHT_US, LiveDays, day_of_live, start_us
 
+pytestmark = pytest.mark.slow
+
 MISSED = 1
 
 

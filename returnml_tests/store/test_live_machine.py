@@ -28,6 +28,8 @@ from returnml_tests.oracle import Moment, group_aggregates
 from returnml_tests.redis_server import RedisProcess
 from returnml_tests.store.live_shop import FEATURES, T0, Ledger, event
 
+pytestmark = pytest.mark.slow
+
 SLOT = 300_000_000
 CUSTOMERS, SIZES = ("a", "b"), ("M", None)
 IDS = st.one_of(st.integers(0, 5), st.integers(6, 10**6), st.integers(6, 10**6))

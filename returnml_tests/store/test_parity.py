@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pytest
 
 from returnml.clock import VirtualClock
 from returnml.features.sets.customer import CUSTOMER
@@ -32,6 +33,8 @@ from returnml.warehouse.publishing.generation_content import publish_generation
 from returnml_tests.features.vectors import compute_vectors
 from returnml_tests.shared import ONLINE_RETAIL, required
 from returnml_tests.warehouse.line import build_line
+
+pytestmark = pytest.mark.slow
 
 CLOCK = VirtualClock(1_800_000_000_000_000)
 REQUEST_COLUMNS = (

@@ -25,6 +25,8 @@ from returnml_tests.streaming.stream_shop import (
 )
 from serving.app import create_app
 
+pytestmark = pytest.mark.slow
+
 FLOW = [
     placed(1),
     returned(1, "n1-1"),

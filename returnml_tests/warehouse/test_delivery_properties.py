@@ -22,6 +22,8 @@ from returnml.warehouse.ingest.raw_streams import ingest_raw
 from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
 
+pytestmark = pytest.mark.slow
+
 ZONES = ("UTC", "Europe/Berlin", "America/Los_Angeles", "Asia/Kolkata")
 FIRST, LAST = date(2025, 10, 24), date(2025, 10, 29)  # Berlin sets its clocks back on the 26th
 MAPPING = """shop = "s"

@@ -40,6 +40,8 @@ from returnml.warehouse.training.training_rows import build_snapshot
 from returnml_tests.modeling.shop import FEATURES, SETTINGS, START, TASK, order_lines, warehouse
 from returnml_tests.serving.shop import make_champion_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:

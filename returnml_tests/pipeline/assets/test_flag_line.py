@@ -27,6 +27,8 @@ from returnml_tests.pipeline.assets.shop import (
     settings_of,
 )
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[3] / "docs" / "mapping-flag-example.toml"
 WINDOW_US = 30 * 86_400_000_000
 

@@ -36,6 +36,8 @@ from returnml_tests.pipeline.assets.shop import (
     run_line,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory) -> Iterator[tuple[Settings, LineRun]]:

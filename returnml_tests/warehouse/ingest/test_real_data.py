@@ -19,6 +19,8 @@ from returnml.warehouse.ingest.validate import build_core
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.shared import ONLINE_RETAIL, required
 
+pytestmark = pytest.mark.slow
+
 FIRST, LAST = date(2010, 12, 1), date(2011, 12, 9)
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from returnml.warehouse.partition import open_warehouse
 from returnml_tests.warehouse.conftest import D1, D2, D3, Shop, order, returned
+
+pytestmark = pytest.mark.slow
 
 DAYS = (D1, D2, D3)
 
