@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from returnml.modeling.export.parity import TOLERANCE
 from returnml.modeling.judging.evaluation import REPLICATES
 from returnml.modeling.judging.gates.evidence import (
     Evidence,
@@ -63,7 +64,10 @@ def _itself(evidence: Evidence, rival: Rival, settings: GateSettings) -> Gate:
         )
         return Gate(name=NAMES[2], passed=True, value=None, limit=None, reason=reason)
     other = f"the champion {rival.version} itself, the recipe fitted on what it was,"
-    return _not_worse(NAMES[2], "log loss", _log_losses(pair), None, other, evidence.seed)
+    # The champion speaks by its graph in float32, the recipe by its trees: the same model twice differs by this rounding.
+    said = np.where(pair.part.y == 1, pair.theirs, 1 - pair.theirs)
+    rounding = TOLERANCE * float((1 / np.clip(said, TOLERANCE, 1)).mean())
+    return _not_worse(NAMES[2], "log loss", _log_losses(pair), None, other, evidence.seed, rounding)
 
 
 class Losses(NamedTuple):
@@ -86,20 +90,21 @@ def policy_costs(policy: Policy, probability: np.ndarray, held: HoldOut) -> np.n
     return decider.costs_cents(held.y, held.value_cents, held.facts)[action, np.arange(len(action))]
 
 
-def _not_worse(name: str, unit: str, losses: Losses, share: float | None, other: str, seed: int) -> Gate:
+def _not_worse(name: str, unit: str, losses: Losses, share: float | None, other: str, seed: int, rounding: float = 0.0) -> Gate:
     """Holds if the interval of the difference reaches down to 0, and up to no more than a share of the other's.
 
     Args:
+        rounding: a mean difference that the export alone may make.
         share: None: being worse need not be ruled out, so that too few rows do not reject.
     """
     difference = losses.ours - losses.theirs
     value, low, high = mean_difference(difference, losses.customer, replicates=REPLICATES, seed=seed)
     limit = None if share is None else share * float(losses.theirs.mean())
     reason = f"{value:+.5f} {unit} against {other} on the same {len(difference):,} rows, 95% interval {low:+.5f} to {high:+.5f}"
-    if low > 0:
+    if low > rounding:
         reason += ": it is worse"
     elif limit is not None and high > limit:
         reason += f": it may be worse by more than {limit:.5f} ({share:.0%} of the other's)"
     if limit is None:
-        return Gate(name=name, passed=low <= 0, value=low, limit=0.0, reason=reason)
-    return Gate(name=name, passed=low <= 0 and high <= limit, value=high, limit=limit, reason=reason)
+        return Gate(name=name, passed=low <= rounding, value=low, limit=rounding, reason=reason)
+    return Gate(name=name, passed=low <= rounding and high <= limit, value=high, limit=limit, reason=reason)
