@@ -12,13 +12,9 @@ from returnml.commands.opened import opened
 from returnml.commands.options import DataOption, JsonOption
 from returnml.commands.refusal import day
 from returnml.commands.root import settings_of_root
-from returnml.errors import Refusal
-from returnml.instants import instant
 from returnml.settings import DataPaths
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from returnml.ledger.answer_records import Answer
     from returnml.warehouse.answers.answer_recomputation import ReplayedLine
     from returnml.warehouse.answers.explain import Contribution
@@ -58,93 +54,41 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what an answer was made from: reasons, inputs, features, and the events behind every window."""
-    from returnml.features.sets.order_line import ORDER_LINE
-    from returnml.warehouse.answers.answer_recomputation import (
-        raw_values,
-        served_vectors,
-    )
-    from returnml.warehouse.answers.explain import (
-        contributions,
-        unseen_events,
-    )
+    from returnml.analysis.explanation import explained
 
     paths = settings_of_root(data).paths
     answer = _answer(paths, request_id, on)
-    replayed = _replayed(paths, answer)
-    raw = raw_values(answer, ORDER_LINE)
-    served = served_vectors(answer, ORDER_LINE)
-    vectors = served.tolist()
-    reasons = _reasons(paths, answer, served)
     with opened(paths.warehouse, read_only=True) as con:
-        behind = [contributions(con, ORDER_LINE, answer, raw, i, events) for i in range(answer.lines)]
-        unseen = unseen_events(con, answer)
-    found = [
-        {
-            "line_id": line.line_id,
-            "probability": line.probability,
-            "expected_cost_cents": line.expected_cost_cents,
-            "action": line.action,
-            "is_replayed_identically": line.is_identical,
-            "reasons": reasons[i],
-            "inputs": {name: values[i] for name, values in answer.inputs.items()},
-            # NaN is no JSON
-            "features": {n: None if v != v else v for n, v in zip(ORDER_LINE.outputs, vectors[i], strict=True)},
-            "contributions": [asdict(c) | {"differing": c.differing} for c in behind[i]],
-        }
-        for i, line in enumerate(replayed)
-    ]
+        found = explained(con, paths, answer, events)
     if as_json:
-        typer.echo(json.dumps({**_about(answer), "events_not_ingested": unseen, "lines": found}, indent=2, default=str))
+        typer.echo(json.dumps(found.as_data(), indent=2, default=str))
         return
     _print_about(answer)
-    if unseen:
+    if found.events_not_ingested:
         typer.echo(
-            f"the warehouse lacks {unseen} of the {answer.mark} events that were seen: BUT may say no more than that; "
-            f"explain again after returnml backfill --from {answer.day} --to {answer.day}"
+            f"the warehouse lacks {found.events_not_ingested} of the {answer.mark} events that were seen: BUT may say no more "
+            f"than that; explain again after returnml backfill --from {answer.day} --to {answer.day}"
         )
-    for line, made in zip(found, behind, strict=True):
+    for line, made in zip(found.lines, found.behind, strict=True):
         _print_line(line, made)
 
 
 def _answer(paths: DataPaths, request_id: str, on: str | None) -> Answer:
-    from returnml.ledger.answer_records import find
+    from returnml.analysis.explanation import answer_of
 
-    answer = find(paths.inference_log, request_id, day(on, "--day") if on else None)
-    if answer is None:
-        raise Refusal(f"request {request_id!r} is not in the inference log below {paths.inference_log}")
-    return answer
+    return answer_of(paths, request_id, day(on, "--day") if on else None)
 
 
 def _replayed(paths: DataPaths, answer: Answer) -> list[ReplayedLine]:
-    from returnml.features.sets.order_line import ORDER_LINE
-    from returnml.release.folder import load_release, release_folder
-    from returnml.warehouse.answers.answer_recomputation import (
-        replay,
-    )
+    from returnml.analysis.explanation import replayed
 
-    return replay(answer, ORDER_LINE, load_release(release_folder(paths.releases, answer.release)).model)
-
-
-def _reasons(paths: DataPaths, answer: Answer, vectors: np.ndarray) -> list[list[dict[str, Any]] | None]:
-    """Of each line; None where the release holds no explainer."""
-    import msgspec
-
-    from returnml.features.sets.order_line import ORDER_LINE
-    from returnml.reasons.kernel import EXPLAINER_FILE, Explainer
-    from returnml.reasons.ordering import Reasoner
-    from returnml.release.folder import load_release, release_folder
-
-    release = load_release(release_folder(paths.releases, answer.release))
-    if EXPLAINER_FILE not in release.manifest.files:
-        return [None] * answer.lines
-    reasoner = Reasoner(Explainer(release.read(EXPLAINER_FILE)), ORDER_LINE)
-    return [[msgspec.structs.asdict(r) for r in reasons] for reasons in reasoner.reasons(vectors)]
+    return replayed(paths, answer)
 
 
 def _about(answer: Answer) -> dict[str, Any]:
-    names = ("request_id", "order_id", "release", "role", "generation", "mark", "feature_set_hash", "worker", "latency_us")
-    instants = ("requested_at", "visible_until", "derived_until")
-    return {n: getattr(answer, n) for n in names} | {n: instant(getattr(answer, f"{n}_us")).isoformat() for n in instants}
+    from returnml.analysis.explanation import about
+
+    return about(answer)
 
 
 def _print_about(answer: Answer) -> None:

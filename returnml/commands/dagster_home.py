@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import returnml
 from returnml.errors import Refusal
 from returnml.settings import Settings
 
 
 def project_root() -> Path:
     """The folder of ``dagster.yaml``: the working folder, else where this package is installed from."""
-    candidates = (Path.cwd(), Path(returnml.__file__).resolve().parent.parent)
+    candidates = (Path.cwd(), Path(__file__).resolve().parents[2])
     for folder in candidates:
         if (folder / "dagster.yaml").exists():
             return folder

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 
-import returnml
 from returnml.clock import Clock
 from returnml.files import create_whole, readable_json
 from returnml.instants import instant
 from returnml.privacy.keyring import Keyring
 from returnml.root import LAYOUT, ROOT_FILE, Root, RootError, has_data, read_root
 from returnml.settings import Settings
+from returnml.version import VERSION
 
 
 def make_root(settings: Settings, by: str, clock: Clock) -> Root:
@@ -58,7 +58,7 @@ def _write(settings: Settings, by: str, clock: Clock, is_keyring_made: bool) -> 
         opened = Keyring(paths.keys, is_created=is_keyring_made)
         keyring = opened.fingerprint
         opened.close()
-    made_by = f"returnml {returnml.__version__}: {by}"
+    made_by = f"returnml {VERSION}: {by}"
     root = Root(root_id=uuid.uuid4().hex, layout=LAYOUT, made_by=made_by, made_at=instant(clock.now_us()), keyring=keyring)
     paths.root.mkdir(parents=True, exist_ok=True)
     create_whole(paths.root / ROOT_FILE, readable_json(root))

@@ -6,13 +6,14 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-import returnml
-
 UNKNOWN = "unknown"
 
 
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
 @lru_cache(maxsize=1)
-def source_revision(package: Path = Path(returnml.__file__).parent) -> str:
+def source_revision(package: Path = _PACKAGE) -> str:
     """The git commit that the package was taken from, with ``+changes`` where files differ from it.
 
     ``unknown``: it does not lie in a git checkout that has it (an installed copy, also one below somebody's repository).

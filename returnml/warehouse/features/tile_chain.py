@@ -21,7 +21,8 @@ from returnml.features.sql.tile_totals import (
     is_checkpoint,
 )
 from returnml.warehouse.features.feature_errors import StaleTilesError
-from returnml.warehouse.partition import PARTITIONS_DDL, combine_hashes
+from returnml.warehouse.partition import combine_hashes
+from returnml.warehouse.tables import present_tables
 
 ONE_DAY = timedelta(days=1)
 
@@ -109,7 +110,8 @@ class TileChain:
 
 def read_chain(con: duckdb.DuckDBPyConnection, group: KeyGroup) -> TileChain:
     """Read the records of a group's tile table and of its streams."""
-    con.execute(PARTITIONS_DDL)
+    if "ops.partitions" not in present_tables(con):  # nothing was written through partitions; a reader's copy takes no table
+        return TileChain(group, {}, {})
     tables = [group.tile_table, *(s.table for s in group.streams)]
     rows = con.execute(
         "SELECT table_name, day, rows, content_hash, inputs_hash FROM ops.partitions WHERE table_name IN "

@@ -22,6 +22,15 @@ def cut_off(con: duckdb.DuckDBPyConnection) -> datetime:
         NothingKnown: where no day has any.
     """
     ensure_schema(con)
+    return known_until(con)
+
+
+def known_until(con: duckdb.DuckDBPyConnection) -> datetime:
+    """The same of a warehouse that has the tables of ingestion: it is only read.
+
+    Raises:
+        NothingKnown: where no day has any.
+    """
     [(last,)] = con.execute(f"SELECT greatest(max(known_day), (SELECT max(known_day) FROM {TABLE})) FROM core.orders").fetchall()
     if last is None:
         raise NothingKnown("core.orders is empty: no day was ingested yet (returnml simulate or import, then returnml run)")

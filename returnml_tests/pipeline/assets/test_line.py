@@ -1,5 +1,6 @@
 """The whole line through Dagster on a small shop, whose data root has an awkward name."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ def test_tuning_says_what_history_it_lacks(line, monkeypatch):
         monkeypatch.setenv(name, value)
     refused = CliRunner().invoke(app, ["tune", "--task", "customer_risk", "--json", "--data", settings.data])
     assert refused.exit_code == 2
-    assert refused.stderr.startswith("refused: customer_risk: ")
+    assert json.loads(refused.stderr)["error"].startswith("customer_risk: ")
     assert "are needed" in refused.stderr
 
 
