@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import msgspec
 import numpy as np
 
@@ -12,6 +15,14 @@ from returnml.policy.document import ACTIONS, SEGMENT_COLUMNS, Policy
 _SMALLEST = 1e-7
 
 
+class Steps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far the recipe's own models lie from one origin to the next, on the same young rows: the largest of each figure."""
+
+    loss_share: float
+    mean_gap_share: float
+    moved_share: float
+
+
 class Closeness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The refit beside the judged model, on young rows.
 
@@ -20,6 +31,7 @@ class Closeness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         loss_share: the log loss that the refit would lose if the judged model's probabilities were the true ones
             (Kullback-Leibler divergence), as a share of the log loss that the judged model would have then (its entropy).
         moved: rows to which the policy gives another action, by ``before to after``.
+        steps: of the judged recipe, what fewer or more rows change by chance; None: there is one origin.
     """
 
     rows: int
@@ -27,6 +39,7 @@ class Closeness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mean_refit: float
     loss_share: float
     moved: dict[str, int]
+    steps: Steps | None = None
 
     @property
     def mean_gap_share(self) -> float:
@@ -36,6 +49,21 @@ class Closeness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def moved_share(self) -> float:
         return sum(self.moved.values()) / self.rows
+
+
+def largest_steps(scores: Sequence[np.ndarray], rows: Rows, policy: Policy) -> Steps | None:
+    """
+    Args:
+        scores: probabilities of the rows by the model of each origin, the judged one last.
+    """
+    found = [compare_scores(before, after, rows, policy) for before, after in pairwise(scores)]
+    if not found:
+        return None
+    return Steps(
+        loss_share=max(one.loss_share for one in found),
+        mean_gap_share=max(one.mean_gap_share for one in found),
+        moved_share=max(one.moved_share for one in found),
+    )
 
 
 def compare_scores(judged: np.ndarray, refit: np.ndarray, rows: Rows, policy: Policy) -> Closeness:

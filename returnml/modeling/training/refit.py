@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from returnml.modeling.fit.boosting import TreeModel
 from returnml.modeling.fit.calibration import Calibration
-from returnml.modeling.judging.closeness import Closeness, compare_scores
+from returnml.modeling.judging.closeness import Closeness, compare_scores, largest_steps
 from returnml.modeling.training.fitting import fit_rows
 from returnml.modeling.training.trained import Trained
 from returnml.modeling.training.training_data import TrainingData
@@ -55,9 +56,7 @@ def deploy(trained: Trained, data: TrainingData, training: TrainingSettings, pol
         return Deployed(judged, trained.calibration, len(seen), int(data.anchor_us[seen].max()), None)
     model = fit_rows(data, np.arange(len(data.y)), trained.recipe, training.threads)
     calibration = trained.choice.fitted(np.concatenate(trained.margins), data.y[data.split.tested])
-    before, after = (
-        calibrated.probability(trees.margin(young.x))
-        for trees, calibrated in ((judged, trained.calibration), (model, calibration))
-    )
-    closeness = compare_scores(before, after, young, policy)
+    said = trained.said_of_young
+    closeness = compare_scores(said[-1], calibration.probability(model.margin(young.x)), young, policy)
+    closeness = msgspec.structs.replace(closeness, steps=largest_steps(said, young, policy))
     return Deployed(model, calibration, len(data.y), int(data.anchor_us.max()), closeness)

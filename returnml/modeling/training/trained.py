@@ -39,6 +39,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         selection_loss: log loss on the folds, each calibrated by those before it: what the variant to release is chosen by.
         folds, holdout: log-odds before calibration of the test rows, by the model of their origin: float64 little-endian, in the
             snapshot's order.
+        young: of the young rows, by the model of each origin, likewise; empty for a baseline.
     """
 
     recipe: Recipe
@@ -49,6 +50,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     selection_loss: float
     folds: tuple[bytes, ...]
     holdout: bytes
+    young: tuple[bytes, ...]
 
     @property
     def is_baseline(self) -> bool:
@@ -69,6 +71,11 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         labels = [data.y[fold.test] for fold in data.split.origins]
         margins = self.margins
         return [progressive(self.choice.method, margins, labels, k) for k in range(len(margins))]
+
+    @property
+    def said_of_young(self) -> list[np.ndarray]:
+        """Of the young rows by the model of each origin, the judged one last, all calibrated as that one: float64."""
+        return [self.calibration.probability(np.frombuffer(part, "<f8")) for part in self.young]
 
     def model_for(self, data: TrainingData) -> TreeModel:
         """The trees that the hold-out judges.
@@ -93,11 +100,13 @@ def train_variant(data: TrainingData, recipe: Recipe, training: TrainingSettings
     """
     margins: list[np.ndarray] = []
     texts: tuple[str, ...] = ()
+    young: list[np.ndarray] = []
     for fold in data.split.origins:
         if recipe.rounds:
             model = fit_at(data, fold, recipe, training)
             texts = model.texts
             margins.append(model.margin(data.x[fold.test]))
+            young.append(model.margin(data.young.x))
         else:
             margins.append(linear_margin(data, fold, recipe, training.seed))
     *before, _ = margins
@@ -113,6 +122,7 @@ def train_variant(data: TrainingData, recipe: Recipe, training: TrainingSettings
         selection_loss=float(log_losses(np.concatenate(labels), chosen_by).mean()),
         folds=tuple(margin.astype("<f8").tobytes() for margin in before),
         holdout=margins[-1].astype("<f8").tobytes(),
+        young=tuple(margin.astype("<f8").tobytes() for margin in young),
     )
 
 

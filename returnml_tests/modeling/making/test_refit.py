@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -22,8 +23,9 @@ from returnml.modeling.data.snapshot import (
 )
 from returnml.modeling.export.onnx_scoring import OnnxScorer
 from returnml.modeling.fit.variants import PLAIN
-from returnml.modeling.judging.closeness import compare_scores
+from returnml.modeling.judging.closeness import compare_scores, largest_steps
 from returnml.modeling.judging.evaluation import read_evaluation
+from returnml.modeling.judging.gates import refit_gate
 from returnml.modeling.making.candidate import (
     Candidate,
     train_release,
@@ -136,11 +138,36 @@ def test_a_refit_that_says_something_else_is_rejected(root: Path, monkeypatch: p
     ("bound", "named"),
     [("max_refit_mean_gap_share", "mean"), ("max_refit_moved_share", "actions"), ("max_refit_loss_share", "log loss")],
 )
-def test_each_bound_rejects(root: Path, bound: str, named: str):
+def test_each_bound_rejects(root: Path, bound: str, named: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(refit_gate, "STEPS_ALLOWED", 0.0)
     settings = msgspec.structs.replace(GATED, gates=msgspec.structs.replace(GATED.gates, **{bound: 0.0}))
     rejected = train(root, DAYS - 7, settings=settings)
     assert rejected.release.manifest.rejected == ["refit_is_close"]
     assert gates(rejected)["refit_is_close"].endswith(f"beyond its bound: {named}")
+
+
+def test_what_the_recipe_moves_from_origin_to_origin_is_allowed_to_the_refit(root: Path, monkeypatch: pytest.MonkeyPatch):
+    none = {f"max_refit_{bound}_share": 0.0 for bound in ("loss", "mean_gap", "moved")}
+    settings = msgspec.structs.replace(GATED, gates=msgspec.structs.replace(GATED.gates, **none))
+    monkeypatch.setattr(refit_gate, "STEPS_ALLOWED", 1000.0)
+    allowed = train(root, DAYS - 7, settings=settings)
+    assert allowed.release.manifest.rejected == []
+    found = allowed.evaluation.closeness
+    assert 0 < found.steps.loss_share < 0.05
+    assert f"(allowed {1000 * found.steps.loss_share:.1%})" in gates(allowed)["refit_is_close"]
+
+
+def test_the_largest_step_is_found_for_each_figure():
+    table = pl.DataFrame({"value_cents": [1_000] * 2, "order_id": list("ab")})
+    table = table.with_columns(pl.lit(None, pl.String).alias(name) for name in YOUNG_COLUMNS if name not in table.columns)
+    rows, policy = Rows(table, np.zeros((2, 1), np.float32)), Policy(rule=Thresholds(nudge=0.6))
+    said = [np.array(pair) for pair in ([0.5, 0.2], [0.7, 0.2], [0.7, 0.5])]
+    found = largest_steps(said, rows, policy)
+    steps = [compare_scores(before, after, rows, policy) for before, after in pairwise(said)]
+    assert found.moved_share == steps[0].moved_share == 0.5
+    assert found.mean_gap_share == steps[1].mean_gap_share > steps[0].mean_gap_share
+    assert found.loss_share == max(step.loss_share for step in steps)
+    assert largest_steps(said[:1], rows, policy) is None
 
 
 def test_without_young_lines_the_judged_model_is_released(root: Path):

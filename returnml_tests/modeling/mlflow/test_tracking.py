@@ -154,6 +154,7 @@ def log_made_up(folder: Path, variant: str) -> None:
         selection_loss=0.5,
         folds=(),
         holdout=b"",
+        young=(),
     )
     print("ready", flush=True)
     sys.stdin.readline()
