@@ -65,7 +65,7 @@ def test_one_changed_bit_fails_the_check_and_is_named(root: Path, done: dg.Execu
         "UPDATE serving.inference_log SET vector = ? WHERE request_id = ? AND line_id = ?", [changed, request_id, line_id]
     )
     con.close()
-    checked = verdict(materialize(root, consistency), "consistency", "bit_identical")
+    checked = verdict(materialize(root, build_consistency_asset(())), "consistency", "bit_identical")
     assert not checked.passed
     assert checked.severity == dg.AssetCheckSeverity.ERROR
     assert checked.metadata["differing"].value == ["basket_quantity_sum"]
