@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 
 from returnml.features.sets.order_line import ORDER_LINE
-from returnml.pipeline.assets.features import features_order_line
+from returnml.pipeline.assets.features import build_features_order_line
 from returnml.pipeline.assets.inference import (
-    consistency,
+    build_consistency_asset,
     inference_log,
     moments,
 )
@@ -34,7 +34,7 @@ def verdict(result: dg.ExecuteInProcessResult, asset: str, check: str) -> dg.Ass
 
 @pytest.fixture
 def done(root: Path) -> dg.ExecuteInProcessResult:
-    return materialize(root, inference_log, moments, features_order_line, consistency)
+    return materialize(root, inference_log, moments, build_features_order_line(()), build_consistency_asset(()))
 
 
 def test_the_day_is_ingested_linked_and_proved(scored: Scored, root: Path, done: dg.ExecuteInProcessResult):
@@ -65,7 +65,7 @@ def test_one_changed_bit_fails_the_check_and_is_named(root: Path, done: dg.Execu
         "UPDATE serving.inference_log SET vector = ? WHERE request_id = ? AND line_id = ?", [changed, request_id, line_id]
     )
     con.close()
-    checked = verdict(materialize(root, consistency), "consistency", "bit_identical")
+    checked = verdict(materialize(root, build_consistency_asset(())), "consistency", "bit_identical")
     assert not checked.passed
     assert checked.severity == dg.AssetCheckSeverity.ERROR
     assert checked.metadata["differing"].value == ["basket_quantity_sum"]
