@@ -14,6 +14,7 @@ from returnml.commands.demo import demo
 from returnml.commands.dev import dev
 from returnml.commands.doctor import doctor
 from returnml.commands.evaluate import app as evaluate_app
+from returnml.commands.export import export
 from returnml.commands.features import features
 from returnml.commands.forget import forget
 from returnml.commands.logs import app as logs_app
@@ -50,6 +51,7 @@ app.command()(status)
 app.command()(doctor)
 app.command()(upgrade)
 app.command()(features)
+app.command()(export)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(store_app, name="store")
 app.add_typer(release_app, name="release")
