@@ -38,7 +38,7 @@ def write_export(path: Path, rows: int, days: int) -> None:
     rng = np.random.default_rng(1)
     start = datetime(2025, 1, 1)
     seconds = np.sort(rng.integers(0, days * 86_400, rows))
-    at = pl.select(pl.lit(start) + pl.duration(seconds=pl.Series(seconds))).to_series()
+    at = pl.select(pl.lit(start) + pl.duration(seconds=pl.lit(pl.Series(seconds)))).to_series()
     back = pl.select(at + timedelta(days=9)).to_series()
     returned = pl.Series(rng.random(rows) < 0.3)
     pl.DataFrame(
